@@ -1,0 +1,64 @@
+"""The mechanism: what is necessary and sufficient to account for a training run, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gatekeeper.core.checks import check_choice, check_integer, check_positive, check_probability, check_text
+from gatekeeper.errors import InvalidValueError
+
+Sampling = Literal["poisson", "balls-and-bins"]
+Adjacency = Literal["zero-out", "add-or-remove-one"]
+
+_SAMPLINGS: tuple[str, ...] = get_args(Sampling)
+_ADJACENCIES: tuple[str, ...] = get_args(Adjacency)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mechanism:
+    """A sequence of noisy sums of clipped per-unit gradients (DP-SGD).
+
+    Each step releases Σ clip(gᵢ, C) + N(0, (σC)² I) over the units that the step sampled.
+
+    Attributes:
+        sampling: `poisson`: every step takes each unit independently with probability q;
+            `balls-and-bins`: each epoch puts each unit, uniformly, into exactly one of its 1/q batches
+            (Chua et al. 2024, "Balls-and-Bins Sampling for DP-SGD").
+        sampling_rate: q in (0, 1]; for balls and bins the reciprocal of the number of batches an epoch.
+        noise_multiplier: σ, the noise's standard deviation in multiples of the clipping norm C, above 0.
+        steps: T, the number of noisy sums, at least 0.
+        adjacency: `zero-out` (a unit's record becomes nothing; the number of units is public), accounted
+            like `add-or-remove-one`.
+        unit: whose privacy is protected: a column of the data set, such as `patient`.
+    """
+
+    sampling: Sampling
+    sampling_rate: float
+    noise_multiplier: float
+    steps: int
+    adjacency: Adjacency
+    unit: str
+
+    def __post_init__(self) -> None:
+        check_choice(sampling=self.sampling, choices=_SAMPLINGS)
+        check_probability(sampling_rate=self.sampling_rate)
+        check_positive(sampling_rate=self.sampling_rate)
+        check_positive(noise_multiplier=self.noise_multiplier)
+        check_integer(steps=self.steps, at_least=0)
+        check_choice(adjacency=self.adjacency, choices=_ADJACENCIES)
+        check_text(unit=self.unit)
+        if self.sampling == "balls-and-bins" and 1 / self.batches_per_epoch != self.sampling_rate:
+            raise InvalidValueError(
+                f"sampling_rate must be 1/batches for balls and bins, got {self.sampling_rate!r}"
+            )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """The number of batches that an epoch of balls and bins deals its units into."""
+        return round(1 / self.sampling_rate)
+
+    @property
+    def epochs_begun(self) -> int:
+        """How many epochs the steps reach into: the most often that balls and bins can use one unit."""
+        return -(-self.steps // self.batches_per_epoch)

@@ -1,0 +1,243 @@
+"""The release policy: everything that determines the judgement, and nothing that determines the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gatekeeper.core.binomial import trials_needed, upper_limit
+from gatekeeper.core.checks import (
+    check_choice,
+    check_finite,
+    check_integer,
+    check_open_probability,
+    check_positive,
+    check_probability,
+    check_text,
+    check_tuple,
+)
+from gatekeeper.core.mechanism import Adjacency
+from gatekeeper.core.risk import EVIDENCE, Adversary, Evidence, Similarity
+from gatekeeper.errors import InvalidValueError
+
+Metric = Literal["accuracy", "balanced_accuracy", "mcc", "auroc"]
+UtilityStatistic = Literal["lower_confidence_bound", "upper_confidence_bound", "estimate"]
+
+METRICS: tuple[str, ...] = get_args(Metric)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrivacyTerms:
+    """Ceilings on the privacy budget.
+
+    Attributes:
+        unit: whose privacy is protected: a column of the data set.
+        adjacency: how neighbouring data sets differ.
+        max_epsilon: the largest ε of one run.
+        max_delta: the largest δ; it must also be below 1/units.
+    """
+
+    unit: str
+    adjacency: Adjacency
+    max_epsilon: float
+    max_delta: float
+
+    def __post_init__(self) -> None:
+        check_text(unit=self.unit)
+        check_choice(adjacency=self.adjacency, choices=get_args(Adjacency))
+        check_positive(max_epsilon=self.max_epsilon)
+        check_open_probability(max_delta=self.max_delta)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UtilityRule:
+    """A demand on the model's accuracy.
+
+    Exactly one of `minimum` (of the metric itself) and `max_drop` (below a non-private twin) is set.
+
+    Attributes:
+        id: the rule's name, unique in the policy.
+        metric: which metric.
+        minimum: the least value that passes, or None.
+        max_drop: the largest loss against the non-private twin that passes, or None.
+        statistic: which end of the interval is read: the lower one of a metric, the upper one of a drop, or
+            the plain estimate.
+        confidence: one-sided confidence of that end.
+        min_units: fewer test units than this make the rule inconclusive.
+    """
+
+    id: str
+    metric: Metric
+    minimum: float | None
+    max_drop: float | None
+    statistic: UtilityStatistic
+    confidence: float
+    min_units: int
+
+    def __post_init__(self) -> None:
+        check_text(id=self.id)
+        check_choice(metric=self.metric, choices=METRICS)
+        check_open_probability(confidence=self.confidence)
+        check_integer(min_units=self.min_units, at_least=1)
+        if (self.minimum is None) == (self.max_drop is None):
+            raise InvalidValueError(f"rule {self.id} needs exactly one of min and max_drop")
+        if self.minimum is not None:
+            check_finite(minimum=self.minimum)
+            if not -1 <= self.minimum <= 1:
+                raise InvalidValueError(f"min must lie in [-1, 1], got {self.minimum!r}")
+        if self.max_drop is not None:
+            check_positive(max_drop=self.max_drop)
+        guarding = "lower_confidence_bound" if self.max_drop is None else "upper_confidence_bound"
+        check_choice(statistic=self.statistic, choices=(guarding, "estimate"))
+
+    @property
+    def needs_twin(self) -> bool:
+        """Whether the rule compares with a non-private twin."""
+        return self.max_drop is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RiskRule:
+    """A demand on the risk of reconstruction by one adversary.
+
+    Attributes:
+        id: the rule's name, unique in the policy.
+        adversary: whose success is limited.
+        similarity: what counts as success; None for an adversary who picks among candidates.
+        maximum: the largest share of units, strictly between 0 and 1.
+        confidence: of the attack's one-sided upper limit.
+        worst_max: the largest observed share of the worst-k stratum, or None.
+        evidence: what is read: the larger of those named.
+    """
+
+    id: str
+    adversary: Adversary
+    similarity: Similarity | None
+    maximum: float
+    confidence: float
+    worst_max: float | None
+    evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        check_text(id=self.id)
+        check_open_probability(maximum=self.maximum)
+        check_open_probability(confidence=self.confidence)
+        check_tuple(evidence=self.evidence, of=str)
+        if not self.evidence or len(set(self.evidence)) != len(self.evidence):
+            raise InvalidValueError(f"rule {self.id} needs evidence: bound, attack, or both")
+        for item in self.evidence:
+            check_choice(evidence=item, choices=EVIDENCE)
+        if self.worst_max is not None:
+            check_probability(worst_max=self.worst_max)
+        self._check_adversary()
+
+    def _check_adversary(self) -> None:
+        if self.adversary.knows != "nothing":
+            if self.similarity is not None or self.evidence != ("bound",) or self.worst_max is not None:
+                raise InvalidValueError(
+                    f"rule {self.id}: an adversary who knows candidates is judged by its bound alone, "
+                    "without similarity or worst"
+                )
+            return
+        if self.similarity is None:
+            raise InvalidValueError(f"rule {self.id} needs a similarity: what counts as a reconstruction")
+        if self.worst_max is not None and "attack" not in self.evidence:
+            raise InvalidValueError(f"rule {self.id}: worst needs the attack among the evidence")
+        if self.similarity.measure != "ncc" and "bound" in self.evidence:
+            raise InvalidValueError(f"rule {self.id}: only ncc has a closed-form bound; use evidence: [attack]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditTerms:
+    """How hard the audit looks.
+
+    Attributes:
+        units: how many training units are attacked; fewer are there if the data set is smaller.
+        worst_units: size of the worst-k stratum.
+        noise_draws: independent noise draws for each unit; success in any counts.
+        min_positive_control: the least share that must be reconstructed with the noise off.
+        max_negative_control: the largest share of units never trained on that may be "reconstructed".
+        null_confidence: one-sided confidence of the null's quantile.
+        candidates: how many candidates the worst-case and relaxed adversaries choose among (κ is its
+            reciprocal); None means the number of training units.
+    """
+
+    units: int
+    worst_units: int
+    noise_draws: int
+    min_positive_control: float
+    max_negative_control: float
+    null_confidence: float = 0.95
+    candidates: int | None = None
+
+    def __post_init__(self) -> None:
+        check_integer(units=self.units, at_least=1)
+        check_integer(worst_units=self.worst_units, at_least=0)
+        check_integer(noise_draws=self.noise_draws, at_least=1)
+        check_open_probability(min_positive_control=self.min_positive_control)
+        check_open_probability(max_negative_control=self.max_negative_control)
+        check_open_probability(null_confidence=self.null_confidence)
+        if self.candidates is not None:
+            check_integer(candidates=self.candidates, at_least=2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """What must hold before a model may be released.
+
+    Attributes:
+        name: the policy's name.
+        version: its version, from 1.
+        owner: who answers for it.
+        description: one sentence, or None.
+        privacy: ceilings on the budget.
+        rules: every demand, at least one on risk, in the order in which findings are reported.
+        audit: how hard the audit looks.
+    """
+
+    name: str
+    version: int
+    owner: str
+    description: str | None
+    privacy: PrivacyTerms
+    rules: tuple[UtilityRule | RiskRule, ...]
+    audit: AuditTerms
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_integer(version=self.version, at_least=1)
+        check_text(owner=self.owner)
+        if not self.rules:
+            raise InvalidValueError("a policy without rules approves nothing; add at least one")
+        ids = [rule.id for rule in self.rules]
+        repeated = sorted({rule_id for rule_id in ids if ids.count(rule_id) > 1})
+        if repeated:
+            raise InvalidValueError(f"rule ids must be unique; repeated: {', '.join(repeated)}")
+        if not self.risk_rules:
+            raise InvalidValueError("a policy needs at least one risk rule; accuracy alone releases nothing")
+        if not self.utility_rules:
+            raise InvalidValueError("a policy needs at least one metric rule; noise alone is not a model")
+        for rule in self.risk_rules:
+            self._check_reachable(rule)
+
+    def _check_reachable(self, rule: RiskRule) -> None:
+        """A limit that no outcome of the sample can meet is a mistake of the policy, not of the model."""
+        if "attack" not in rule.evidence:
+            return
+        best = upper_limit(successes=0, trials=self.audit.units, confidence=rule.confidence)
+        if best > rule.maximum:
+            needed = trials_needed(maximum=rule.maximum, confidence=rule.confidence)
+            raise InvalidValueError(
+                f"rule {rule.id}: 0 of {self.audit.units} units gives an upper limit of {best:.4f}, above max "
+                f"{rule.maximum!r}; audit at least {needed} units or raise max"
+            )
+
+    @property
+    def utility_rules(self) -> tuple[UtilityRule, ...]:
+        """The rules on accuracy, in order."""
+        return tuple(rule for rule in self.rules if isinstance(rule, UtilityRule))
+
+    @property
+    def risk_rules(self) -> tuple[RiskRule, ...]:
+        """The rules on risk, in order."""
+        return tuple(rule for rule in self.rules if isinstance(rule, RiskRule))

@@ -1,0 +1,176 @@
+"""What the data are, what will run, what did run, and the file that came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatekeeper.core.budget import Budget
+from gatekeeper.core.checks import (
+    check_integer,
+    check_non_negative,
+    check_positive,
+    check_sha256,
+    check_text,
+    check_tuple,
+)
+from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.errors import InvalidValueError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetCard:
+    """The public facts of a data set. The number of units is public by adjacency (zero-out).
+
+    Attributes:
+        name: what the data set is called.
+        format: which reader read it.
+        synthetic: whether the images were generated, not taken.
+        unit: whose privacy is protected.
+        train_units: units that the model is trained on.
+        test_units: units that it is judged on.
+        train_images: images of the training units.
+        test_images: images of the test units.
+        max_images_per_unit: the most images that one training unit has.
+        image_shape: channels, height, width.
+        classes: the classes' names, in the order of the model's outputs.
+        commitment: salted SHA-256 of the content; the salt stays in the run directory.
+    """
+
+    name: str
+    format: str
+    synthetic: bool
+    unit: str
+    train_units: int
+    test_units: int
+    train_images: int
+    test_images: int
+    max_images_per_unit: int
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    commitment: str
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_text(format=self.format)
+        check_text(unit=self.unit)
+        check_integer(train_units=self.train_units, at_least=2)
+        check_integer(test_units=self.test_units, at_least=1)
+        check_integer(train_images=self.train_images, at_least=self.train_units)
+        check_integer(test_images=self.test_images, at_least=self.test_units)
+        check_integer(max_images_per_unit=self.max_images_per_unit, at_least=1)
+        if len(self.image_shape) != 3:
+            raise InvalidValueError(f"image_shape must be (channels, height, width), got {self.image_shape!r}")
+        for side in self.image_shape:
+            check_integer(image_shape=side, at_least=1)
+        check_tuple(classes=self.classes, of=str)
+        if len(self.classes) < 2:
+            raise InvalidValueError(f"a classifier needs at least two classes, got {self.classes!r}")
+        check_sha256(commitment=self.commitment)
+
+    @property
+    def pixels(self) -> int:
+        """N, the number of pixel values of an image."""
+        channels, height, width = self.image_shape
+        return channels * height * width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingPlan:
+    """What will run.
+
+    Attributes:
+        mechanism: the mechanism that is planned.
+        budget: the budget that it was calibrated to.
+        clipping_norm: C.
+        divisor: the public constant that the noisy sum is divided by.
+    """
+
+    mechanism: Mechanism
+    budget: Budget
+    clipping_norm: float
+    divisor: int
+
+    def __post_init__(self) -> None:
+        check_positive(clipping_norm=self.clipping_norm)
+        check_integer(divisor=self.divisor, at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Software:
+    """One piece of software and its version."""
+
+    name: str
+    version: str
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_text(version=self.version)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRecord:
+    """What did run. Never holds the seed of noise or of sampling.
+
+    Attributes:
+        mechanism: as the loop counted it: every noisy sum that was formed.
+        clipping_norm: C.
+        divisor: the public constant that each noisy sum was divided by.
+        parameters: trainable parameters.
+        weights_digest: SHA-256 of the released weights.
+        noise_generator: which generator made the noise and the sampling, and how it was seeded.
+        device: where it ran.
+        seconds: how long it took.
+        software: what it ran on.
+    """
+
+    mechanism: Mechanism
+    clipping_norm: float
+    divisor: int
+    parameters: int
+    weights_digest: str
+    noise_generator: str
+    device: str
+    seconds: float
+    software: tuple[Software, ...]
+
+    def __post_init__(self) -> None:
+        check_positive(clipping_norm=self.clipping_norm)
+        check_integer(divisor=self.divisor, at_least=1)
+        check_integer(parameters=self.parameters, at_least=1)
+        check_sha256(weights_digest=self.weights_digest)
+        check_text(noise_generator=self.noise_generator)
+        check_text(device=self.device)
+        check_non_negative(seconds=self.seconds)
+        check_tuple(software=self.software, of=Software)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelArtifact:
+    """The ONNX file that is judged and, on approval, shipped.
+
+    Attributes:
+        sha256: digest of the file.
+        size: its size in bytes.
+        opset: the ONNX operator set.
+        input_name: name of the graph's input: raw pixel values in [0, 1], shape (batch, channels, height, width).
+        output_name: name of its output: one logit a class.
+        parity: the largest |torch − onnxruntime| over the parity images.
+        parity_images: how many images that was measured on, at least 1.
+    """
+
+    sha256: str
+    size: int
+    opset: int
+    input_name: str
+    output_name: str
+    parity: float
+    parity_images: int
+
+    def __post_init__(self) -> None:
+        check_sha256(sha256=self.sha256)
+        check_integer(size=self.size, at_least=1)
+        check_integer(opset=self.opset, at_least=1)
+        check_text(input_name=self.input_name)
+        check_text(output_name=self.output_name)
+        check_non_negative(parity=self.parity)
+        check_integer(parity_images=self.parity_images, at_least=1)

@@ -1,0 +1,262 @@
+"""Who might reconstruct training images, how success is judged, and what was proven or measured of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gatekeeper.core.binomial import upper_limit
+from gatekeeper.core.checks import (
+    check_choice,
+    check_finite,
+    check_integer,
+    check_open_probability,
+    check_probability,
+    check_text,
+    check_tuple,
+)
+from gatekeeper.errors import InvalidValueError
+
+Observes = Literal["one-step", "all-steps"]
+Knows = Literal["nothing", "candidates", "everything-else"]
+Measure = Literal["ncc", "ssim"]
+Evidence = Literal["bound", "attack"]
+
+OBSERVES: tuple[str, ...] = get_args(Observes)
+KNOWS: tuple[str, ...] = get_args(Knows)
+MEASURES: tuple[str, ...] = get_args(Measure)
+EVIDENCE: tuple[str, ...] = get_args(Evidence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adversary:
+    """An attacker, by what it sees and what it knows. None here has a prior over images.
+
+    Attributes:
+        observes: `one-step`: a single noisy gradient that the unit took part in; `all-steps`: every one.
+        knows: `nothing`: no image (the realistic adversary, who may plant a layer); `candidates`: a set of
+            candidates that holds the target (relaxed); `everything-else`: candidates and every other
+            training record (worst case).
+    """
+
+    observes: Observes
+    knows: Knows
+
+    def __post_init__(self) -> None:
+        check_choice(observes=self.observes, choices=OBSERVES)
+        check_choice(knows=self.knows, choices=KNOWS)
+        if self.knows != "nothing" and self.observes != "all-steps":
+            raise InvalidValueError("an adversary who knows candidates sees all steps; set observes to all-steps")
+
+    @property
+    def title(self) -> str:
+        """The adversary's name in tables."""
+        if self.knows == "everything-else":
+            return "worst case"
+        if self.knows == "candidates":
+            return "relaxed"
+        return "realistic, one step" if self.observes == "one-step" else "realistic, all steps"
+
+    @property
+    def description(self) -> str:
+        """The adversary in plain words."""
+        sees = "one noisy gradient" if self.observes == "one-step" else "every noisy gradient of the training"
+        if self.knows == "everything-else":
+            return f"sees {sees}, knows every other training record and candidates that hold the target"
+        if self.knows == "candidates":
+            return f"sees {sees} and knows candidates that hold the target"
+        return f"sees {sees}, may plant a layer, knows no training image and has no prior over images"
+
+
+ONE_STEP = Adversary(observes="one-step", knows="nothing")
+ALL_STEPS = Adversary(observes="all-steps", knows="nothing")
+RELAXED = Adversary(observes="all-steps", knows="candidates")
+WORST_CASE = Adversary(observes="all-steps", knows="everything-else")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Similarity:
+    """When a reconstruction counts as a success.
+
+    The threshold τ is `at_least` where that is set; otherwise it is calibrated on the null: the
+    `above_null` quantile, over units, of the similarity that somebody else's image reaches, by its lower
+    confidence limit, and never above `at_most`.
+
+    Attributes:
+        measure: `ncc`: the cosine of two images after subtracting the held-out mean image; `ssim`.
+        above_null: the quantile in (0, 1), or None with a fixed threshold.
+        at_least: a fixed threshold in (0, 1), or None.
+        at_most: a cap on the calibrated threshold, or None; lower is stricter.
+    """
+
+    measure: Measure = "ncc"
+    above_null: float | None = 0.99
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        check_choice(measure=self.measure, choices=MEASURES)
+        if (self.above_null is None) == (self.at_least is None):
+            raise InvalidValueError("similarity needs exactly one of above_null and at_least")
+        if self.at_least is not None and self.at_most is not None:
+            raise InvalidValueError("at_most caps a calibrated threshold; it can't be combined with at_least")
+        for name in ("above_null", "at_least", "at_most"):
+            value = getattr(self, name)
+            if value is not None:
+                check_open_probability(**{name: value})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NullCalibration:
+    """The threshold τ that a similarity rule uses, and what strangers' images reach.
+
+    Attributes:
+        similarity: the rule's definition of success.
+        threshold: τ.
+        quantile: bounds on the null's quantile at `confidence` (all equal to τ where the threshold is fixed).
+        confidence: one-sided confidence of each end of `quantile`.
+        units: how many units' null similarities were used, at least 1.
+        strangers_passing: the share of strangers' images at or above τ.
+    """
+
+    similarity: Similarity
+    threshold: float
+    quantile_low: float
+    quantile_high: float
+    confidence: float
+    units: int
+    strangers_passing: float
+
+    def __post_init__(self) -> None:
+        check_finite(threshold=self.threshold)
+        check_finite(quantile_low=self.quantile_low)
+        check_finite(quantile_high=self.quantile_high)
+        check_open_probability(confidence=self.confidence)
+        check_integer(units=self.units, at_least=1)
+        check_probability(strangers_passing=self.strangers_passing)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RiskBound:
+    """An upper bound on an adversary's probability of success, under a named read-out.
+
+    Attributes:
+        adversary: whose success it bounds.
+        quantity: what is bounded, such as `P(NCC ≥ τ) for a unit of at most 3 images`.
+        similarity: the rule's definition of success, or None for adversaries who pick among candidates.
+        threshold: τ, or None for adversaries who pick among candidates.
+        value: the bound, in [0, 1], rounded up.
+        proven_against: `every attack` or the class of read-outs that it covers.
+        read_out: how the adversary reads the image out.
+        participations: k, the most noisy gradients it was computed for (its upper quantile under Poisson).
+        prior_success: κ, the success of guessing among candidates, or None.
+    """
+
+    adversary: Adversary
+    quantity: str
+    similarity: Similarity | None
+    threshold: float | None
+    value: float
+    proven_against: str
+    read_out: str
+    participations: int
+    prior_success: float | None = None
+
+    def __post_init__(self) -> None:
+        check_probability(value=self.value)
+        check_text(quantity=self.quantity)
+        check_text(proven_against=self.proven_against)
+        check_text(read_out=self.read_out)
+        check_integer(participations=self.participations, at_least=0)
+        if self.threshold is not None:
+            check_finite(threshold=self.threshold)
+        if self.prior_success is not None:
+            check_probability(prior_success=self.prior_success)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Count:
+    """Successes among independent trials.
+
+    Attributes:
+        successes: at most `trials`.
+        trials: at least 0.
+    """
+
+    successes: int
+    trials: int
+
+    def __post_init__(self) -> None:
+        check_integer(successes=self.successes, at_least=0)
+        check_integer(trials=self.trials, at_least=0)
+        if self.successes > self.trials:
+            raise InvalidValueError(f"successes must be at most trials, got {self.successes!r} of {self.trials!r}")
+
+    @property
+    def rate(self) -> float:
+        """The observed share of successes; 0 where there was no trial."""
+        return self.successes / self.trials if self.trials else 0.0
+
+    def upper(self, *, confidence: float) -> float:
+        """The one-sided upper Clopper–Pearson limit; 1 where there was no trial."""
+        if not self.trials:
+            return 1.0
+        return upper_limit(successes=self.successes, trials=self.trials, confidence=confidence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttackOutcome:
+    """What one attack achieved on the audited units.
+
+    Attributes:
+        attack: the attack's name.
+        adversary: whom it plays.
+        similarity: the rule's definition of success.
+        threshold: τ.
+        sample: units of the random sample reconstructed in any noise draw.
+        worst: the same for the worst-k stratum: a finding of its own, never a population bound.
+        positive_control: units reconstructed with the noise off, by the same read-out.
+        negative_control: held-out units "reconstructed" from gradients they took no part in.
+        noise_draws: independent noise draws for each unit.
+        participations: k, how many noisy gradients the attack averages.
+        median_similarity: median over the sample's units of the first draw's best similarity.
+        source: `simulated`: the attack's own clip and noise; `production-step`: the run's own code.
+    """
+
+    attack: str
+    adversary: Adversary
+    similarity: Similarity
+    threshold: float
+    sample: Count
+    worst: Count
+    positive_control: Count
+    negative_control: Count
+    noise_draws: int
+    participations: int
+    median_similarity: float
+    source: Literal["simulated", "production-step"]
+
+    def __post_init__(self) -> None:
+        check_text(attack=self.attack)
+        check_finite(threshold=self.threshold)
+        check_integer(noise_draws=self.noise_draws, at_least=1)
+        check_integer(participations=self.participations, at_least=0)
+        check_finite(median_similarity=self.median_similarity)
+        check_choice(source=self.source, choices=("simulated", "production-step"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttackReport:
+    """All that attacks measured.
+
+    Attributes:
+        nulls: one calibration for each definition of success that was asked for.
+        outcomes: one outcome for each (attack, adversary, definition of success).
+    """
+
+    nulls: tuple[NullCalibration, ...]
+    outcomes: tuple[AttackOutcome, ...]
+
+    def __post_init__(self) -> None:
+        check_tuple(nulls=self.nulls, of=NullCalibration)
+        check_tuple(outcomes=self.outcomes, of=AttackOutcome)
