@@ -9,8 +9,10 @@ GatekeeperError                    5  (a bug, unless a subclass says otherwise)
 │   ├── UnsupportedModelError      2  a network that breaks differential privacy or can't be exported
 │   └── RunDirectoryError          2  a run directory that is missing, incomplete or in use
 ├── PrivacyError                   2  a mechanism that can't be accounted or calibrated
+├── DivergedError                  3  training left the finite numbers: nothing can be judged
 ├── SigningError                   4  a key or a release that can't be signed
 ├── VerificationError              4  a release that is not what its signature says
+├── PrivatePartError               *  the child process that trains and attacks reported an error of its own
 ├── AuditContradiction             5  an attack beat a proven bound: somebody's mathematics is wrong
 └── InternalError                  5  an invariant of ours is broken
 ```
@@ -121,6 +123,13 @@ class PrivacyError(GatekeeperError):
     code = "privacy"
 
 
+class DivergedError(GatekeeperError):
+    """Training left the finite numbers, so there is no model to judge."""
+
+    exit_code = 3
+    code = "diverged"
+
+
 class SigningError(GatekeeperError):
     """A key can't be used, or a release can't be written."""
 
@@ -147,3 +156,20 @@ class InternalError(GatekeeperError):
 
     exit_code = 5
     code = "internal"
+
+
+class PrivatePartError(GatekeeperError):
+    """The child process that loads data, trains and attacks stopped with an error.
+
+    Args:
+        code: the error's own code.
+        message: what happened there.
+        where: the file, field or unit, or None.
+        hint: the remedy, or None.
+        exit_code: what the command exits with.
+    """
+
+    def __init__(self, *, code: str, message: str, where: str | None, hint: str | None, exit_code: int) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.code = code
+        self.exit_code = exit_code

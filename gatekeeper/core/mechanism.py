@@ -49,9 +49,7 @@ class Mechanism:
         check_choice(adjacency=self.adjacency, choices=_ADJACENCIES)
         check_text(unit=self.unit)
         if self.sampling == "balls-and-bins" and 1 / self.batches_per_epoch != self.sampling_rate:
-            raise InvalidValueError(
-                f"sampling_rate must be 1/batches for balls and bins, got {self.sampling_rate!r}"
-            )
+            raise InvalidValueError(f"sampling_rate must be 1/batches for balls and bins, got {self.sampling_rate!r}")
 
     @property
     def batches_per_epoch(self) -> int:

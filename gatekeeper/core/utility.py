@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatekeeper.core.checks import check_choice, check_integer, check_not_nan, check_open_probability, check_text
-from gatekeeper.core.checks import check_tuple
+from gatekeeper.core.checks import (
+    check_choice,
+    check_integer,
+    check_not_nan,
+    check_open_probability,
+    check_text,
+    check_tuple,
+)
 from gatekeeper.core.policy import METRICS, Metric
 
 

@@ -1,0 +1,73 @@
+"""The group of commands, and the boundary where errors become exit codes.
+
+0 certified or verified · 1 refused by the policy · 2 usage, configuration or input · 3 inconclusive ·
+4 signing or verification · 5 a bug · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+import click
+
+from gatekeeper.cli.candidates import candidate_group, init
+from gatekeeper.cli.certify import certify, sign
+from gatekeeper.cli.keys import keys_group
+from gatekeeper.cli.policies import policy_group
+from gatekeeper.cli.runs import report, runs_group
+from gatekeeper.cli.verify import verify
+from gatekeeper.errors import GatekeeperError
+from gatekeeper.version import __version__
+
+EXIT_BUG = 5
+EXIT_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gatekeeper")
+def app() -> None:
+    """Decide whether a model trained on sensitive images may be released.
+
+    certify trains it with high-budget differential privacy, measures accuracy and reconstruction risk, and
+    writes signed ONNX only when every rule of the policy holds.
+
+    Exit codes: 0 certified or verified, 1 refused by the policy, 2 usage, configuration or input invalid,
+    3 inconclusive, 4 signing or verification failed, 5 a bug, 130 interrupted.
+    """
+
+
+for _command in (init, certify, sign, verify, report, runs_group, policy_group, candidate_group, keys_group):
+    app.add_command(_command)
+
+
+def boundary(action: Callable[[], object]) -> int:
+    """Run `action` and turn whatever it raises into an exit code, with one message on stderr."""
+    try:
+        action()
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; nothing was released", err=True)
+        return EXIT_INTERRUPTED
+    except GatekeeperError as error:
+        click.echo(f"error [{error.code}] {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        sys.stderr.close()
+        return EXIT_BUG
+    except Exception:  # the one boundary: a bug must not exit with 1, which means "refused"
+        traceback.print_exc()
+        click.echo("this is a bug in gatekeeper; nothing was released", err=True)
+        return EXIT_BUG
+    return 0
+
+
+def main() -> None:
+    """The `gatekeeper` command."""
+    sys.exit(boundary(lambda: app(standalone_mode=False)))

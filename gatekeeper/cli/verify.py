@@ -1,0 +1,58 @@
+"""`gatekeeper verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--public-key",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The signer's public key, from your own copy: never from the release.",
+)
+@click.option("--policy", type=click.Path(dir_okay=False, path_type=Path), help="The policy that must have passed.")
+@click.option("--policy-digest", metavar="SHA256", help="Its digest instead, as `policy validate` prints it.")
+@click.option("--any-policy", is_flag=True, help="Accept whatever policy the signer chose.")
+@click.option("--report", "show_report", is_flag=True, help="Print the certified report afterwards.")
+def verify(
+    directory: Path,
+    public_key: Path,
+    policy: Path | None,
+    policy_digest: str | None,
+    any_policy: bool,
+    show_report: bool,
+) -> None:
+    """Verify a release DIRECTORY: signatures, digests, then accounting, bounds and verdict once more."""
+    from gatekeeper.pipeline.verification import verify as check
+    from gatekeeper.report.content import RECOMPUTED, TRUSTED, verified_report
+
+    digest = _demanded_digest(policy, policy_digest, any_policy=any_policy)
+    result = check(directory, public_key=public_key, policy_digest=digest)
+    for number, step in enumerate(result.steps, start=1):
+        click.echo(f"{number:2d}. {step.title}: {step.detail}")
+    click.echo(f"recomputed: {'; '.join(RECOMPUTED)}")
+    click.echo(f"taken on the signer's word: {'; '.join(TRUSTED)}")
+    click.echo(f"VERIFIED {directory}")
+    if show_report:
+        from gatekeeper.report import render_text
+
+        click.echo(render_text(verified_report(result.certificate)), nl=False)
+
+
+def _demanded_digest(policy: Path | None, policy_digest: str | None, *, any_policy: bool) -> str | None:
+    """The digest of the policy that must have passed, or None where any will do."""
+    from gatekeeper.core.codec import digest
+    from gatekeeper.pipeline.inputs import read_policy
+
+    if sum((policy is not None, policy_digest is not None, any_policy)) != 1:
+        raise click.UsageError("say which policy must have passed: one of --policy, --policy-digest, --any-policy")
+    if policy is not None:
+        return digest(read_policy(policy))
+    if policy_digest is not None and (len(policy_digest) != 64 or set(policy_digest) - set("0123456789abcdef")):
+        raise click.UsageError(f"--policy-digest takes 64 lower-case hexadecimal digits, got {policy_digest!r}")
+    return policy_digest

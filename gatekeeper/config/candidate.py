@@ -1,0 +1,135 @@
+"""A candidate file as a `Candidate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from gatekeeper.config.document import Document, Read, Section
+from gatekeeper.config.header import CANDIDATE, open_document
+from gatekeeper.config.nodes import Node, Sequence
+from gatekeeper.config.readers import TEXT, choice, list_of, one_of_numbers, real, whole
+from gatekeeper.config.training import read_training
+from gatekeeper.core.candidate import (
+    DATA_FORMATS,
+    EMBEDDED_FORMATS,
+    Candidate,
+    DataSpec,
+    ModelSpec,
+    Network,
+    PhantomSpec,
+    SplitSpec,
+)
+from gatekeeper.core.checks import check_open_probability
+
+_FORMATS_WITH_A_SPLIT = ("medmnist",)
+_SYNTHETIC_FORMAT = "phantom-lesions"
+
+
+def load_candidate(path: Path) -> Candidate:
+    """Read a release candidate.
+
+    Args:
+        path: a YAML file with `kind: ReleaseCandidate`.
+
+    Raises:
+        InvalidInputError: the file is missing or can't be read.
+        ConfigError: the file has mistakes: every one, in the file's order.
+    """
+    document = open_document(path, kind=CANDIDATE)
+    metadata = document.root.mapping("metadata")
+    name = metadata.required("name", TEXT)
+    description = metadata.optional("description", TEXT, default=None)
+    spec = document.root.mapping("spec")
+    data = _data(spec.mapping("data"))
+    model = _model(spec.mapping("model"))
+    training = read_training(spec.mapping("training"))
+    candidate = document.root.build(
+        lambda: Candidate(
+            name=name.value,
+            description=description.value,
+            data=data.value,
+            model=model.value,
+            training=training.value,
+        ),
+        blame="spec",
+    )
+    return document.finish(candidate)
+
+
+def _data(section: Section) -> Read[DataSpec]:
+    data_format: Read[Any] = section.required("format", choice(DATA_FORMATS))
+    path = section.optional("path", TEXT, default=None)
+    _check_path(section, data_format)
+    unit = section.required("unit", TEXT)
+    label = section.optional("label", TEXT, default=None)
+    image_size = section.optional("image_size", _image_size, default=None)
+    channels = section.optional("channels", one_of_numbers(1, 3), default=None)
+    split = _split(section, data_format)
+    phantom = _phantom(section, data_format)
+    return section.build(
+        lambda: DataSpec(
+            format=data_format.value,
+            path=path.value,
+            unit=unit.value,
+            label=label.value,
+            image_size=image_size.value,
+            channels=channels.value,
+            split=split.value,
+            phantom=phantom.value,
+        ),
+        blame="image_size",
+    )
+
+
+def _check_path(section: Section, data_format: Read[str]) -> None:
+    """Real data lie somewhere; embedded data don't."""
+    for name in data_format.content:
+        if name in EMBEDDED_FORMATS and section.has("path"):
+            section.report("path", f"format {name} takes no path: it ships with gatekeeper", hint="remove the key")
+        if name not in EMBEDDED_FORMATS and not section.has("path"):
+            section.report_missing("path", hint=f"format {name} needs the file or folder that holds the images")
+
+
+def _image_size(document: Document, name: str, node: Node) -> Read[tuple[int, int]]:
+    """Reads one side of square images, or height and width."""
+    side = whole(at_least=4)
+    if not isinstance(node, Sequence):
+        square = side(document, name, node)
+        return Read(tuple((length, length) for length in square.content))
+    sides = list_of(side)(document, name, node)
+    if sides.content and len(sides.value) != 2:
+        return document.refuse(node, f"{name} must be one number, or [height, width]; got {len(sides.value)} numbers")
+    return Read(tuple((height, width) for height, width in sides.content))
+
+
+def _split(data: Section, data_format: Read[str]) -> Read[SplitSpec]:
+    """The division; only a data set that brings its own may leave it out."""
+    brings_its_own = data_format.value_or("medmnist") in _FORMATS_WITH_A_SPLIT
+    section = data.optional_mapping("split") if brings_its_own else data.mapping("split")
+    if section is None:
+        return Read((SplitSpec(test=None),))
+    share = real(check_open_probability)
+    test = section.optional("test", share, default=None) if brings_its_own else section.required("test", share)
+    seed = section.optional("seed", whole(at_least=0), default=0)
+    by = section.optional("by", TEXT, default=None)
+    return section.build(lambda: SplitSpec(test=test.value, seed=seed.value, by=by.value), blame="test")
+
+
+def _phantom(data: Section, data_format: Read[str]) -> Read[PhantomSpec] | Read[PhantomSpec | None]:
+    """Size and seed of synthetic data; real data have none."""
+    synthetic = data_format.value_or(_SYNTHETIC_FORMAT) == _SYNTHETIC_FORMAT
+    section = data.optional_mapping("phantom")
+    if section is None:
+        return Read((PhantomSpec() if synthetic else None,))
+    if not synthetic:
+        data.report("phantom", f"phantom goes with the format {_SYNTHETIC_FORMAT} only", hint="remove the key")
+    patients = section.required("patients", whole(at_least=10))
+    seed = section.optional("seed", whole(at_least=0), default=0)
+    return section.build(lambda: PhantomSpec(patients=patients.value, seed=seed.value), blame="patients")
+
+
+def _model(section: Section) -> Read[ModelSpec]:
+    network = section.required("network", choice(get_args(Network)))
+    width = section.required("width", whole(at_least=4))
+    return section.build(lambda: ModelSpec(network=network.value, width=width.value), blame="network")

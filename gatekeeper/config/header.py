@@ -1,0 +1,38 @@
+"""The first two keys of either file, which say what the rest means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatekeeper.config.document import Document
+from gatekeeper.config.readers import choice
+from gatekeeper.config.yaml_tree import parse
+
+API_VERSION = "gatekeeper/v1"
+POLICY = "ReleasePolicy"
+CANDIDATE = "ReleaseCandidate"
+
+KINDS = (POLICY, CANDIDATE)
+
+_TITLES = {POLICY: "a release policy", CANDIDATE: "a release candidate"}
+
+
+def open_document(path: Path, *, kind: str) -> Document:
+    """A file whose `apiVersion` and `kind` have been read; mistakes in them are among the document's.
+
+    Args:
+        path: the file.
+        kind: what it has to be: `POLICY` or `CANDIDATE`.
+
+    Raises:
+        InvalidInputError: the file is missing or can't be read.
+        ConfigError: there is no tree, or the file is of the other kind, so that reading on would only make noise.
+    """
+    document = Document(parse(path))
+    root = document.root
+    root.required("apiVersion", choice((API_VERSION,)))
+    given = root.required("kind", choice(KINDS)).value_or(kind)
+    if given != kind:
+        root.report("kind", f"this is {_TITLES[given]}, where {_TITLES[kind]} is needed", hint="swap the two files?")
+        document.require_no_problem()
+    return document

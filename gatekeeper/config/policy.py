@@ -1,0 +1,140 @@
+"""A policy file as a `Policy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+from gatekeeper.config.document import Read, Section
+from gatekeeper.config.header import POLICY, open_document
+from gatekeeper.config.nodes import shown
+from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
+from gatekeeper.config.rules import RuleRead, read_rule
+from gatekeeper.core.binomial import trials_needed, upper_limit
+from gatekeeper.core.checks import check_open_probability, check_positive
+from gatekeeper.core.mechanism import Adjacency
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a release policy.
+
+    Args:
+        path: a YAML file with `kind: ReleasePolicy`.
+
+    Raises:
+        InvalidInputError: the file is missing or can't be read.
+        ConfigError: the file has mistakes: every one, in the file's order.
+    """
+    document = open_document(path, kind=POLICY)
+    metadata = document.root.mapping("metadata")
+    name = metadata.required("name", TEXT)
+    version = metadata.required("version", whole(at_least=1))
+    owner = metadata.required("owner", TEXT)
+    description = metadata.optional("description", TEXT, default=None)
+    spec = document.root.mapping("spec")
+    privacy = _privacy(spec.mapping("privacy"))
+    rules = _rules(spec)
+    audit = _audit(spec.mapping("audit"))
+    for rule in rules:
+        noun, terms = rule.noun.value_or(None), audit.value_or(None)
+        if isinstance(noun, RiskRule) and terms is not None:
+            _check_sample(rule.section, noun, terms)
+    policy = document.root.build(
+        lambda: Policy(
+            name=name.value,
+            version=version.value,
+            owner=owner.value,
+            description=description.value,
+            privacy=privacy.value,
+            rules=tuple(rule.noun.value for rule in rules),
+            audit=audit.value,
+        ),
+        blame="spec",
+    )
+    return document.finish(policy)
+
+
+def _privacy(section: Section) -> Read[PrivacyTerms]:
+    unit = section.required("unit", TEXT)
+    adjacency: Read[Adjacency] = section.optional("adjacency", choice(get_args(Adjacency)), default="zero-out")
+    epsilon = section.mapping("epsilon").required("max", real(check_positive))
+    delta = section.mapping("delta").required("max", real(check_open_probability))
+    if section.has("total_epsilon"):
+        section.report(
+            "total_epsilon",
+            f"{section.full_name('total_epsilon')} needs the ledger of past runs, which this version does not have: "
+            "the limit would not be enforced",
+            hint="remove the key; each run is still held to epsilon.max",
+        )
+    return section.build(
+        lambda: PrivacyTerms(
+            unit=unit.value, adjacency=adjacency.value, max_epsilon=epsilon.value, max_delta=delta.value
+        ),
+        blame="epsilon",
+    )
+
+
+def _audit(section: Section) -> Read[AuditTerms]:
+    units = section.required("units", whole(at_least=1))
+    worst_units = section.optional("worst_units", whole(at_least=0), default=0)
+    noise_draws = section.optional("noise_draws", whole(at_least=1), default=3)
+    positive = section.mapping("positive_control").required("min", real(check_open_probability))
+    negative = section.mapping("negative_control").required("max", real(check_open_probability))
+    null_confidence = section.optional("null_confidence", real(check_open_probability), default=0.95)
+    candidates = section.optional("candidates", whole(at_least=2), default=None)
+    return section.build(
+        lambda: AuditTerms(
+            units=units.value,
+            worst_units=worst_units.value,
+            noise_draws=noise_draws.value,
+            min_positive_control=positive.value,
+            max_negative_control=negative.value,
+            null_confidence=null_confidence.value,
+            candidates=candidates.value,
+        ),
+        blame="units",
+    )
+
+
+def _rules(spec: Section) -> tuple[RuleRead, ...]:
+    """Every rule, and what must hold of them together: unique names, and at least one rule of each kind."""
+    rules = spec.required("rules", list_of(read_rule)).value_or(None)
+    if rules is None:
+        return ()
+    if not any(rule.section.has("risk") for rule in rules):
+        spec.report("rules", "a policy needs at least one risk rule; accuracy alone releases nothing")
+    if not any(rule.section.has("metric") for rule in rules):
+        spec.report("rules", "a policy needs at least one metric rule; noise alone is not a model")
+    _check_unique(rules)
+    return rules
+
+
+def _check_unique(rules: tuple[RuleRead, ...]) -> None:
+    """Refuse a second rule of the same name."""
+    seen: set[str] = set()
+    for rule in rules:
+        rule_id = rule.id.value_or(None)
+        if rule_id is not None and rule_id in seen:
+            rule.section.report("id", f"another rule is named {shown(rule_id)} already; a name stands for one rule")
+        seen.update(rule.id.content)
+
+
+def _check_sample(section: Section, rule: RiskRule, audit: AuditTerms) -> None:
+    """Refuse what the audit's sample can't answer: the rule of `Policy`, with a place for each limit."""
+    if rule.worst_max is not None and audit.worst_units == 0:
+        section.report(
+            "worst",
+            f"rule {rule.id}: worst needs a stratum, but audit.worst_units is 0, so nothing would be judged",
+            hint="set audit.worst_units, or remove worst",
+        )
+    if "attack" not in rule.evidence:
+        return
+    best = upper_limit(successes=0, trials=audit.units, confidence=rule.confidence)
+    if best > rule.maximum:
+        needed = trials_needed(maximum=rule.maximum, confidence=rule.confidence)
+        section.report(
+            "max",
+            f"rule {rule.id}: 0 of {audit.units} units gives an upper limit of {best:.4f}, above max {rule.maximum!r}",
+            hint=f"audit at least {needed} units (spec.audit.units), or raise max",
+        )

@@ -1,0 +1,102 @@
+"""Readers: what makes a value of a node, its range checked by the validators of the nouns themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from gatekeeper.config.document import Document, Read, Reader, nearest
+from gatekeeper.config.nodes import Node, Scalar, Sequence
+from gatekeeper.config.scalars import Mismatch, to_boolean, to_real, to_text, to_whole
+from gatekeeper.core.checks import check_choice, check_integer, check_text
+from gatekeeper.errors import InvalidValueError
+
+T = TypeVar("T")
+
+
+class Check(Protocol):
+    """A validator of `core.checks`: takes one value by name."""
+
+    def __call__(self, **named: object) -> None:
+        """Raise InvalidValueError unless the value is in range."""
+
+
+def _scalar(convert: Callable[[Scalar], T | Mismatch], check: Check, *, wanted: str) -> Reader[T]:
+    """A reader of one scalar: first its type, then its range."""
+
+    def read(document: Document, name: str, node: Node) -> Read[T]:
+        if not isinstance(node, Scalar):
+            return document.mismatch(name, node, wanted)
+        value = convert(node)
+        if isinstance(value, Mismatch):
+            return document.refuse(node, f"{name} {value.message}", hint=value.hint)
+        try:
+            check(**{name: value})
+        except InvalidValueError as error:
+            return document.refuse(node, error.message, hint=error.hint)
+        return Read((value,))
+
+    return read
+
+
+def real(check: Check) -> Reader[float]:
+    """Reads a finite number within the range of `check`."""
+    return _scalar(to_real, check, wanted="must be a number")
+
+
+def whole(*, at_least: int) -> Reader[int]:
+    """Reads a whole number of at least `at_least`."""
+
+    def check(**named: object) -> None:
+        check_integer(at_least=at_least, **named)
+
+    return _scalar(to_whole, check, wanted="must be a whole number")
+
+
+def one_of_numbers(*choices: int) -> Reader[int]:
+    """Reads one of a few whole numbers."""
+
+    def check(**named: object) -> None:
+        ((name, value),) = named.items()
+        if value not in choices:
+            raise InvalidValueError(f"{name} must be {' or '.join(map(str, choices))}, got {value!r}")
+
+    return _scalar(to_whole, check, wanted="must be a whole number")
+
+
+def choice(choices: tuple[str, ...]) -> Reader[Any]:
+    """Reads one of a few words; typed loosely, because the words are those of a `Literal`."""
+
+    def read(document: Document, name: str, node: Node) -> Read[Any]:
+        text: Read[str] = TEXT(document, name, node)
+        if not text.content or text.value in choices:
+            return text
+        try:
+            check_choice(choices=choices, **{name: text.value[:60]})
+        except InvalidValueError as error:
+            return document.refuse(node, error.message, hint=nearest(text.value, list(choices)))
+        return text
+
+    return read
+
+
+def list_of(reader: Reader[T]) -> Reader[tuple[T, ...]]:
+    """Reads a list whose items all suit `reader`."""
+
+    def read(document: Document, name: str, node: Node) -> Read[tuple[T, ...]]:
+        if not isinstance(node, Sequence):
+            return document.mismatch(name, node, "must be a list")
+        items = [reader(document, f"{name}[{index}]", item) for index, item in enumerate(node.items)]
+        if not all(item.content for item in items):
+            return document.nothing()
+        return Read((tuple(item.value for item in items),))
+
+    return read
+
+
+def _anything(**named: object) -> None:
+    """Both booleans are in range."""
+
+
+TEXT: Reader[str] = _scalar(to_text, check_text, wanted="must be text")
+BOOLEAN: Reader[bool] = _scalar(to_boolean, _anything, wanted="must be true or false")

@@ -1,0 +1,174 @@
+"""One rule of a policy file as a `UtilityRule` or a `RiskRule`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gatekeeper.config.document import Document, Read, Reader, Section
+from gatekeeper.config.nodes import Node, shown
+from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
+from gatekeeper.core.binomial import upper_limit
+from gatekeeper.core.checks import check_finite, check_open_probability, check_positive, check_probability
+from gatekeeper.core.policy import METRICS, RiskRule, UtilityRule, UtilityStatistic
+from gatekeeper.core.risk import EVIDENCE, KNOWS, MEASURES, OBSERVES, Adversary, Knows, Measure, Similarity
+
+_SHOWN_SAMPLES = (59, 100, 299, 1000, 2995)
+_DEFAULT_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleRead:
+    """A rule as far as it could be read.
+
+    Attributes:
+        section: where it stands.
+        id: its name.
+        noun: the rule.
+    """
+
+    section: Section
+    id: Read[str]
+    noun: Read[UtilityRule] | Read[RiskRule]
+
+
+def read_rule(document: Document, name: str, node: Node) -> Read[RuleRead]:
+    """Reads a rule, of the kind that its keys say: `metric` or `risk`."""
+    section = document.section(name, node)
+    rule_id = section.required("id", TEXT)
+    return Read((RuleRead(section=section, id=rule_id, noun=_noun(section, rule_id)),))
+
+
+def _noun(section: Section, rule_id: Read[str]) -> Read[UtilityRule] | Read[RiskRule]:
+    is_metric, is_risk = section.has("metric"), section.has("risk")
+    if is_risk and is_metric:
+        section.report("risk", "a rule has `metric` or `risk`, not both", hint="make two rules of it")
+    if is_risk or is_metric:
+        return _risk_rule(section, rule_id) if is_risk else _utility_rule(section, rule_id)
+    section.report_missing("metric", hint="a rule has `metric` (on accuracy) or `risk` (on reconstruction)")
+    section.ignore_other_keys()
+    return section.document.nothing()
+
+
+def _utility_rule(section: Section, rule_id: Read[str]) -> Read[UtilityRule]:
+    metric = section.required("metric", choice(METRICS))
+    minimum = section.optional("min", real(check_finite), default=None)
+    max_drop = section.optional("max_drop", real(check_positive), default=None)
+    _check_baseline(section)
+    drops = section.has("max_drop")
+    guarding: UtilityStatistic = "upper_confidence_bound" if drops else "lower_confidence_bound"
+    statistic: Read[UtilityStatistic] = section.optional("statistic", choice((guarding, "estimate")), default=guarding)
+    confidence = section.optional("confidence", real(check_open_probability), default=_DEFAULT_CONFIDENCE)
+    min_units = section.optional("min_units", whole(at_least=1), default=30)
+    return section.build(
+        lambda: UtilityRule(
+            id=rule_id.value,
+            metric=metric.value,
+            minimum=minimum.value,
+            max_drop=max_drop.value,
+            statistic=statistic.value,
+            confidence=confidence.value,
+            min_units=min_units.value,
+        ),
+        blame="min",
+    )
+
+
+def _check_baseline(section: Section) -> None:
+    """A rule limits the metric itself or its drop, and a drop names what it is measured from."""
+    if section.has("min") and section.has("max_drop"):
+        section.report("max_drop", "a metric rule has `min` or `max_drop`, not both", hint="make two rules of it")
+    elif section.has("max_drop"):
+        section.required("baseline", choice(("non-private",)))
+    elif section.has("baseline"):
+        section.report("baseline", "baseline goes with max_drop: a min is absolute", hint="remove the key")
+    if not section.has("min") and not section.has("max_drop"):
+        section.report_missing("min", hint="a metric rule has `min` or `max_drop`")
+
+
+def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
+    section.required("risk", choice(("reconstruction",)))
+    adversary = _adversary(section.mapping("adversary"))
+    knows_nothing = adversary.value_or(None) is None or adversary.value.knows == "nothing"
+    similarity = _similarity(section.optional_mapping("similarity"), default=Similarity() if knows_nothing else None)
+    confidence = section.optional("confidence", real(check_open_probability), default=_DEFAULT_CONFIDENCE)
+    maximum = section.required("max", _risk_limit(confidence=confidence.value_or(_DEFAULT_CONFIDENCE)))
+    section.optional("statistic", choice(("upper_confidence_bound",)), default=None)
+    worst = section.optional_mapping("worst")
+    worst_max = worst.required("max", real(check_probability)) if worst else Read((None,))
+    default_evidence = ("bound", "attack") if knows_nothing else ("bound",)
+    evidence = section.optional("evidence", list_of(choice(EVIDENCE)), default=default_evidence)
+    return section.build(
+        lambda: RiskRule(
+            id=rule_id.value,
+            adversary=adversary.value,
+            similarity=similarity.value,
+            maximum=maximum.value,
+            confidence=confidence.value,
+            worst_max=worst_max.value,
+            evidence=evidence.value,
+        ),
+        blame=_blame(section, knows_nothing=knows_nothing),
+    )
+
+
+def _blame(section: Section, *, knows_nothing: bool) -> str:
+    """Where a contradiction between the keys of a risk rule is reported: at a key that could be removed."""
+    removable = ("evidence", "similarity") if knows_nothing else ("similarity", "worst", "evidence")
+    return next((key for key in removable if section.has(key)), "adversary")
+
+
+def _adversary(section: Section) -> Read[Adversary]:
+    observes = section.required("observes", choice(OBSERVES))
+    knows: Read[Knows] = section.optional("knows", choice(KNOWS), default="nothing")
+    prior = section.optional("prior", TEXT, default="none").value_or("none")
+    if prior != "none":
+        section.report(
+            "prior",
+            f"{section.full_name('prior')} must be none, got {shown(prior)}: "
+            "adversaries with a prior over images are not supported yet",
+            hint="write `prior: none`, or remove the key",
+        )
+    return section.build(lambda: Adversary(observes=observes.value, knows=knows.value), blame="observes")
+
+
+def _similarity(section: Section | None, *, default: Similarity | None) -> Read[Similarity] | Read[Similarity | None]:
+    if section is None:
+        return Read((default,))
+    share = real(check_open_probability)
+    measure: Read[Measure] = section.optional("measure", choice(MEASURES), default="ncc")
+    at_least = section.optional("at_least", share, default=None)
+    above_null = section.optional("above_null", share, default=None if section.has("at_least") else 0.99)
+    at_most = section.optional("at_most", share, default=None)
+    return section.build(
+        lambda: Similarity(
+            measure=measure.value, above_null=above_null.value, at_least=at_least.value, at_most=at_most.value
+        ),
+        blame="at_least",
+    )
+
+
+def _risk_limit(*, confidence: float) -> Reader[float]:
+    """Reads the limit of a risk rule; zero gets an explanation of what a sample can show."""
+    reader = real(check_open_probability)
+
+    def read(document: Document, name: str, node: Node) -> Read[float]:
+        value = real(check_finite)(document, name, node)
+        if value.value_or(None) == 0:
+            return document.refuse(
+                node, f"{name} is 0, but no sample can show that a risk is zero", hint=_what_samples_show(confidence)
+            )
+        return reader(document, name, node) if value.content else value
+
+    return read
+
+
+def _what_samples_show(confidence: float) -> str:
+    """The upper limit that each sample size gives when nothing at all was reconstructed."""
+    rows = []
+    for units in _SHOWN_SAMPLES:
+        percent = 100 * upper_limit(successes=0, trials=units, confidence=confidence)
+        scale = 10 ** (2 - math.floor(math.log10(percent)))
+        rows.append(f"0 of {units:>4} units shows at most {math.ceil(percent * scale) / scale:g} %")
+    table = "\n      ".join(rows)
+    return f"give the largest share that is acceptable; at {confidence:.4g} confidence,\n      {table}"

@@ -1,0 +1,77 @@
+"""The `training` section of a candidate file as a `TrainingSpec`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, get_args
+
+from gatekeeper.config.document import Read, Section
+from gatekeeper.config.readers import BOOLEAN, choice, real, whole
+from gatekeeper.core.candidate import (
+    AugmentationSpec,
+    OptimizerName,
+    OptimizerSpec,
+    SamplingChoice,
+    Schedule,
+    TrainingSpec,
+)
+from gatekeeper.core.checks import check_non_negative, check_open_probability, check_positive
+
+# What the noun assumes where the file is silent, so that the two can't differ.
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(TrainingSpec)}
+
+
+def read_training(section: Section) -> Read[TrainingSpec]:
+    """How the model is trained; what the file leaves out is as `TrainingSpec` says."""
+    epochs = section.required("epochs", whole(at_least=1))
+    expected_batch = section.required("expected_batch", whole(at_least=1))
+    clipping_norm = section.required("clipping_norm", real(check_positive))
+    optimizer = _optimizer(section.mapping("optimizer"))
+    views = section.optional("views", whole(at_least=1), default=_DEFAULTS["views"])
+    augmentation = _augmentation(section.optional_mapping("augmentation"))
+    sampling = section.optional("sampling", choice(get_args(SamplingChoice)), default=_DEFAULTS["sampling"])
+    schedule = section.optional("schedule", choice(get_args(Schedule)), default=_DEFAULTS["schedule"])
+    warmup = section.optional("warmup", real(check_non_negative), default=_DEFAULTS["warmup"])
+    ema = section.optional("ema", real(check_open_probability), default=_DEFAULTS["ema"])
+    epsilon = section.optional("epsilon", real(check_positive), default=_DEFAULTS["epsilon"])
+    delta = section.optional("delta", real(check_open_probability), default=_DEFAULTS["delta"])
+    seed = section.optional("seed", whole(at_least=0), default=_DEFAULTS["seed"])
+    physical_batch = section.optional("physical_batch", whole(at_least=1), default=_DEFAULTS["physical_batch"])
+    return section.build(
+        lambda: TrainingSpec(
+            epochs=epochs.value,
+            expected_batch=expected_batch.value,
+            clipping_norm=clipping_norm.value,
+            optimizer=optimizer.value,
+            views=views.value,
+            augmentation=augmentation.value,
+            sampling=sampling.value,
+            schedule=schedule.value,
+            warmup=warmup.value,
+            ema=ema.value,
+            epsilon=epsilon.value,
+            delta=delta.value,
+            seed=seed.value,
+            physical_batch=physical_batch.value,
+        ),
+        blame="warmup",
+    )
+
+
+def _optimizer(section: Section) -> Read[OptimizerSpec]:
+    name = section.required("name", choice(get_args(OptimizerName)))
+    lr = section.required("lr", real(check_positive))
+    momentum = section.optional("momentum", real(check_non_negative), default=None)
+    weight_decay = section.optional("weight_decay", real(check_non_negative), default=0.0)
+    return section.build(
+        lambda: OptimizerSpec(name=name.value, lr=lr.value, momentum=momentum.value, weight_decay=weight_decay.value),
+        blame="momentum",
+    )
+
+
+def _augmentation(section: Section | None) -> Read[AugmentationSpec]:
+    if section is None:
+        return Read((AugmentationSpec(),))
+    flips = section.optional("flips", BOOLEAN, default=False)
+    shift = section.optional("shift", whole(at_least=0), default=0)
+    return section.build(lambda: AugmentationSpec(flips=flips.value, shift=shift.value), blame="shift")

@@ -1,0 +1,50 @@
+"""Data on disk → units of images, divided into training and test.
+
+    DataSpec → reader → ImageTable → divide → Dataset → DatasetCard
+
+`readers` holds one reader a format; `splits` makes sure that nothing is shared between units or sides; `dataset`
+holds what the other stages get. Whatever is wrong with the data is a `DataError` that names the file.
+Importing this package loads neither NumPy nor Pillow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatekeeper.core.candidate import DataSpec
+from gatekeeper.data.formats import FORMATS, FormatDescription
+
+if TYPE_CHECKING:
+    from gatekeeper.data.dataset import Dataset
+
+__all__ = ["FORMATS", "FormatDescription", "detect", "load"]
+
+
+def load(spec: DataSpec) -> Dataset:
+    """Read and divide the data that `spec` describes.
+
+    Args:
+        spec: which images, whose they are, and how they are divided.
+
+    Returns:
+        Training and test units. The result depends on the content alone, not on the order of files or rows.
+
+    Raises:
+        DataError: something about the data can't be used; the message names the file and the remedy.
+    """
+    from gatekeeper.data.readers import READERS
+    from gatekeeper.data.splits import divide
+
+    return divide(READERS[spec.format](spec), spec)
+
+
+def detect(path: Path) -> DataSpec:
+    """Propose a specification for the data at `path`; see `gatekeeper.data.detection`.
+
+    Raises:
+        DataError: no known layout; the hint lists those that are.
+    """
+    from gatekeeper.data.detection import detect as propose
+
+    return propose(path)

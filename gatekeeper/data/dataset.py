@@ -1,0 +1,182 @@
+"""A data set as the other stages see it: units of images, divided into training and test.
+
+Pixels, labels and unit names are private: they are never printed, and they leave only through a salted
+commitment. What may be printed is the `DatasetCard`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatekeeper.core.candidate import DataFormat
+from gatekeeper.core.checks import check_text, check_tuple
+from gatekeeper.core.record import DatasetCard
+from gatekeeper.errors import InvalidValueError
+
+SALT_BYTES = 32
+_VERSION = b"gatekeeper data set v1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Units:
+    """The images of one side of the split, grouped by the unit whose privacy is protected.
+
+    Takes over its arrays: they become read-only.
+
+    Attributes:
+        images: pixel values, uint8, shape (images, channels, height, width).
+        labels: class index of each image, int64, shape (images,).
+        unit_of: index of each image's unit in 0 … units − 1, int64, shape (images,); every unit has an image.
+        names: each unit's name.
+        groups: each unit's group: all units of a group are on the same side.
+
+    Raises:
+        InvalidValueError: the arrays don't fit each other, a unit has no image or two units share a name.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    unit_of: NDArray[np.int64]
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise InvalidValueError(
+                f"images must be uint8 of 4 dimensions, got {self.images.dtype} of shape {self.images.shape}"
+            )
+        for name in ("labels", "unit_of"):
+            index = getattr(self, name)
+            if index.dtype != np.int64 or index.shape != (len(self.images),):
+                raise InvalidValueError(
+                    f"{name} must be int64 of shape ({len(self.images)},), got {index.dtype} of shape {index.shape}"
+                )
+        check_tuple(names=self.names, of=str)
+        check_tuple(groups=self.groups, of=str)
+        if len(self.groups) != len(self.names) or len(set(self.names)) != len(self.names):
+            raise InvalidValueError("each unit needs a name of its own and one group")
+        if not np.array_equal(np.unique(self.unit_of), np.arange(len(self.names))):
+            raise InvalidValueError("unit_of must name every unit at least once, and no other")
+        for array in (self.images, self.labels, self.unit_of):
+            array.setflags(write=False)
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"Units({self.units} units, {len(self.images)} images)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Dataset:
+    """Training and test units of one data set.
+
+    Attributes:
+        name: what the data set is called; public, and not part of the digest, since a folder may be renamed.
+        format: which reader read it.
+        synthetic: whether the images were generated, not taken.
+        unit: the column whose privacy is protected.
+        classes: the classes' names, in the order of the labels.
+        train: the units that the model is trained on.
+        test: the units that it is judged on.
+
+    Raises:
+        InvalidValueError: the two sides differ in image shape, share a unit or a group, or hold a label
+            without a class.
+    """
+
+    name: str
+    format: DataFormat
+    synthetic: bool
+    unit: str
+    classes: tuple[str, ...]
+    train: Units
+    test: Units
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_text(unit=self.unit)
+        check_tuple(classes=self.classes, of=str)
+        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+            raise InvalidValueError(
+                f"train and test differ in image shape: {self.train.images.shape[1:]} and {self.test.images.shape[1:]}"
+            )
+        for side in (self.train, self.test):
+            if len(side.labels) and not 0 <= side.labels.min() <= side.labels.max() < len(self.classes):
+                raise InvalidValueError(f"labels must lie in 0 … {len(self.classes) - 1}")
+        if set(self.train.names) & set(self.test.names) or set(self.train.groups) & set(self.test.groups):
+            raise InvalidValueError("a unit or a group is on both sides of the split")
+
+    def digest(self, *, salt: bytes) -> str:
+        """A salted SHA-256 of the content: format, unit, classes, split, names, groups, labels and pixels.
+
+        HMAC-SHA256 (RFC 2104) with the salt as key. A plain digest would let anyone who knows all records
+        but one test a guess of the last; with a secret salt the digest tells nothing, and whoever is shown
+        the salt can check it. Every part is preceded by its length and units are taken in the order of
+        their names, their images in the order of their own digests, so that the digest doesn't depend on the
+        order of files or rows. Of fixed length, the salt can't be exchanged for another that HMAC pads alike.
+
+        Args:
+            salt: 32 secret random bytes.
+
+        Returns:
+            64 lower-case hexadecimal digits.
+
+        Raises:
+            InvalidValueError: the salt isn't 32 bytes long.
+        """
+        if len(salt) != SALT_BYTES:
+            raise InvalidValueError(f"salt must be {SALT_BYTES} bytes, got {len(salt)}")
+        shape = self.train.images.shape[1:]
+        facts = (self.format, str(self.synthetic), self.unit, *map(str, shape), *self.classes)
+        parts = [_VERSION, *(fact.encode() for fact in facts)]
+        parts += [_side_digest(side, self.classes) for side in (self.train, self.test)]
+        return hmac.new(salt, _joined(parts), hashlib.sha256).hexdigest()
+
+    def card(self, *, salt: bytes) -> DatasetCard:
+        """The facts of this data set that may be printed.
+
+        Args:
+            salt: 32 secret random bytes; they stay in the run directory.
+
+        Raises:
+            InvalidValueError: the salt isn't 32 bytes long, or the set is too small for a card.
+        """
+        channels, height, width = self.train.images.shape[1:]
+        return DatasetCard(
+            name=self.name,
+            format=self.format,
+            synthetic=self.synthetic,
+            unit=self.unit,
+            train_units=self.train.units,
+            test_units=self.test.units,
+            train_images=len(self.train.images),
+            test_images=len(self.test.images),
+            max_images_per_unit=int(np.bincount(self.train.unit_of).max()),
+            image_shape=(channels, height, width),
+            classes=self.classes,
+            commitment=self.digest(salt=salt),
+        )
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    """The parts' number and the parts, each preceded by its length: no two lists give the same bytes."""
+    return len(parts).to_bytes(8, "big") + b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def _side_digest(side: Units, classes: tuple[str, ...]) -> bytes:
+    images: list[list[bytes]] = [[] for _ in side.names]
+    for pixels, label, unit in zip(side.images, side.labels.tolist(), side.unit_of.tolist(), strict=True):
+        images[unit].append(hashlib.sha256(_joined([classes[label].encode(), pixels.tobytes()])).digest())
+    units = [
+        hashlib.sha256(_joined([name.encode(), group.encode(), *sorted(own)])).digest()
+        for name, group, own in sorted(zip(side.names, side.groups, images, strict=True))
+    ]
+    return hashlib.sha256(_joined(units)).digest()

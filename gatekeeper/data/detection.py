@@ -1,0 +1,89 @@
+"""A first guess at what a data folder or file holds, for a user to correct."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from gatekeeper.core.candidate import DataFormat, DataSpec, SplitSpec
+from gatekeeper.data.files import children, existing
+from gatekeeper.data.formats import FORMATS
+from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files
+from gatekeeper.data.image_folder import labelled_files
+from gatekeeper.data.tables import read_csv
+from gatekeeper.errors import DataError
+
+_TEST_SHARE = 0.2
+_SAMPLE = 50  # images whose headers are looked at
+_LARGE = 256  # longest side, in pixels, that is proposed as it is
+_PROPOSED_SIZE = (64, 64)
+_OWNERS = ("patient_id", "patient", "subject_id", "subject", "lesion_id")  # the coarsest first
+_LABELS = ("dx", "label", "class", "diagnosis", "target")
+
+
+def detect(path: Path) -> DataSpec:
+    """Propose how to read `path`.
+
+    An archive `.npz` is taken for MedMNIST; a table with a column `image_id` for HAM10000, its unit the coarsest owner
+    among `patient_id`, `lesion_id` and their like; class folders for an image folder. Sizes and colours are
+    proposed where a sample of the images shows that they differ or are large.
+
+    Raises:
+        DataError: nothing recognised, or the path is missing or unreadable.
+    """
+    place = existing(str(path))
+    if place.is_file() and place.suffix.lower() == ".npz":
+        return DataSpec(format="medmnist", path=str(path), unit="image", split=SplitSpec(test=None))
+    if place.is_file() and place.suffix.lower() == ".csv":
+        return _table(path)
+    if place.is_dir():
+        found = tuple(children(place, root=place))
+        if any(child.is_file() and child.suffix.lower() == ".csv" for child in found):
+            return _table(path)
+        if any(child.is_dir() for child in found):
+            return _folder(path)
+    layouts = "; ".join(f"{entry.name}: {entry.layout}" for entry in FORMATS)
+    raise DataError("no known layout of data", where=str(path), hint=f"recognised are {layouts}")
+
+
+def _table(path: Path) -> DataSpec:
+    table = read_csv(find_table(path))
+    names = table.column(IMAGE_COLUMN)
+    label = next((name for name in _LABELS if name in table.columns), "dx")
+    table.column(label)  # complains, with the columns that there are, where the table has none of those
+    found = image_files(table.path.parent)
+    files = [found[name][0] for name in names[:_SAMPLE] if name in found]
+    unit = next((name for name in _OWNERS if name in table.columns), "image")
+    return _spec("ham10000", path, files, unit=unit, label=None if label == "dx" else label, test=_TEST_SHARE)
+
+
+def _folder(path: Path) -> DataSpec:
+    files = labelled_files(path)
+    test = None if files[0].side else _TEST_SHARE
+    sample = [file.path for file in itertools.islice(files, 0, None, max(1, len(files) // _SAMPLE))]
+    return _spec("image-folder", path, sample, unit="image", label=None, test=test)
+
+
+def _spec(
+    data_format: DataFormat, path: Path, sample: list[Path], *, unit: str, label: str | None, test: float | None
+) -> DataSpec:
+    sizes, modes = set(), set()
+    for file in sample:
+        try:
+            with Image.open(file) as image:
+                sizes.add(image.size)
+                modes.add(image.mode)
+        except (UnidentifiedImageError, OSError) as error:
+            raise DataError("this is not an image that can be read", where=str(file)) from error
+    small = len(sizes) <= 1 and all(side <= _LARGE for size in sizes for side in size)
+    return DataSpec(
+        format=data_format,
+        path=str(path),
+        unit=unit,
+        label=label,
+        image_size=None if small else _PROPOSED_SIZE,
+        channels=None if len(modes) <= 1 else 3,
+        split=SplitSpec(test=test),
+    )

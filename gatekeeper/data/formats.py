@@ -1,0 +1,75 @@
+"""What each data format looks like on disk: the text behind `gatekeeper data` and `gatekeeper init`.
+
+Standard library only, so that asking for help loads neither numpy nor Pillow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatekeeper.core.candidate import DataFormat
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormatDescription:
+    """One data format, in words.
+
+    Attributes:
+        name: the value of `data.format`.
+        summary: what it is, in one line.
+        layout: what lies where.
+        units: the columns that `data.unit` and `split.by` may name.
+        label: the column that is the class unless `data.label` names another.
+        gives_split: whether training and test sides come with the data.
+    """
+
+    name: DataFormat
+    summary: str
+    layout: str
+    units: str
+    label: str
+    gives_split: bool
+
+
+FORMATS: tuple[FormatDescription, ...] = (
+    FormatDescription(
+        name="digits",
+        summary="1,797 real handwritten digits of 8×8 pixels, ten classes; ships with scikit-learn",
+        layout='no files; needs the extra "gatekeeper[digits]"',
+        units="image",
+        label="digit",
+        gives_split=False,
+    ),
+    FormatDescription(
+        name="phantom-lesions",
+        summary="generated photographs of skin lesions, three classes; synthetic",
+        layout="no files; drawn from data.phantom (patients, seed)",
+        units="image, lesion, patient",
+        label="diagnosis",
+        gives_split=False,
+    ),
+    FormatDescription(
+        name="medmnist",
+        summary="a MedMNIST archive of 2-D images with one label each",
+        layout="NAME.npz with train_images, train_labels, test_images, test_labels; a val part is left out",
+        units="image",
+        label="label",
+        gives_split=True,
+    ),
+    FormatDescription(
+        name="image-folder",
+        summary="one folder for each class",
+        layout="FOLDER/CLASS/…/IMAGE, or FOLDER/train/CLASS/… beside FOLDER/test/CLASS/… (a val folder is left out)",
+        units="image, folder (the one directly beneath the class)",
+        label="class",
+        gives_split=False,
+    ),
+    FormatDescription(
+        name="ham10000",
+        summary="a metadata table beside its images, as in HAM10000",
+        layout="FOLDER/HAM10000_metadata.csv or metadata.csv, and IMAGE_ID.jpg or .png anywhere beneath FOLDER",
+        units="image, and every column of the table",
+        label="dx",
+        gives_split=False,
+    ),
+)

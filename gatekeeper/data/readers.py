@@ -1,0 +1,17 @@
+"""The table of readers: each format's name and the function that reads it. A new format is one file and one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gatekeeper.core.candidate import DataFormat, DataSpec
+from gatekeeper.data import digits, ham10000, image_folder, medmnist, phantom_lesions
+from gatekeeper.data.records import ImageTable
+
+READERS: dict[DataFormat, Callable[[DataSpec], ImageTable]] = {
+    "digits": digits.read,
+    "phantom-lesions": phantom_lesions.read,
+    "medmnist": medmnist.read,
+    "image-folder": image_folder.read,
+    "ham10000": ham10000.read,
+}

@@ -1,0 +1,86 @@
+"""What a reader yields: one row an image, not yet divided into training and test."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatekeeper.core.candidate import DataSpec
+from gatekeeper.core.checks import check_text
+from gatekeeper.errors import DataError, InvalidValueError
+
+Side = Literal["train", "test"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class ImageTable:
+    """Images with their labels and owners, in the reader's order. Private: never printed.
+
+    Attributes:
+        name: what the data set is called; public.
+        source: the file or folder it came from, for messages.
+        images: pixel values, uint8, shape (images, channels, height, width).
+        image_names: a name for each image, unique.
+        labels: each image's class.
+        units: the name of each image's unit.
+        groups: the value, for each image, of the column that the split keeps together.
+        sides: each image's side where the data set gives its split; otherwise None.
+
+    Raises:
+        InvalidValueError: the columns differ in length, or two images share a name.
+    """
+
+    name: str
+    source: str
+    images: NDArray[np.uint8]
+    image_names: tuple[str, ...]
+    labels: tuple[str, ...]
+    units: tuple[str, ...]
+    groups: tuple[str, ...]
+    sides: tuple[Side, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_text(source=self.source)
+        columns = (self.image_names, self.labels, self.units, self.groups, self.sides or self.groups)
+        if any(len(column) != len(self.images) for column in columns):
+            raise InvalidValueError("each image needs a name, a label, a unit, a group and, where given, a side")
+        if len(set(self.image_names)) != len(self.image_names):
+            raise InvalidValueError("two images share a name")
+
+    def __repr__(self) -> str:
+        return f"ImageTable({self.name!r}, {len(self.images)} images)"
+
+
+def closest(value: str, choices: tuple[str, ...]) -> str:
+    """A hint that lists `choices`, and the one that `value` was perhaps meant to be."""
+    matches = difflib.get_close_matches(value, choices, n=1)
+    meant = f"; did you mean {matches[0]!r}?" if matches else ""
+    return f"there is {', '.join(choices)}{meant}"
+
+
+def check_column(value: str, *, field: str, offered: tuple[str, ...], where: str) -> None:
+    """Require that the data set offers the column `value`, which the candidate's `field` asks for.
+
+    Raises:
+        DataError: it doesn't; the hint lists what there is.
+    """
+    if value not in offered:
+        raise DataError(
+            f"{field} {value!r} is not a column of this data set", where=where, hint=closest(value, offered)
+        )
+
+
+def check_columns(spec: DataSpec, *, offered: tuple[str, ...], label: str, where: str) -> None:
+    """Require that unit, split.by and label of `spec` exist in a format whose columns are fixed.
+
+    Raises:
+        DataError: one of them doesn't; the hint lists what there is.
+    """
+    check_column(spec.unit, field="unit", offered=offered, where=where)
+    check_column(spec.split.by or spec.unit, field="split.by", offered=offered, where=where)
+    check_column(spec.label or label, field="label", offered=(label,), where=where)

@@ -1,0 +1,319 @@
+"""The gate: policy and facts in, verdict out. Pure, and standard library only.
+
+It looks at every rule, in the policy's order, and never stops at the first that fails: whoever is refused
+needs all the reasons. What can't be judged (a control that failed, too few units, a number that is not
+one) is inconclusive, never passed. Tightening any limit never turns a refusal into an approval.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from gatekeeper.core.binomial import upper_limit
+from gatekeeper.core.certificate import Facts
+from gatekeeper.core.codec import digest
+from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
+from gatekeeper.core.risk import AttackOutcome, RiskBound
+from gatekeeper.core.utility import Measurement
+from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal, Status, Verdict
+from gatekeeper.errors import InvalidValueError
+
+NOT_A_NUMBER = math.nan
+
+
+def decide(policy: Policy, facts: Facts) -> Verdict:
+    """Judge the facts of a run by a policy.
+
+    Args:
+        policy: what must hold.
+        facts: what was proven and measured.
+
+    Returns:
+        `Refusal` if any rule is violated, else `Inconclusive` if any could not be judged, else `Approval`
+        of the file whose digest the facts hold.
+
+    Raises:
+        InvalidValueError: the facts are about another unit of privacy or adjacency than the policy's.
+    """
+    _check_subject(policy, facts)
+    findings = [_epsilon(policy, facts), _delta(policy, facts)]
+    for rule in policy.rules:
+        findings += [_utility(rule, facts)] if isinstance(rule, UtilityRule) else _risk(rule, policy, facts)
+    statuses = {finding.status for finding in findings}
+    everything, policy_digest = tuple(findings), digest(policy)
+    if "failed" in statuses:
+        return Refusal(policy_digest=policy_digest, findings=everything)
+    if "inconclusive" in statuses:
+        return Inconclusive(policy_digest=policy_digest, findings=everything)
+    return Approval(model_digest=facts.evidence.model.sha256, policy_digest=policy_digest, findings=everything)
+
+
+def _check_subject(policy: Policy, facts: Facts) -> None:
+    mechanism = facts.evidence.record.mechanism
+    for name, demanded, given in (
+        ("unit of privacy", policy.privacy.unit, mechanism.unit),
+        ("unit of the data", policy.privacy.unit, facts.evidence.dataset.unit),
+        ("adjacency", policy.privacy.adjacency, mechanism.adjacency),
+    ):
+        if demanded != given:
+            raise InvalidValueError(f"the policy's {name} is {demanded!r}, the run's is {given!r}")
+
+
+def _status(*, measured: float, limit: float, comparator: Literal["≤", "≥"]) -> Status:
+    """NaN compares false either way, so it is asked about first."""
+    if math.isnan(measured):
+        return "inconclusive"
+    holds = measured <= limit if comparator == "≤" else measured >= limit
+    return "passed" if holds else "failed"
+
+
+def _margin(*, measured: float, limit: float, comparator: Literal["≤", "≥"]) -> float:
+    """How far `measured` is on the passing side."""
+    return limit - measured if comparator == "≤" else measured - limit
+
+
+def _epsilon(policy: Policy, facts: Facts) -> Finding:
+    measured, limit = facts.guarantee.epsilon.high, policy.privacy.max_epsilon
+    status = _status(measured=measured, limit=limit, comparator="≤")
+    return Finding(
+        rule="privacy-epsilon",
+        statement=f"ε of this run is at most {limit:g}",
+        status=status,
+        comparator="≤",
+        measured=measured,
+        limit=limit,
+        margin=_margin(measured=measured, limit=limit, comparator="≤"),
+        statistic="proven upper bound",
+        confidence=None,
+        sample_size=None,
+        detail=f"accountant {facts.guarantee.accountant}, δ = {facts.guarantee.delta:g}",
+        remedy=None if status == "passed" else "lower training.epsilon in the candidate",
+    )
+
+
+def _delta(policy: Policy, facts: Facts) -> Finding:
+    units = facts.evidence.dataset.train_units
+    measured, limit = facts.guarantee.delta, policy.privacy.max_delta
+    below_units = measured * units < 1
+    status = _status(measured=measured, limit=limit, comparator="≤") if below_units else "failed"
+    return Finding(
+        rule="privacy-delta",
+        statement=f"δ is at most {limit:g} and below 1/units",
+        status=status,
+        comparator="≤",
+        measured=measured,
+        limit=min(limit, 1 / units),
+        margin=_margin(measured=measured, limit=min(limit, 1 / units), comparator="≤"),
+        statistic="parameter",
+        confidence=None,
+        sample_size=units,
+        detail=f"{units} units: 1/units = {1 / units:.3g}",
+        remedy=None if status == "passed" else "lower training.delta in the candidate",
+    )
+
+
+def _utility(rule: UtilityRule, facts: Facts) -> Finding:
+    report = facts.evidence.utility
+    comparator: Literal["≤", "≥"] = "≤" if rule.needs_twin else "≥"
+    limit = rule.max_drop if rule.max_drop is not None else rule.minimum
+    if limit is None:
+        raise InvalidValueError(f"rule {rule.id} has no limit")
+    what = (
+        f"{rule.metric} falls below the non-private twin's by at most"
+        if rule.needs_twin
+        else f"{rule.metric} is at least"
+    )
+    found = _find_measurement(rule, report.drops if rule.needs_twin else report.measurements)
+    measured = NOT_A_NUMBER if found is None else _read(rule, found)
+    enough = found is not None and found.units >= rule.min_units
+    status = _status(measured=measured, limit=limit, comparator=comparator) if enough else "inconclusive"
+    return Finding(
+        rule=rule.id,
+        statement=f"{what} {limit:g}",
+        status=status,
+        comparator=comparator,
+        measured=measured,
+        limit=limit,
+        margin=_margin(measured=measured, limit=limit, comparator=comparator),
+        statistic=rule.statistic.replace("_", " "),
+        confidence=None if rule.statistic == "estimate" else rule.confidence,
+        sample_size=None if found is None else found.units,
+        detail=_utility_detail(rule, found),
+        remedy=None if status == "passed" else _utility_remedy(rule, enough=enough),
+    )
+
+
+def _find_measurement(rule: UtilityRule, among: tuple[Measurement, ...]) -> Measurement | None:
+    for measurement in among:
+        if measurement.metric == rule.metric and measurement.confidence == rule.confidence:
+            return measurement
+    return None
+
+
+def _read(rule: UtilityRule, measurement: Measurement) -> float:
+    """The end of the interval that the rule reads."""
+    if rule.statistic == "estimate":
+        return measurement.estimate
+    return measurement.low if rule.statistic == "lower_confidence_bound" else measurement.high
+
+
+def _utility_detail(rule: UtilityRule, found: Measurement | None) -> str:
+    if found is None:
+        return f"{rule.metric} was not measured at confidence {rule.confidence:g}"
+    if found.units < rule.min_units:
+        return f"{found.units} test units; the rule asks for at least {rule.min_units}"
+    if math.isnan(found.estimate):
+        return f"{rule.metric} is undefined on these test units (a class is missing)"
+    return f"estimate {found.estimate:.4f}, {found.method}"
+
+
+def _utility_remedy(rule: UtilityRule, *, enough: bool) -> str:
+    if not enough:
+        return f"test on at least {rule.min_units} units of every class"
+    return "train better (more epochs, views or width), raise training.epsilon, or test on more units"
+
+
+def _risk(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]:
+    bound, outcome = _find_bound(rule, facts), _find_outcome(rule, facts)
+    doubt = _doubt(rule, policy, facts, bound=bound, outcome=outcome)
+    values = []
+    if "bound" in rule.evidence and bound is not None:
+        values.append(bound.value)
+    if "attack" in rule.evidence and outcome is not None:
+        values.append(outcome.sample.upper(confidence=rule.confidence))
+    measured = max(values, default=NOT_A_NUMBER)
+    status = _status(measured=measured, limit=rule.maximum, comparator="≤")
+    if doubt is not None and not _violated(rule, bound=bound, outcome=outcome):
+        status = "inconclusive"
+    main = Finding(
+        rule=rule.id,
+        statement=f"{rule.adversary.title}: at most {rule.maximum:g} of units reconstructed",
+        status=status,
+        comparator="≤",
+        measured=measured,
+        limit=rule.maximum,
+        margin=_margin(measured=measured, limit=rule.maximum, comparator="≤"),
+        statistic="larger of bound and upper confidence bound" if len(rule.evidence) > 1 else _only(rule),
+        confidence=rule.confidence if "attack" in rule.evidence else None,
+        sample_size=outcome.sample.trials if outcome is not None and "attack" in rule.evidence else None,
+        detail=doubt or _risk_detail(rule, bound=bound, outcome=outcome),
+        remedy=None if status == "passed" else _risk_remedy(doubt),
+    )
+    return [main] if rule.worst_max is None else [main, _worst(rule, outcome, doubt=doubt)]
+
+
+def _only(rule: RiskRule) -> str:
+    return "bound" if rule.evidence == ("bound",) else "upper confidence bound"
+
+
+def _find_bound(rule: RiskRule, facts: Facts) -> RiskBound | None:
+    for bound in facts.bounds:
+        if bound.adversary == rule.adversary and bound.similarity == rule.similarity:
+            return bound
+    return None
+
+
+def _find_outcome(rule: RiskRule, facts: Facts) -> AttackOutcome | None:
+    for outcome in facts.evidence.attacks.outcomes:
+        if outcome.adversary == rule.adversary and outcome.similarity == rule.similarity:
+            return outcome
+    return None
+
+
+def _violated(rule: RiskRule, *, bound: RiskBound | None, outcome: AttackOutcome | None) -> bool:
+    """Whether the evidence shows a violation that no failed control can excuse.
+
+    The bound exceeds the maximum, or the attack really reconstructed more units than the maximum allows.
+    """
+    by_bound = "bound" in rule.evidence and bound is not None and bound.value > rule.maximum
+    by_attack = "attack" in rule.evidence and outcome is not None and outcome.sample.rate > rule.maximum
+    return by_bound or by_attack
+
+
+def _doubt(
+    rule: RiskRule, policy: Policy, facts: Facts, *, bound: RiskBound | None, outcome: AttackOutcome | None
+) -> str | None:
+    """Why the evidence can't support a pass, or None."""
+    if "bound" in rule.evidence and bound is None:
+        return f"no bound was computed for {rule.adversary.title}"
+    if "attack" not in rule.evidence:
+        return None
+    if outcome is None:
+        return f"no attack was run for {rule.adversary.title}"
+    if outcome.threshold not in {
+        null.threshold for null in facts.evidence.attacks.nulls if null.similarity == rule.similarity
+    }:
+        return f"the attack used τ = {outcome.threshold!r}, which no null calibration supports"
+    return _weak_attack(rule, policy.audit, facts, outcome)
+
+
+def _weak_attack(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: AttackOutcome) -> str | None:
+    """Why this attack's silence proves nothing, or None."""
+    train_units = facts.evidence.dataset.train_units
+    if outcome.sample.trials < min(audit.units, train_units) or outcome.noise_draws < audit.noise_draws:
+        covered = f"{outcome.sample.trials} units in {outcome.noise_draws} draws"
+        return f"the attack covered {covered}, less than the policy asks"
+    if outcome.worst.trials < min(audit.worst_units, train_units):
+        return f"the attack covered {outcome.worst.trials} units of the worst stratum, less than the policy asks"
+    positive, negative = outcome.positive_control, outcome.negative_control
+    if not positive.trials or positive.rate < audit.min_positive_control:
+        return (
+            f"positive control: with the noise off the attack reconstructed {positive.successes} of "
+            f"{positive.trials} units, below {audit.min_positive_control:g}: a broken attack is not a safe model"
+        )
+    if not negative.trials or negative.rate > audit.max_negative_control:
+        return (
+            f"negative control: {negative.successes} of {negative.trials} units that took no part count as "
+            f"reconstructed, above {audit.max_negative_control:g}: the threshold can't tell"
+        )
+    best = upper_limit(successes=0, trials=outcome.sample.trials, confidence=rule.confidence)
+    if best > rule.maximum:
+        return (
+            f"{outcome.sample.trials} units are too few: even with no success the upper limit is {best:.4f}, "
+            f"above {rule.maximum:g}"
+        )
+    return None
+
+
+def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcome: AttackOutcome | None) -> str:
+    parts = []
+    if "bound" in rule.evidence and bound is not None:
+        parts.append(f"bound {bound.value:.3g} ({bound.quantity}, against {bound.proven_against})")
+    if "attack" in rule.evidence and outcome is not None:
+        upper = outcome.sample.upper(confidence=rule.confidence)
+        parts.append(
+            f"attack {outcome.attack}: {outcome.sample.successes} of {outcome.sample.trials} units, upper limit "
+            f"{upper:.3g}, median similarity {outcome.median_similarity:.3f} against τ = {outcome.threshold:.3f}"
+        )
+    return "; ".join(parts)
+
+
+def _risk_remedy(doubt: str | None) -> str:
+    if doubt is not None:
+        return "audit more units, or find out why the control failed; nothing can be concluded until then"
+    return "more noise: lower training.epsilon, or take part in fewer steps (fewer epochs at the same σ)"
+
+
+def _worst(rule: RiskRule, outcome: AttackOutcome | None, *, doubt: str | None) -> Finding:
+    """The worst-k stratum: an observed share of those units, never a bound on the population."""
+    limit = rule.worst_max if rule.worst_max is not None else NOT_A_NUMBER
+    measured = outcome.worst.rate if outcome is not None and outcome.worst.trials else NOT_A_NUMBER
+    status = _status(measured=measured, limit=limit, comparator="≤")
+    if doubt is not None and status == "passed":
+        status = "inconclusive"
+    trials = outcome.worst.trials if outcome is not None else 0
+    return Finding(
+        rule=f"{rule.id}/worst",
+        statement=f"{rule.adversary.title}: at most {limit:g} of the worst stratum reconstructed",
+        status=status,
+        comparator="≤",
+        measured=measured,
+        limit=limit,
+        margin=_margin(measured=measured, limit=limit, comparator="≤"),
+        statistic="observed share",
+        confidence=None,
+        sample_size=trials,
+        detail=f"{trials} units that stand out most; speaks of those units only",
+        remedy=None if status == "passed" else _risk_remedy(doubt),
+    )

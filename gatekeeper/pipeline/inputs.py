@@ -1,0 +1,120 @@
+"""What the command line reads before anything runs: policies, candidates, keys, and data to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatekeeper.core.candidate import AugmentationSpec, Candidate, ModelSpec, OptimizerSpec, TrainingSpec
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
+from gatekeeper.core.risk import ONE_STEP, Similarity
+
+if TYPE_CHECKING:
+    from gatekeeper.signing.keys import KeyPaths, SigningKey
+
+_STARTER_UNITS = 200
+
+
+def read_policy(path: Path) -> Policy:
+    """A policy file; every mistake in it at once (`ConfigError`)."""
+    from gatekeeper.config import load_policy
+
+    return load_policy(path)
+
+
+def read_candidate(path: Path) -> Candidate:
+    """A candidate file; every mistake in it at once (`ConfigError`)."""
+    from gatekeeper.config import load_candidate
+
+    return load_candidate(path)
+
+
+def policy_schema() -> str:
+    """The policy's JSON Schema."""
+    from gatekeeper import config
+
+    return config.policy_schema()
+
+
+def candidate_schema() -> str:
+    """The candidate's JSON Schema."""
+    from gatekeeper import config
+
+    return config.candidate_schema()
+
+
+def starter_files(data: Path) -> tuple[str, str]:
+    """Candidate and policy to start from, as YAML with comments, for a data folder or file.
+
+    Raises:
+        DataError: no reader knows such data.
+    """
+    from gatekeeper.config import render_candidate, render_policy
+    from gatekeeper.data import detect
+
+    spec = detect(data)
+    candidate = Candidate(
+        name=data.resolve().name or "model",
+        description=None,
+        data=spec,
+        model=ModelSpec(network="resnet9", width=16),
+        training=TrainingSpec(
+            epochs=30,
+            expected_batch=32,
+            clipping_norm=1.0,
+            optimizer=OptimizerSpec(name="nadam", lr=2e-3),
+            views=4,
+            augmentation=AugmentationSpec(flips=True, shift=2),
+            warmup=0.05,
+            ema=0.95,
+            epsilon=1e5,
+        ),
+    )
+    return render_candidate(candidate), render_policy(_starter_policy(spec.unit))
+
+
+def _starter_policy(unit: str) -> Policy:
+    return Policy(
+        name="starter",
+        version=1,
+        owner="privacy-office",
+        description="A policy to start from: read every line, then make it yours",
+        privacy=PrivacyTerms(unit=unit, adjacency="zero-out", max_epsilon=1e9, max_delta=1e-6),
+        rules=(
+            UtilityRule(
+                id="accuracy",
+                metric="balanced_accuracy",
+                minimum=0.7,
+                max_drop=None,
+                statistic="lower_confidence_bound",
+                confidence=0.95,
+                min_units=50,
+            ),
+            RiskRule(
+                id="reconstruction",
+                adversary=ONE_STEP,
+                similarity=Similarity(),
+                maximum=0.02,
+                confidence=0.95,
+                worst_max=0.1,
+                evidence=("bound", "attack"),
+            ),
+        ),
+        audit=AuditTerms(
+            units=_STARTER_UNITS, worst_units=20, noise_draws=3, min_positive_control=0.9, max_negative_control=0.05
+        ),
+    )
+
+
+def read_key(path: Path, *, passphrase: bytes | None) -> SigningKey:
+    """The release key."""
+    from gatekeeper.signing.keys import load_private
+
+    return load_private(path, passphrase=passphrase)
+
+
+def make_keys(prefix: Path, *, passphrase: bytes) -> KeyPaths:
+    """A new P-256 key pair beside each other: `<prefix>.key` and `<prefix>.pub`."""
+    from gatekeeper.signing.keys import generate
+
+    return generate(prefix=prefix, passphrase=passphrase)

@@ -1,0 +1,154 @@
+"""From evidence to facts, from facts to a verdict, from an approval to a signed release. Loads no torch."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.certificate import Certificate, Evidence, Facts, FileDigest
+from gatekeeper.core.codec import encode
+from gatekeeper.core.policy import Policy
+from gatekeeper.core.verdict import Approval
+from gatekeeper.errors import InvalidInputError, SigningError
+from gatekeeper.gate import decide
+from gatekeeper.rundir import Judgement, RunDirectory
+from gatekeeper.version import __version__
+
+if TYPE_CHECKING:
+    from gatekeeper.report import Report
+    from gatekeeper.signing.keys import SigningKey
+
+
+def establish(evidence: Evidence, policy: Policy) -> Facts:
+    """The facts that follow from the evidence: what the mechanism spends, and what it withstands."""
+    from gatekeeper.audit.bounds import bounds
+    from gatekeeper.privacy import account, participations
+
+    mechanism = evidence.record.mechanism
+    candidates = policy.audit.candidates or evidence.dataset.train_units
+    return Facts(
+        evidence=evidence,
+        guarantee=account(mechanism, evidence.plan.budget.delta),
+        bounds=bounds(
+            mechanism=mechanism,
+            participations=participations(mechanism),
+            nulls=evidence.attacks.nulls,
+            pixels=evidence.dataset.pixels,
+            max_images=evidence.dataset.max_images_per_unit,
+            candidates=candidates,
+        ),
+    )
+
+
+def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate) -> Judgement:
+    """Verdict on a run, from evidence that must be about this very policy, candidate and file.
+
+    Args:
+        run: where the private part left its evidence.
+        policy: as read by this process, not by the private part.
+        candidate: likewise.
+
+    Raises:
+        InvalidInputError: the evidence is about something else.
+    """
+    evidence = run.read_evidence()
+    if evidence.candidate != candidate or run.read_policy() != policy:
+        raise InvalidInputError("the run is about another candidate or policy", where=str(run.path))
+    found = _digest_file(run.model)
+    if found != evidence.model.sha256:
+        raise InvalidInputError(
+            f"model.onnx has sha256 {found}, the evidence is about {evidence.model.sha256}", where=str(run.model)
+        )
+    facts = establish(evidence, policy)
+    judgement = Judgement(created=_now(), facts=facts, verdict=decide(policy, facts))
+    run.write_judgement(judgement)
+    return judgement
+
+
+def report_of(policy: Policy, judgement: Judgement) -> Report:
+    """What every report format is made from."""
+    from gatekeeper.report import Report
+
+    return Report(
+        gatekeeper_version=__version__,
+        created=judgement.created,
+        policy=policy,
+        facts=judgement.facts,
+        verdict=judgement.verdict,
+    )
+
+
+def release(run: RunDirectory, *, key: Callable[[], SigningKey], out: Path) -> None:
+    """Sign an approved run and let it leave, in one atomic rename, after it has verified itself.
+
+    The verdict is reached again from the evidence: a stored approval is no approval.
+
+    Args:
+        run: the run.
+        key: opens the release key; called only for an approval.
+        out: the release directory to create.
+
+    Raises:
+        SigningError: the run is not approved, or the release can't be written.
+    """
+    from gatekeeper.report import render
+    from gatekeeper.signing.layout import SideFile
+    from gatekeeper.signing.release import write_release
+
+    policy = run.read_policy()
+    judgement = judge(run, policy=policy, candidate=run.read_candidate())
+    approval = judgement.verdict
+    if not isinstance(approval, Approval):
+        raise SigningError(
+            "the run is not approved, so nothing is signed", where=str(run.path), hint="see `gatekeeper report`"
+        )
+    report = report_of(policy, judgement)
+    side_files = (
+        SideFile(name="policy.json", content=encode(policy).encode()),
+        SideFile(name="report.json", content=render(report, "json").encode()),
+    )
+    certificate = Certificate(
+        gatekeeper_version=__version__,
+        created=judgement.created,
+        policy=policy,
+        facts=judgement.facts,
+        approval=approval,
+        files=tuple(
+            FileDigest(
+                name=f"attestations/{file.name}",
+                sha256=hashlib.sha256(file.content).hexdigest(),
+                size=len(file.content),
+            )
+            for file in side_files
+        ),
+    )
+    write_release(
+        out=out,
+        staging=run.staging,
+        model=run.model,
+        certificate=certificate,
+        side_files=side_files,
+        key=key(),
+        check=lambda directory: _check(directory, certificate),
+    )
+
+
+def _check(directory: Path, certificate: Certificate) -> None:
+    """What `verify` will recompute must hold before the release leaves."""
+    from gatekeeper.pipeline.verification import check_report, recompute
+
+    recompute(certificate)
+    check_report(directory, certificate)
+
+
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

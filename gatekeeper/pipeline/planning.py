@@ -1,0 +1,112 @@
+"""From policy, candidate and data to a plan: how much noise, for how many steps, and whether it can pass at all."""
+
+from __future__ import annotations
+
+from gatekeeper.core.binomial import trials_needed, upper_limit
+from gatekeeper.core.budget import Budget
+from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.policy import Policy
+from gatekeeper.core.record import DatasetCard, Forecast, TrainingPlan
+from gatekeeper.errors import InvalidInputError
+from gatekeeper.rundir import RunDirectory
+
+
+def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> TrainingPlan:
+    """The least noise that meets the budget.
+
+    The sampling rate is one over the steps of an epoch, which follow from two public constants: the number of
+    training units (public by adjacency) and the candidate's expected batch.
+
+    Raises:
+        InvalidInputError: candidate and policy don't fit together.
+        PrivacyError: no noise meets the budget.
+    """
+    from gatekeeper.privacy import calibrate
+
+    budget = _budget(candidate, policy, card)
+    training = candidate.training
+    steps_per_epoch = max(1, round(card.train_units / training.expected_batch))
+    mechanism = calibrate(
+        budget,
+        sampling=training.sampling,
+        sampling_rate=1 / steps_per_epoch,
+        steps=training.epochs * steps_per_epoch,
+        adjacency=policy.privacy.adjacency,
+        unit=card.unit,
+    )
+    return TrainingPlan(
+        mechanism=mechanism,
+        budget=budget,
+        clipping_norm=training.clipping_norm,
+        divisor=training.expected_batch,
+    )
+
+
+def _budget(candidate: Candidate, policy: Policy, card: DatasetCard) -> Budget:
+    """The candidate's budget, or the policy's ceiling where the candidate names none."""
+    privacy, training = policy.privacy, candidate.training
+    if candidate.data.unit != privacy.unit:
+        raise InvalidInputError(
+            f"the policy protects each {privacy.unit}, the candidate's unit is {candidate.data.unit}",
+            where="data.unit",
+            hint=f"set data.unit: {privacy.unit} in the candidate, or use a policy for {candidate.data.unit}",
+        )
+    epsilon = privacy.max_epsilon if training.epsilon is None else training.epsilon
+    delta = privacy.max_delta if training.delta is None else training.delta
+    for name, asked, ceiling in (("epsilon", epsilon, privacy.max_epsilon), ("delta", delta, privacy.max_delta)):
+        if asked > ceiling:
+            raise InvalidInputError(
+                f"the candidate asks for {name} {asked:g}, the policy allows at most {ceiling:g}",
+                where=f"training.{name}",
+                hint=f"lower training.{name}, or leave it out to use the policy's ceiling",
+            )
+    if delta * card.train_units >= 1:
+        raise InvalidInputError(
+            f"delta {delta:g} is not below 1/units = {1 / card.train_units:.3g}",
+            where="training.delta",
+            hint=f"set training.delta to less than {1 / card.train_units:.3g}",
+        )
+    return Budget(epsilon=epsilon, delta=delta)
+
+
+def obstacles(policy: Policy, card: DatasetCard) -> tuple[str, ...]:
+    """Why this data set can't satisfy the policy, whatever is measured on it."""
+    found = [
+        f"rule {rule.id} asks for {rule.min_units} test units; there are {card.test_units}"
+        for rule in policy.utility_rules
+        if card.test_units < rule.min_units
+    ]
+    units = min(policy.audit.units, card.train_units)
+    for rule in policy.risk_rules:
+        best = upper_limit(successes=0, trials=units, confidence=rule.confidence)
+        if "attack" in rule.evidence and best > rule.maximum:
+            needed = trials_needed(maximum=rule.maximum, confidence=rule.confidence)
+            found.append(
+                f"rule {rule.id} allows {rule.maximum:g}; {units} audited units with no success show {best:.4f}; "
+                f"at least {needed} are needed"
+            )
+    return tuple(found)
+
+
+def forecast(run: RunDirectory) -> Forecast:
+    """What the run would be: budget, noise, closed-form similarity and time, without training on the data."""
+    from gatekeeper import data, training
+    from gatekeeper.audit.bounds import median_ncc
+    from gatekeeper.privacy import account, participations
+
+    policy, candidate = run.read_policy(), run.read_candidate()
+    card = data.load(candidate.data).card(salt=run.salt)
+    plan = make_plan(candidate, policy, card)
+    guarantee = account(plan.mechanism, plan.budget.delta)
+    most = max(participations(plan.mechanism).counts)
+    sigma = plan.mechanism.noise_multiplier
+    return Forecast(
+        dataset=card,
+        plan=plan,
+        epsilon=guarantee.epsilon.high,
+        accountant=guarantee.accountant,
+        median_ncc_one_step=median_ncc(noise_multiplier=sigma, participations=1, pixels=card.pixels),
+        median_ncc_all_steps=median_ncc(noise_multiplier=sigma, participations=most, pixels=card.pixels),
+        training_seconds=training.estimate_seconds(candidate=candidate, plan=plan, card=card),
+        problems=obstacles(policy, card),
+    )

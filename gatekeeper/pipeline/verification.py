@@ -1,0 +1,157 @@
+"""Verification: signatures and digests first, then the argument once more, without trusting it. Loads no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatekeeper.core.certificate import Certificate
+from gatekeeper.core.codec import digest, parse, plain
+from gatekeeper.core.verdict import Approval
+from gatekeeper.errors import GatekeeperError, VerificationError
+from gatekeeper.gate import decide
+from gatekeeper.pipeline.judgement import establish
+
+# Other versions of numpy and scipy differ in the last digits; an edit that small changes no verdict.
+_RELATIVE_TOLERANCE = 1e-6
+_ABSOLUTE_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifiedStep:
+    """One step of a verification that succeeded.
+
+    Attributes:
+        title: what was checked.
+        detail: what was found.
+    """
+
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """A release that holds.
+
+    Attributes:
+        certificate: its facts and approval.
+        steps: what was checked, in order.
+    """
+
+    certificate: Certificate
+    steps: tuple[VerifiedStep, ...]
+
+
+def verify(directory: Path, *, public_key: Path, policy_digest: str | None) -> Verification:
+    """Check a release against a public key and, where given, a policy.
+
+    Args:
+        directory: the release.
+        public_key: a PEM file from outside the release.
+        policy_digest: SHA-256 of the canonical form of the policy that must have passed, or None for any policy.
+
+    Raises:
+        VerificationError: naming the file, number or digest that disagrees.
+    """
+    from gatekeeper.signing.keys import load_public
+    from gatekeeper.signing.verification import check_trust_root, read_release
+
+    check_trust_root(public_key, directory=directory)
+    release = read_release(directory, public_key=load_public(public_key))
+    steps = [VerifiedStep(title=step.title, detail=step.detail) for step in release.steps]
+    certificate = release.certificate
+    steps.append(_check_policy(certificate, policy_digest))
+    steps += recompute(certificate)
+    steps.append(check_report(directory, certificate))
+    return Verification(certificate=certificate, steps=tuple(steps))
+
+
+def _check_policy(certificate: Certificate, demanded: str | None) -> VerifiedStep:
+    found = digest(certificate.policy)
+    if demanded is not None and demanded != found:
+        raise VerificationError(
+            f"the release passed policy {certificate.policy.name} v{certificate.policy.version} with digest {found}, "
+            f"not the policy with digest {demanded}",
+            where="attestations/certificate.sigstore.json",
+            hint="verify with the policy that you demand, or ask for a release under it",
+        )
+    pinned = "as demanded" if demanded is not None else "accepted because any policy was allowed"
+    return VerifiedStep(title="policy", detail=f"{certificate.policy.name} {found[:16]}…, {pinned}")
+
+
+def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
+    """Account, bound and decide again from the signed facts.
+
+    Raises:
+        VerificationError: with every number that disagrees.
+    """
+    claimed = certificate.facts
+    try:
+        facts = establish(claimed.evidence, certificate.policy)
+        verdict = decide(certificate.policy, facts)
+    except GatekeeperError as error:
+        raise VerificationError(
+            f"the signed facts can't be judged: {error.message}", where="attestations/certificate.sigstore.json"
+        ) from error
+    differences = [
+        *_differences(plain(claimed.guarantee), plain(facts.guarantee), path="guarantee"),
+        *_differences([plain(b) for b in claimed.bounds], [plain(b) for b in facts.bounds], path="bounds"),
+        *_differences(
+            [plain(f) for f in certificate.approval.findings], [plain(f) for f in verdict.findings], path="findings"
+        ),
+    ]
+    if not isinstance(verdict, Approval):
+        failing = ", ".join(f.rule for f in verdict.findings if f.status != "passed")
+        differences.append(f"verdict: certificate says Approval, recomputed {type(verdict).__name__} ({failing})")
+    if differences:
+        raise VerificationError(
+            "the signed facts don't support what the certificate says:\n  " + "\n  ".join(differences),
+            where="attestations/certificate.sigstore.json",
+        )
+    epsilon = facts.guarantee.epsilon.high
+    return (
+        VerifiedStep(title="accounting", detail=f"ε ≤ {epsilon:.6g} at δ = {facts.guarantee.delta:g} recomputed"),
+        VerifiedStep(title="bounds", detail=f"{len(facts.bounds)} risk bounds recomputed"),
+        VerifiedStep(title="verdict", detail=f"{len(verdict.findings)} findings recomputed, all passed"),
+    )
+
+
+def _differences(claimed: object, found: object, *, path: str) -> Iterator[str]:
+    """Every place where two trees of JSON's own types differ by more than rounding."""
+    if isinstance(claimed, dict) and isinstance(found, dict):
+        for key in found:
+            yield from _differences(claimed.get(key), found[key], path=f"{path}.{key}")
+    elif isinstance(claimed, list) and isinstance(found, list):
+        if len(claimed) != len(found):
+            yield f"{path}: certificate has {len(claimed)} entries, recomputed {len(found)}"
+        for index, (one, other) in enumerate(zip(claimed, found, strict=False)):
+            yield from _differences(one, other, path=f"{path}[{index}]")
+    elif not _alike(claimed, found):
+        yield f"{path}: certificate says {claimed!r}, recomputed {found!r}"
+
+
+def _alike(claimed: object, found: object) -> bool:
+    if isinstance(claimed, float | int) and isinstance(found, float | int):
+        return math.isclose(claimed, found, rel_tol=_RELATIVE_TOLERANCE, abs_tol=_ABSOLUTE_TOLERANCE)
+    return claimed == found
+
+
+def check_report(directory: Path, certificate: Certificate) -> VerifiedStep:
+    """The report's facts are the certificate's: whoever reads only the report is not misled."""
+    name = "attestations/report.json"
+    report = parse((directory / name).read_text(encoding="utf-8"))
+    expected = {
+        "created": certificate.created,
+        "facts": plain(certificate.facts),
+        "findings": [plain(finding) for finding in certificate.approval.findings],
+        "policy": plain(certificate.policy),
+        "policy_digest": digest(certificate.policy),
+        "verdict": "approved",
+    }
+    for key, value in expected.items():
+        if not isinstance(report, dict) or report.get(key) != value:
+            raise VerificationError(f"{key} is not what the certificate says", where=name)
+    return VerifiedStep(title="report", detail="states the certificate's facts and findings")

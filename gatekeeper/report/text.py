@@ -1,0 +1,226 @@
+"""The report for a terminal: verdict first, then every rule, then what stands behind them."""
+
+from __future__ import annotations
+
+import io
+import math
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gatekeeper.core.risk import AttackOutcome, RiskBound
+from gatekeeper.core.utility import Measurement
+from gatekeeper.core.verdict import Finding
+from gatekeeper.report.content import (
+    NON_CLAIMS,
+    RECOMPUTED,
+    TRUSTED,
+    Report,
+    epsilon_meaning,
+    privacy_sentence,
+    round_down,
+    round_up,
+    twin_sentence,
+    verdict_word,
+)
+
+_COLOURS = {"approved": "bold green", "refused": "bold red", "inconclusive": "bold yellow"}
+_MARKS = {"passed": ("PASS", "green"), "failed": ("FAIL", "red"), "inconclusive": ("OPEN", "yellow")}
+
+
+def render_text(report: Report, *, width: int = 100, colour: bool = False) -> str:
+    """The report as text.
+
+    Args:
+        report: what to render.
+        width: columns, at least 60.
+        colour: whether to use ANSI colours.
+    """
+    output = io.StringIO()
+    console = Console(
+        file=output, width=width, force_terminal=colour, no_color=not colour, highlight=False, markup=False, emoji=False
+    )
+    for part in _parts(report):
+        console.print(part)
+    lines = [line.rstrip() for line in output.getvalue().splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(report: Report) -> list[RenderableType]:
+    facts = report.facts
+    dataset, model = facts.evidence.dataset, facts.evidence.model
+    synthetic = " (SYNTHETIC images)" if dataset.synthetic else ""
+    parts: list[RenderableType] = [
+        _headline(report),
+        Text(
+            f"candidate {facts.evidence.candidate.name} · policy {report.policy.name} v{report.policy.version} · "
+            f"{report.created} · gatekeeper {report.gatekeeper_version}"
+        ),
+        Text(""),
+        rule_table(report.verdict.findings),
+        *_remedies(report.verdict.findings),
+        Text(""),
+        adversary_table(report),
+        Text(""),
+        utility_table(report),
+        Text(""),
+        Text(f"Privacy  {privacy_sentence(facts)} {epsilon_meaning(facts.guarantee.epsilon.high)}"),
+        Text(
+            f"Data     {dataset.name}{synthetic}: {dataset.train_units} training and {dataset.test_units} test units "
+            f"({dataset.unit}), {dataset.train_images} and {dataset.test_images} images of "
+            f"{'×'.join(map(str, dataset.image_shape))}, {len(dataset.classes)} classes"
+        ),
+        Text(f"Model    sha256 {model.sha256}, {model.size} bytes, parity with torch {model.parity:.1e}"),
+    ]
+    twin = twin_sentence(facts)
+    if twin is not None:
+        parts.append(Text(f"Twin     {twin}"))
+    parts += [Text(""), *_list("Recomputed by `gatekeeper verify`", RECOMPUTED)]
+    parts += [Text(""), *_list("Taken on the signer's word", TRUSTED)]
+    parts += [Text(""), *_list("What this does not say", NON_CLAIMS)]
+    return parts
+
+
+def _headline(report: Report) -> Text:
+    word = verdict_word(report.verdict)
+    findings = report.verdict.findings
+    counts = {status: sum(f.status == status for f in findings) for status in _MARKS}
+    summary = f"{len(findings)} checks, {counts['passed']} passed, {counts['failed']} failed, "
+    return Text(f"{word.upper()}   ", style=_COLOURS[word]).append(
+        summary + f"{counts['inconclusive']} inconclusive", style="not bold default"
+    )
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+
+
+def rule_table(findings: tuple[Finding, ...]) -> Table:
+    """Each finding with what was measured, what was demanded, and the margin."""
+    table = _table("Rules, in the policy's order")
+    for name in ("", "rule", "demand", "measured", "limit", "margin", "n"):
+        table.add_column(name, justify="right" if name in {"measured", "limit", "margin", "n"} else "left")
+    for finding in findings:
+        mark, colour = _MARKS[finding.status]
+        table.add_row(
+            Text(mark, style=colour),
+            Text(finding.rule),
+            Text(f"{finding.statement} ({_statistic(finding)})"),
+            _safe(finding.measured, comparator=finding.comparator),
+            f"{finding.comparator} {finding.limit:.6g}",
+            "–" if math.isnan(finding.margin) else f"{round_down(finding.margin, digits=3)}",
+            "–" if finding.sample_size is None else str(finding.sample_size),
+        )
+    return table
+
+
+def _statistic(finding: Finding) -> str:
+    if finding.confidence is None:
+        return finding.statistic
+    return f"{finding.statistic}, {finding.confidence:.4g}"
+
+
+def _safe(value: float, *, comparator: str) -> str:
+    """A measured value rounded towards failing."""
+    if math.isnan(value):
+        return "not measured"
+    return round_up(value) if comparator == "≤" else round_down(value)
+
+
+def _remedies(findings: tuple[Finding, ...]) -> list[Text]:
+    lines = []
+    for finding in findings:
+        lines.append(Text(f"  {finding.rule}: {finding.detail}"))
+        if finding.remedy is not None:
+            lines.append(Text(f"    → {finding.remedy}"))
+    return [Text("Behind each rule"), *lines]
+
+
+def adversary_table(report: Report) -> Table:
+    """The matrix of adversaries, gated or not: bound, attack and how each is to be read."""
+    table = _table("Adversaries, gated or not: the share of units reconstructed or identified")
+    for name in ("adversary", "success", "bound", "attack", "upper limit", "worst stratum", "controls +/−"):
+        table.add_column(name)
+    confidence = max(rule.confidence for rule in report.policy.risk_rules)
+    for bound in report.facts.bounds:
+        outcome = _matching(bound, report.facts.evidence.attacks.outcomes)
+        table.add_row(
+            Text(bound.adversary.title),
+            Text(_success(bound)),
+            round_up(bound.value, digits=3),
+            *_attack_cells(outcome, confidence),
+        )
+    for outcome in report.facts.evidence.attacks.outcomes:
+        if not any(_matching(bound, (outcome,)) for bound in report.facts.bounds):
+            cells = _attack_cells(outcome, confidence)
+            table.add_row(
+                Text(outcome.adversary.title), f"{outcome.similarity.measure} ≥ {outcome.threshold:.3f}", "none", *cells
+            )
+    table.caption = (
+        f"upper limit: one-sided Clopper–Pearson, {confidence:g}; worst stratum: observed share, no population bound; "
+        "worst case and relaxed are identification among candidates"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _matching(bound: RiskBound, outcomes: tuple[AttackOutcome, ...]) -> AttackOutcome | None:
+    for outcome in outcomes:
+        if outcome.adversary == bound.adversary and outcome.similarity == bound.similarity:
+            return outcome
+    return None
+
+
+def _success(bound: RiskBound) -> str:
+    if bound.threshold is None:
+        return (
+            f"picks the target, prior {bound.prior_success:.3g}"
+            if bound.prior_success is not None
+            else "picks the target"
+        )
+    return f"NCC ≥ {round_down(bound.threshold, digits=3)}"
+
+
+def _attack_cells(outcome: AttackOutcome | None, confidence: float) -> tuple[str, str, str, str]:
+    if outcome is None:
+        return ("–", "–", "–", "–")
+    return (
+        f"{outcome.sample.successes}/{outcome.sample.trials}",
+        round_up(outcome.sample.upper(confidence=confidence), digits=3),
+        f"{outcome.worst.successes}/{outcome.worst.trials}",
+        f"{outcome.positive_control.rate:.2f} / {outcome.negative_control.rate:.2f}",
+    )
+
+
+def utility_table(report: Report) -> Table:
+    """Every metric with its limits, the twin's, and the drop."""
+    utility = report.facts.evidence.utility
+    table = _table("Accuracy of the exported file on the test units")
+    for name in ("metric", "model", "limits", "confidence", "twin", "drop", "upper limit of drop"):
+        table.add_column(name)
+    for measurement in utility.measurements:
+        twin = _same(measurement, utility.baseline)
+        drop = _same(measurement, utility.drops)
+        table.add_row(
+            measurement.metric,
+            f"{measurement.estimate:.4f}",
+            f"{round_down(measurement.low)} … {round_up(measurement.high)}",
+            f"{measurement.confidence:g}",
+            "–" if twin is None else f"{twin.estimate:.4f}",
+            "–" if drop is None else f"{drop.estimate:+.4f}",
+            "–" if drop is None else round_up(drop.high),
+        )
+    return table
+
+
+def _same(measurement: Measurement, among: tuple[Measurement, ...]) -> Measurement | None:
+    for other in among:
+        if (other.metric, other.confidence) == (measurement.metric, measurement.confidence):
+            return other
+    return None
+
+
+def _list(title: str, items: tuple[str, ...]) -> list[Text]:
+    return [Text(title), *(Text(f"  · {item}") for item in items)]

@@ -1,0 +1,164 @@
+"""The training loop. It counts the noisy sums that it forms and returns the mechanism that really ran."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import opacus
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.record import DatasetCard, Software, TrainingPlan, TrainingRecord
+from gatekeeper.core.units import UnitImages
+from gatekeeper.errors import DivergedError
+from gatekeeper.training.clipping.per_unit import PerUnitGradients
+from gatekeeper.training.networks import build
+from gatekeeper.training.noise import add_noise
+from gatekeeper.training.optimizer import MasterWeights
+from gatekeeper.training.sampling import GENERATOR_NAME, batches, secret_generator
+from gatekeeper.training.views import Views, ViewSource
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedModel:
+    """A trained network and the record of how.
+
+    Attributes:
+        network: in evaluation mode; takes pixel values in [0, 1].
+        record: what ran.
+    """
+
+    network: nn.Module
+    record: TrainingRecord
+
+
+def weights_digest(network: nn.Module) -> str:
+    """SHA-256 over every tensor of the network's state: name, type, shape and bytes, in order of name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def train(
+    *,
+    candidate: Candidate,
+    plan: TrainingPlan,
+    card: DatasetCard,
+    data: UnitImages,
+    on_step: Progress,
+) -> TrainedModel:
+    """Train with DP-SGD: each step adds noise N(0, (σC)²) to the sum of clipped per-unit gradients.
+
+    An empty batch adds noise and counts like any other (Abadi et al. 2016).
+
+    Args:
+        candidate: network and recipe.
+        plan: mechanism, clipping norm and divisor.
+        card: image shape and classes.
+        data: the training units.
+        on_step: told the number of steps done after each one.
+
+    Raises:
+        UnsupportedModelError: the network can't be trained with per-unit clipping.
+        DivergedError: a gradient or a weight is not finite.
+    """
+    began = time.monotonic()
+    spec, mechanism = candidate.training, plan.mechanism
+    network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
+    gradients = PerUnitGradients(network, views=spec.views, physical_batch=spec.physical_batch)
+    weights = MasterWeights(network, spec=spec, steps=mechanism.steps)
+    noise = secret_generator()
+    deviation = mechanism.noise_multiplier * plan.clipping_norm
+    steps = 0
+    for batch in _batches(candidate, plan, data):
+        clipped = gradients.clipped_sum(batch, clipping_norm=plan.clipping_norm)
+        noisy = add_noise(clipped, standard_deviation=deviation, generator=noise)
+        steps += 1
+        weights.update([sum_ / plan.divisor for sum_ in noisy])
+        on_step(steps)
+    gradients.close()
+    weights.release()
+    _check_finite(network)
+    record = TrainingRecord(
+        mechanism=dataclasses.replace(mechanism, steps=steps),
+        clipping_norm=plan.clipping_norm,
+        divisor=plan.divisor,
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        weights_digest=weights_digest(network),
+        noise_generator=GENERATOR_NAME,
+        device="cpu",
+        seconds=round(time.monotonic() - began, 3),
+        software=software(),
+    )
+    return TrainedModel(network=network.eval(), record=record)
+
+
+def train_twin(
+    *,
+    candidate: Candidate,
+    plan: TrainingPlan,
+    card: DatasetCard,
+    data: UnitImages,
+    on_step: Progress,
+) -> nn.Module:
+    """The non-private twin: the same network, sampling, views, divisor and schedule, without clipping or noise.
+
+    It lies outside the differential-privacy claim: only its accuracy is ever used. The arguments and errors
+    are those of `train`.
+    """
+    spec = candidate.training
+    network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
+    weights = MasterWeights(network, spec=spec, steps=plan.mechanism.steps)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    for step, batch in enumerate(_batches(candidate, plan, data), start=1):
+        total = [torch.zeros(p.shape, dtype=torch.float64) for p in parameters]
+        for start in range(0, len(batch.labels), spec.physical_batch):
+            chunk = slice(start, start + spec.physical_batch)
+            loss = functional.cross_entropy(network(batch.images[chunk]), batch.labels[chunk], reduction="sum")
+            for sum_, gradient in zip(total, torch.autograd.grad(loss, parameters), strict=True):
+                sum_ += gradient.double()
+        weights.update([sum_ / (plan.divisor * spec.views) for sum_ in total])
+        on_step(step)
+    weights.release()
+    _check_finite(network)
+    return network.eval()
+
+
+def _batches(candidate: Candidate, plan: TrainingPlan, data: UnitImages) -> Iterator[Views]:
+    """The views of each step's units."""
+    spec = candidate.training
+    source = ViewSource(data, views=spec.views, augmentation=spec.augmentation, seed=spec.seed)
+    drawn: Iterator[NDArray[np.int64]] = batches(plan.mechanism, units=data.units, generator=secret_generator())
+    for step, units in enumerate(drawn):
+        yield source.draw(step, units)
+
+
+def _check_finite(network: nn.Module) -> None:
+    for name, parameter in network.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise DivergedError(f"the trained weights {name} are not finite", hint="lower the learning rate")
+
+
+def software() -> tuple[Software, ...]:
+    """What the training ran on."""
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "opacus": opacus.__version__,
+        "numpy": np.__version__,
+    }
+    return tuple(Software(name=name, version=version) for name, version in versions.items())

@@ -1,0 +1,72 @@
+"""ResNet-9 as in Ziller et al. 2024: weight standardisation, GroupNorm, Mish, scale norm, max pooling.
+
+Scale norm is a normalisation after each residual sum (Klause et al. 2022, "Differentially private training
+of residual networks with scale normalisation"). No layer mixes samples.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gatekeeper.training.networks.standardised import StandardisedConv2d
+
+_MAX_GROUPS = 32
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm with groups of four channels, at most 32 groups."""
+    groups = min(_MAX_GROUPS, channels // 4)
+    return nn.GroupNorm(groups, channels)
+
+
+def _block(channels_in: int, channels_out: int, *, pool: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        StandardisedConv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        _group_norm(channels_out),
+        nn.Mish(),
+    ]
+    if pool:
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
+
+
+class _Residual(nn.Module):
+    """Two blocks, the residual sum, then scale norm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(_block(channels, channels, pool=False), _block(channels, channels, pool=False))
+        self.scale_norm = _group_norm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.scale_norm(x + self.blocks(x))
+        return normalised
+
+
+class ResNet9(nn.Module):
+    """ResNet-9 for images of at least 8×8.
+
+    Args:
+        channels: of the input.
+        classes: number of outputs.
+        width: channels of the first block, a multiple of 4.
+    """
+
+    def __init__(self, *, channels: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            _block(channels, width, pool=False),
+            _block(width, 2 * width, pool=True),
+            _Residual(2 * width),
+            _block(2 * width, 4 * width, pool=True),
+            _block(4 * width, 4 * width, pool=True),
+            _Residual(4 * width),
+            nn.AdaptiveMaxPool2d(1),
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(4 * width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of shape (batch, classes) from images of shape (batch, channels, height, width)."""
+        logits: Tensor = self.head(self.features(x))
+        return logits

@@ -1,0 +1,87 @@
+"""The optimizer, its schedule, and the moving average that is released: post-processing of noisy sums.
+
+Master weights are float64, so that an update below float32 resolution is not lost; the network holds their
+float32 rounding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from gatekeeper.core.candidate import OptimizerSpec, TrainingSpec
+
+_DEFAULT_MOMENTUM = 0.9
+
+
+def _make(spec: OptimizerSpec, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    if spec.name == "sgd":
+        momentum = _DEFAULT_MOMENTUM if spec.momentum is None else spec.momentum
+        return torch.optim.SGD(parameters, lr=spec.lr, momentum=momentum, weight_decay=spec.weight_decay)
+    kind = torch.optim.Adam if spec.name == "adam" else torch.optim.NAdam
+    return kind(parameters, lr=spec.lr, weight_decay=spec.weight_decay)
+
+
+def learning_rate_factor(step: int, *, steps: int, spec: TrainingSpec) -> float:
+    """The learning rate of a step as a share of its peak: linear warm-up, then constant or half a cosine.
+
+    Args:
+        step: from 0.
+        steps: how many there are, at least 1.
+        spec: its `schedule` and `warmup`.
+    """
+    warmup_steps = spec.warmup * steps
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    if spec.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1.0, steps - warmup_steps)))
+
+
+class MasterWeights:
+    """float64 weights of a network, updated from averaged gradients, with an optional moving average.
+
+    Args:
+        network: its trainable parameters are written after every update.
+        spec: optimizer, schedule, warm-up and EMA.
+        steps: how many updates will come.
+    """
+
+    def __init__(self, network: nn.Module, *, spec: TrainingSpec, steps: int) -> None:
+        self._live = [p for p in network.parameters() if p.requires_grad]
+        self._master = [p.detach().double().requires_grad_() for p in self._live]
+        self._average = [p.detach().clone() for p in self._master]
+        self._optimizer = _make(spec.optimizer, self._master)
+        self._spec = spec
+        self._steps = steps
+        self._step = 0
+
+    def update(self, gradients: list[Tensor]) -> None:
+        """One optimizer step from float64 gradients, already divided by the expected batch size."""
+        factor = learning_rate_factor(self._step, steps=self._steps, spec=self._spec)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._spec.optimizer.lr * factor
+        for master, gradient in zip(self._master, gradients, strict=True):
+            master.grad = gradient
+        self._optimizer.step()
+        self._step += 1
+        self._follow()
+        self._write(self._master)
+
+    def _follow(self) -> None:
+        """Move the average; early on it forgets faster, so that it never holds the initial weights for long."""
+        decay = 0.0 if self._spec.ema is None else min(self._spec.ema, self._step / (self._step + 10))
+        with torch.no_grad():
+            for average, master in zip(self._average, self._master, strict=True):
+                average.lerp_(master, 1 - decay)
+
+    def release(self) -> None:
+        """Write the weights that are released into the network: the moving average where there is one."""
+        self._write(self._average)
+
+    def _write(self, weights: list[Tensor]) -> None:
+        with torch.no_grad():
+            for live, weight in zip(self._live, weights, strict=True):
+                live.copy_(weight)
