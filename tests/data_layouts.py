@@ -131,7 +131,11 @@ def table(
 
 
 def units(
-    *, names: tuple[str, ...] = ("p", "q"), images_per_unit: int = 2, seed: int = 0, groups: tuple[str, ...] | None = None
+    *,
+    names: tuple[str, ...] = ("p", "q"),
+    images_per_unit: int = 2,
+    seed: int = 0,
+    groups: tuple[str, ...] | None = None,
 ) -> Units:
     """Units of 4×4 grey images, labels 0 and 1 in turn."""
     count = len(names) * images_per_unit

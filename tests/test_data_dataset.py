@@ -16,9 +16,7 @@ from gatekeeper.errors import InvalidValueError
 
 
 def reordered(side: Units, order: list[int]) -> Units:
-    return dataclasses.replace(
-        side, images=side.images[order], labels=side.labels[order], unit_of=side.unit_of[order]
-    )
+    return dataclasses.replace(side, images=side.images[order], labels=side.labels[order], unit_of=side.unit_of[order])
 
 
 def test_units_satisfy_the_protocol_of_the_stages() -> None:

@@ -57,12 +57,8 @@ def _reading(
 def _candidate_bounds(
     *, noise_multiplier: float, participations: Participations, candidates: int, upper: int
 ) -> tuple[RiskBound, RiskBound]:
-    worst = worst_case(
-        participations=participations, noise_multiplier=noise_multiplier, prior_success=1 / candidates
-    )
-    unsigned = relaxed(
-        participations=participations, noise_multiplier=noise_multiplier, prior_success=1 / candidates
-    )
+    worst = worst_case(participations=participations, noise_multiplier=noise_multiplier, prior_success=1 / candidates)
+    unsigned = relaxed(participations=participations, noise_multiplier=noise_multiplier, prior_success=1 / candidates)
     return (
         _guessing(
             adversary=WORST_CASE,

@@ -182,9 +182,7 @@ def calibrate_null(
     Raises:
         DataError: too few units for a limit, no held-out image to compare with, or a threshold that isn't above 0.
     """
-    values = null_similarities(
-        measure=similarity.measure, audited=audited, units=units, held_out=held_out, rng=rng
-    )
+    values = null_similarities(measure=similarity.measure, audited=audited, units=units, held_out=held_out, rng=rng)
     if similarity.at_least is not None:
         threshold = low = high = similarity.at_least
     else:

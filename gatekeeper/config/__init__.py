@@ -1,0 +1,30 @@
+"""YAML files to nouns and back: a policy file to a `Policy`, a candidate file to a `Candidate`.
+
+Strict: unknown, duplicate and missing keys are mistakes, and one pass reports every mistake of a file with its line,
+column and remedy. The layers, from the bytes up:
+
+    source     a file's bytes → text: bounded, UTF-8
+    nodes      what a parsed file is made of
+    yaml_tree  text → nodes with places; anchors, tags, duplicate keys refused
+    scalars    text → numbers and booleans, by one unambiguous grammar
+    document   reading key by key while collecting mistakes
+    readers    node → value, in the range that the nouns' own validators give
+    header     apiVersion and kind
+    policy (with rules), candidate (with training)    document → noun
+    schema     the JSON Schemas
+    starter (with yaml_text)    noun → commented YAML
+"""
+
+from gatekeeper.config.candidate import load_candidate
+from gatekeeper.config.policy import load_policy
+from gatekeeper.config.schema import candidate_schema, policy_schema
+from gatekeeper.config.starter import render_candidate, render_policy
+
+__all__ = [
+    "candidate_schema",
+    "load_candidate",
+    "load_policy",
+    "policy_schema",
+    "render_candidate",
+    "render_policy",
+]

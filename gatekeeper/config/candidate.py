@@ -22,7 +22,8 @@ from gatekeeper.core.candidate import (
 )
 from gatekeeper.core.checks import check_open_probability
 
-_FORMATS_WITH_A_SPLIT = ("medmnist",)
+# A MedMNIST archive always brings its split; a folder does where it holds `train` and `test`, which its reader sees.
+_FORMATS_WITH_A_SPLIT = ("medmnist", "image-folder")
 _SYNTHETIC_FORMAT = "phantom-lesions"
 
 
@@ -104,13 +105,13 @@ def _image_size(document: Document, name: str, node: Node) -> Read[tuple[int, in
 
 
 def _split(data: Section, data_format: Read[str]) -> Read[SplitSpec]:
-    """The division; only a data set that brings its own may leave it out."""
-    brings_its_own = data_format.value_or("medmnist") in _FORMATS_WITH_A_SPLIT
-    section = data.optional_mapping("split") if brings_its_own else data.mapping("split")
+    """The division; only a data set that may bring its own can leave it out."""
+    may_bring_its_own = data_format.value_or("medmnist") in _FORMATS_WITH_A_SPLIT
+    section = data.optional_mapping("split") if may_bring_its_own else data.mapping("split")
     if section is None:
         return Read((SplitSpec(test=None),))
     share = real(check_open_probability)
-    test = section.optional("test", share, default=None) if brings_its_own else section.required("test", share)
+    test = section.optional("test", share, default=None) if may_bring_its_own else section.required("test", share)
     seed = section.optional("seed", whole(at_least=0), default=0)
     by = section.optional("by", TEXT, default=None)
     return section.build(lambda: SplitSpec(test=test.value, seed=seed.value, by=by.value), blame="test")
@@ -124,8 +125,9 @@ def _phantom(data: Section, data_format: Read[str]) -> Read[PhantomSpec] | Read[
         return Read((PhantomSpec() if synthetic else None,))
     if not synthetic:
         data.report("phantom", f"phantom goes with the format {_SYNTHETIC_FORMAT} only", hint="remove the key")
-    patients = section.required("patients", whole(at_least=10))
-    seed = section.optional("seed", whole(at_least=0), default=0)
+    silent = PhantomSpec()
+    patients = section.optional("patients", whole(at_least=10), default=silent.patients)
+    seed = section.optional("seed", whole(at_least=0), default=silent.seed)
     return section.build(lambda: PhantomSpec(patients=patients.value, seed=seed.value), blame="patients")
 
 

@@ -66,7 +66,7 @@ def _log_delta(a: Array, mu: Array) -> Array:
     with np.errstate(divide="ignore"):
         result = -a * a / 2 - _LOG_ROOT_TWO_PI + np.log(gap)
     first = sc.log_ndtr(-a[low])
-    second = -a[low] ** 2 / 2 - _LOG_ROOT_TWO_PI + np.log(_mills(a[low] + mu[low]))
+    second = -(a[low] ** 2) / 2 - _LOG_ROOT_TWO_PI + np.log(_mills(a[low] + mu[low]))
     result[low] = first + np.log1p(-np.exp(second - first))
     return result
 

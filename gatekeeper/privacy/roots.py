@@ -15,9 +15,7 @@ def _root(function: Callable[[float], float], low: float, high: float, tolerance
     return float(brentq(function, low, high, xtol=_ABSOLUTE_TOLERANCE, rtol=max(1e-14, tolerance / 10), maxiter=500))
 
 
-def passing_root(
-    function: Callable[[float], float], *, low: float, high: float, tolerance: float = 1e-13
-) -> float:
+def passing_root(function: Callable[[float], float], *, low: float, high: float, tolerance: float = 1e-13) -> float:
     """The smallest x in [low, high] with function(x) ≤ 0, and never below it.
 
     Args:
@@ -43,9 +41,7 @@ def passing_root(
     return candidate
 
 
-def failing_root(
-    function: Callable[[float], float], *, low: float, high: float, tolerance: float = 1e-13
-) -> float:
+def failing_root(function: Callable[[float], float], *, low: float, high: float, tolerance: float = 1e-13) -> float:
     """The twin of `passing_root` from below: a point where the function is positive, or `low`.
 
     >>> failing_root(lambda x: 2 - x, low=0.0, high=8.0) < 2

@@ -1,0 +1,79 @@
+# gatekeeper: `make demo` and `make test` work from nothing but Python ≥ 3.11, make and openssl.
+#
+#   make demo      install, certify a synthetic data set, leave a signed release and a report, verify it
+#   make test      the tests (under 5 minutes on two cores)
+#   make check     format, lint, types, architecture, imports, docs
+#   make slow      the tests that take minutes
+#   make interop   the tests against other programs
+#   make bench     ratios inside one run (BENCH=training)
+#   make fmt       format the code
+#
+# TORCH names the torch to install. On Linux x86_64 a plain `pip install torch` may take a CUDA build of
+# several GB; for the CPU build: make TORCH="torch==2.13.0 --index-url <the index of CPU builds>"
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+BUILD := build
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check -q
+PYTEST := $(BIN)/python -m pytest
+T ?= tests gatekeeper
+export MYPY_CACHE_DIR := $(BUILD)/mypy
+export RUFF_CACHE_DIR := $(BUILD)/ruff
+
+.PHONY: demo test check fmt slow interop bench clean
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gatekeeper needs Python 3.11 or newer"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install $(TORCH)
+	$(PIP) install -e ".[digits]"
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) install -e ".[test]"
+	@touch $@
+
+demo: $(VENV)/installed
+	@PATH="$(abspath $(BIN)):$$PATH" sh examples/demo.sh $(BUILD)/demo
+
+test: $(VENV)/installed-test
+	$(PYTEST) -q -m "not slow and not interop" $(T)
+
+slow: $(VENV)/installed-test
+	$(PYTEST) -q -m "slow" $(T)
+
+check: $(VENV)/installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(PYTEST) -q tests/test_architecture.py tests/test_docs.py
+
+fmt: $(VENV)/installed-test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Another venv with the reference verifier of OpenSSF Model Signing (1.1.1 needs pyOpenSSL and doesn't say so).
+$(BUILD)/oms/installed: pyproject.toml
+	$(PYTHON) -m venv $(BUILD)/oms
+	$(BUILD)/oms/bin/pip --disable-pip-version-check -q install "model-signing>=1.1,<2" pyOpenSSL
+	@touch $@
+
+# Another venv with what `gatekeeper verify` needs and nothing more: no torch, no opacus, no onnx.
+$(BUILD)/auditor/installed: pyproject.toml
+	$(PYTHON) -m venv $(BUILD)/auditor
+	$(BUILD)/auditor/bin/pip --disable-pip-version-check -q install click cryptography numpy PyYAML rich scipy
+	$(BUILD)/auditor/bin/pip --disable-pip-version-check -q install --no-deps -e .
+	@touch $@
+
+interop: $(VENV)/installed-test $(BUILD)/oms/installed $(BUILD)/auditor/installed
+	GATEKEEPER_MODEL_SIGNING=$(abspath $(BUILD)/oms/bin/model_signing) \
+	GATEKEEPER_AUDITOR=$(abspath $(BUILD)/auditor/bin/gatekeeper) \
+	$(PYTEST) -q -m "interop" --no-skips tests
+
+bench: $(VENV)/installed-test
+	$(BIN)/python -m tests.bench.$(or $(BENCH),training)
+
+clean:
+	rm -rf $(BUILD) $(VENV)

@@ -1,0 +1,23 @@
+"""Options of the test run."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# Two threads everywhere: more only fight over the cores of a small machine.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test is a failure")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    if report.skipped and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although --no-skips: {report.longrepr}"
+    return report

@@ -1,0 +1,157 @@
+"""A policy and the facts of a run that satisfies it, to be altered one number at a time."""
+
+from __future__ import annotations
+
+from gatekeeper.core.budget import Guarantee, Interval
+from gatekeeper.core.certificate import Evidence, Facts
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
+from gatekeeper.core.record import ModelArtifact, Software, TrainingRecord
+from gatekeeper.core.risk import ONE_STEP, AttackOutcome, AttackReport, Count, NullCalibration, RiskBound, Similarity
+from gatekeeper.core.utility import Measurement, UtilityReport
+from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
+
+SIMILARITY = Similarity()
+TAU = 0.8
+
+
+def sample_policy() -> Policy:
+    """An accuracy rule, a drop rule, a risk rule."""
+    return Policy(
+        name="sample",
+        version=1,
+        owner="privacy-office",
+        description=None,
+        privacy=PrivacyTerms(unit="image", adjacency="zero-out", max_epsilon=1e6, max_delta=1e-5),
+        rules=(
+            UtilityRule(
+                id="accuracy",
+                metric="accuracy",
+                minimum=0.7,
+                max_drop=None,
+                statistic="lower_confidence_bound",
+                confidence=0.95,
+                min_units=100,
+            ),
+            UtilityRule(
+                id="drop",
+                metric="accuracy",
+                minimum=None,
+                max_drop=0.1,
+                statistic="upper_confidence_bound",
+                confidence=0.95,
+                min_units=100,
+            ),
+            RiskRule(
+                id="reconstruction",
+                adversary=ONE_STEP,
+                similarity=SIMILARITY,
+                maximum=0.02,
+                confidence=0.95,
+                worst_max=0.1,
+                evidence=("bound", "attack"),
+            ),
+        ),
+        audit=AuditTerms(units=200, worst_units=20, noise_draws=3, min_positive_control=0.9, max_negative_control=0.05),
+    )
+
+
+def measurement(*, estimate: float = 0.9, low: float = 0.8, high: float = 0.95, units: int = 240) -> Measurement:
+    """Accuracy on the test units."""
+    return Measurement(
+        metric="accuracy", estimate=estimate, low=low, high=high, confidence=0.95, units=units, method="exact"
+    )
+
+
+def outcome(**changes: object) -> AttackOutcome:
+    """An attack that works with the noise off and achieves nothing with it on."""
+    fields: dict[str, object] = {
+        "attack": "analytic",
+        "adversary": ONE_STEP,
+        "similarity": SIMILARITY,
+        "threshold": TAU,
+        "sample": Count(successes=0, trials=200),
+        "worst": Count(successes=0, trials=20),
+        "positive_control": Count(successes=200, trials=200),
+        "negative_control": Count(successes=1, trials=100),
+        "noise_draws": 3,
+        "participations": 1,
+        "median_similarity": 0.3,
+        "source": "simulated",
+    }
+    return AttackOutcome(**{**fields, **changes})
+
+
+def bound(value: float = 1e-9) -> RiskBound:
+    """The closed form of the same adversary."""
+    return RiskBound(
+        adversary=ONE_STEP,
+        quantity="P(NCC ≥ 0.8)",
+        similarity=SIMILARITY,
+        threshold=TAU,
+        value=value,
+        proven_against="linear read-outs without a prior",
+        read_out="planted layer",
+        participations=1,
+    )
+
+
+def sample_facts(
+    *,
+    epsilon: float = 1e5,
+    delta: float = 1e-6,
+    accuracy: Measurement | None = None,
+    drop: Measurement | None = None,
+    attack: AttackOutcome | None = None,
+    risk: RiskBound | None = None,
+    without: tuple[str, ...] = (),
+) -> Facts:
+    """Facts that satisfy `sample_policy`, with some replaced or left out."""
+    data = tiny_units(units=240)
+    plan = tiny_plan()
+    evidence = Evidence(
+        candidate=tiny_candidate(),
+        dataset=tiny_card(data),
+        plan=plan,
+        record=TrainingRecord(
+            mechanism=plan.mechanism,
+            clipping_norm=0.5,
+            divisor=4,
+            parameters=1000,
+            weights_digest="1" * 64,
+            noise_generator="a generator",
+            device="cpu",
+            seconds=1.5,
+            software=(Software(name="torch", version="2"),),
+        ),
+        model=ModelArtifact(
+            sha256="2" * 64, size=10, opset=20, input_name="pixels", output_name="logits", parity=1e-6, parity_images=4
+        ),
+        utility=UtilityReport(
+            measurements=() if "accuracy" in without else (accuracy or measurement(),),
+            drops=() if "drop" in without else (drop or measurement(estimate=0.0, low=-0.05, high=0.05),),
+        ),
+        attacks=AttackReport(
+            nulls=(
+                NullCalibration(
+                    similarity=SIMILARITY,
+                    threshold=TAU,
+                    quantile_low=TAU,
+                    quantile_high=0.9,
+                    confidence=0.95,
+                    units=200,
+                    strangers_passing=0.01,
+                ),
+            ),
+            outcomes=() if "attack" in without else (attack or outcome(),),
+        ),
+    )
+    return Facts(
+        evidence=evidence,
+        guarantee=Guarantee(
+            epsilon=Interval(low=epsilon * 0.9, estimate=epsilon, high=epsilon),
+            delta=delta,
+            accountant="balls-and-bins",
+            theorem="a theorem",
+        ),
+        bounds=() if "bound" in without else (risk or bound(),),
+    )

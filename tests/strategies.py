@@ -1,0 +1,188 @@
+"""Hypothesis strategies for the nouns that people write: policies and candidates."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from hypothesis import strategies as st
+
+from gatekeeper.core.binomial import trials_needed
+from gatekeeper.core.candidate import (
+    DATA_FORMATS,
+    EMBEDDED_FORMATS,
+    AugmentationSpec,
+    Candidate,
+    DataSpec,
+    ModelSpec,
+    Network,
+    OptimizerSpec,
+    PhantomSpec,
+    SamplingChoice,
+    Schedule,
+    SplitSpec,
+    TrainingSpec,
+)
+from gatekeeper.core.mechanism import Adjacency
+from gatekeeper.core.policy import METRICS, AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
+from gatekeeper.core.risk import ALL_STEPS, EVIDENCE, MEASURES, ONE_STEP, RELAXED, WORST_CASE, Adversary, Similarity
+
+texts = st.text(st.characters(blacklist_categories=["Cs"], min_codepoint=32), min_size=1, max_size=30).filter(
+    lambda text: text.strip() != "" and "\x7f" not in text
+)
+shares = st.floats(min_value=0, max_value=1, exclude_min=True, exclude_max=True)
+positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
+naturals = st.integers(min_value=0, max_value=10**18 - 1)
+counts = st.integers(min_value=1, max_value=10**18 - 1)
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """None, or a value."""
+    return st.none() | strategy
+
+
+privacy_terms = st.builds(
+    PrivacyTerms,
+    unit=texts,
+    adjacency=st.sampled_from(get_args(Adjacency)),
+    max_epsilon=positive,
+    max_delta=shares,
+)
+
+
+@st.composite
+def utility_rules(draw: st.DrawFn, *, rule_id: str) -> UtilityRule:
+    drops = draw(st.booleans())
+    guarding = "upper_confidence_bound" if drops else "lower_confidence_bound"
+    return UtilityRule(
+        id=rule_id,
+        metric=draw(st.sampled_from(METRICS)),
+        minimum=None if drops else draw(st.floats(min_value=-1, max_value=1)),
+        max_drop=draw(positive) if drops else None,
+        statistic=draw(st.sampled_from((guarding, "estimate"))),
+        confidence=draw(shares),
+        min_units=draw(counts),
+    )
+
+
+@st.composite
+def similarities(draw: st.DrawFn, *, measures: tuple[str, ...] = MEASURES) -> Similarity:
+    measure = draw(st.sampled_from(measures))
+    if draw(st.booleans()):
+        return Similarity(measure=measure, above_null=None, at_least=draw(shares))
+    return Similarity(measure=measure, above_null=draw(shares), at_most=draw(maybe(shares)))
+
+
+@st.composite
+def risk_rules(draw: st.DrawFn, *, rule_id: str, worst: bool) -> RiskRule:
+    adversary: Adversary = draw(st.sampled_from((ONE_STEP, ALL_STEPS, RELAXED, WORST_CASE)))
+    limits: dict[str, Any] = {
+        "id": rule_id,
+        "adversary": adversary,
+        "maximum": draw(st.floats(min_value=1e-3, max_value=0.999)),
+        "confidence": draw(st.floats(min_value=0.5, max_value=0.999)),
+    }
+    if adversary.knows != "nothing":
+        return RiskRule(**limits, similarity=None, worst_max=None, evidence=("bound",))
+    evidence = tuple(draw(st.lists(st.sampled_from(EVIDENCE), min_size=1, unique=True)))
+    measures = ("ncc",) if "bound" in evidence else MEASURES
+    worst_max = draw(maybe(st.floats(min_value=0, max_value=1))) if worst and "attack" in evidence else None
+    return RiskRule(**limits, similarity=draw(similarities(measures=measures)), worst_max=worst_max, evidence=evidence)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Policies whose limits the audited sample can reach."""
+    ids = draw(st.lists(texts, min_size=2, max_size=5, unique=True))
+    worst_units = draw(st.integers(min_value=0, max_value=100))
+    rules: list[Any] = [
+        draw(utility_rules(rule_id=ids[0])),
+        draw(risk_rules(rule_id=ids[1], worst=worst_units > 0)),
+    ]
+    for rule_id in ids[2:]:
+        rules.append(draw(utility_rules(rule_id=rule_id) | risk_rules(rule_id=rule_id, worst=worst_units > 0)))
+    needed = [
+        trials_needed(maximum=rule.maximum, confidence=rule.confidence) for rule in rules if isinstance(rule, RiskRule)
+    ]
+    return Policy(
+        name=draw(texts),
+        version=draw(counts),
+        owner=draw(texts),
+        description=draw(maybe(texts)),
+        privacy=draw(privacy_terms),
+        rules=tuple(draw(st.permutations(rules))),
+        audit=AuditTerms(
+            units=max(needed) + draw(st.integers(min_value=0, max_value=1000)),
+            worst_units=worst_units,
+            noise_draws=draw(counts),
+            min_positive_control=draw(shares),
+            max_negative_control=draw(shares),
+            null_confidence=draw(shares),
+            candidates=draw(maybe(st.integers(min_value=2, max_value=10**18 - 1))),
+        ),
+    )
+
+
+@st.composite
+def data_specs(draw: st.DrawFn) -> DataSpec:
+    data_format: Any = draw(st.sampled_from(DATA_FORMATS))
+    brings_split = data_format in ("medmnist", "image-folder")
+    sides = st.integers(min_value=4, max_value=1024)
+    return DataSpec(
+        format=data_format,
+        path=None if data_format in EMBEDDED_FORMATS else draw(texts),
+        unit=draw(texts),
+        label=draw(maybe(texts)),
+        image_size=draw(maybe(st.tuples(sides, sides))),
+        channels=draw(st.sampled_from((None, 1, 3))),
+        split=SplitSpec(
+            test=draw(maybe(shares)) if brings_split else draw(shares), seed=draw(naturals), by=draw(maybe(texts))
+        ),
+        phantom=(
+            PhantomSpec(patients=draw(st.integers(min_value=10, max_value=10**6)), seed=draw(naturals))
+            if data_format == "phantom-lesions"
+            else None
+        ),
+    )
+
+
+@st.composite
+def optimizers(draw: st.DrawFn) -> OptimizerSpec:
+    name: Any = draw(st.sampled_from(("sgd", "adam", "nadam")))
+    return OptimizerSpec(
+        name=name,
+        lr=draw(positive),
+        momentum=draw(maybe(st.floats(min_value=0, max_value=1, exclude_max=True))) if name == "sgd" else None,
+        weight_decay=draw(st.floats(min_value=0, allow_infinity=False)),
+    )
+
+
+trainings = st.builds(
+    TrainingSpec,
+    epochs=counts,
+    expected_batch=counts,
+    clipping_norm=positive,
+    optimizer=optimizers(),
+    views=counts,
+    augmentation=st.builds(AugmentationSpec, flips=st.booleans(), shift=naturals),
+    sampling=st.sampled_from(get_args(SamplingChoice)),
+    schedule=st.sampled_from(get_args(Schedule)),
+    warmup=st.floats(min_value=0, max_value=1, exclude_max=True),
+    ema=maybe(shares),
+    epsilon=maybe(positive),
+    delta=maybe(shares),
+    seed=naturals,
+    physical_batch=counts,
+)
+
+candidates = st.builds(
+    Candidate,
+    name=texts,
+    description=maybe(texts),
+    data=data_specs(),
+    model=st.builds(
+        ModelSpec,
+        network=st.sampled_from(get_args(Network)),
+        width=st.integers(min_value=4, max_value=10**18 - 1),
+    ),
+    training=trainings,
+)

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.core.certificate import Facts
+from gatekeeper.core.codec import digest
+from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
+from gatekeeper.core.risk import Count
+from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal
+from gatekeeper.errors import InvalidValueError
+from gatekeeper.gate import decide
+from tests.facts import bound, measurement, outcome, sample_facts, sample_policy
+
+
+def _finding(policy: Policy, facts: Facts, rule: str) -> Finding:
+    (found,) = [finding for finding in decide(policy, facts).findings if finding.rule == rule]
+    return found
+
+
+def test_good_facts_are_approved_and_the_approval_names_the_file_and_the_policy() -> None:
+    verdict = decide(sample_policy(), sample_facts())
+    assert isinstance(verdict, Approval)
+    assert verdict.model_digest == sample_facts().evidence.model.sha256
+    assert verdict.policy_digest == digest(sample_policy())
+
+
+def test_every_rule_is_reported_in_the_policys_order() -> None:
+    findings = decide(sample_policy(), sample_facts(epsilon=1e9, accuracy=measurement(low=0.1))).findings
+    assert [finding.rule for finding in findings] == [
+        "privacy-epsilon",
+        "privacy-delta",
+        "accuracy",
+        "drop",
+        "reconstruction",
+        "reconstruction/worst",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "rule"),
+    [
+        (sample_facts(epsilon=math.nextafter(1e6, math.inf)), "privacy-epsilon"),
+        (sample_facts(delta=math.nextafter(1e-5, 1)), "privacy-delta"),
+        (sample_facts(accuracy=measurement(low=math.nextafter(0.7, 0))), "accuracy"),
+        (sample_facts(drop=measurement(estimate=0.0, low=-0.1, high=math.nextafter(0.1, 1))), "drop"),
+        (sample_facts(risk=bound(math.nextafter(0.02, 1))), "reconstruction"),
+        (sample_facts(attack=outcome(sample=Count(successes=1, trials=200))), "reconstruction"),
+        (sample_facts(attack=outcome(worst=Count(successes=3, trials=20))), "reconstruction/worst"),
+    ],
+)
+def test_one_violation_is_enough_to_refuse_and_says_how_to_mend_it(facts: Facts, rule: str) -> None:
+    verdict = decide(sample_policy(), facts)
+    assert isinstance(verdict, Refusal)
+    failed = [finding for finding in verdict.findings if finding.status == "failed"]
+    assert [finding.rule for finding in failed] == [rule]
+    assert failed[0].margin < 0
+    assert failed[0].remedy
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        sample_facts(epsilon=1e6),
+        sample_facts(delta=1e-5),
+        sample_facts(accuracy=measurement(low=0.7)),
+        sample_facts(drop=measurement(estimate=0.0, low=-0.1, high=0.1)),
+        sample_facts(risk=bound(0.02)),
+        sample_facts(attack=outcome(worst=Count(successes=2, trials=20))),
+    ],
+)
+def test_exactly_at_the_limit_passes(facts: Facts) -> None:
+    assert isinstance(decide(sample_policy(), facts), Approval)
+
+
+@pytest.mark.parametrize(
+    ("facts", "fragment"),
+    [
+        (sample_facts(without=("accuracy",)), "was not measured"),
+        (sample_facts(accuracy=measurement(units=99)), "at least 100"),
+        (sample_facts(accuracy=measurement(estimate=math.nan, low=math.nan, high=math.nan)), "undefined"),
+        (sample_facts(without=("drop",)), "was not measured"),
+        (sample_facts(without=("attack",)), "no attack was run"),
+        (sample_facts(without=("bound",)), "no bound was computed"),
+        (sample_facts(attack=outcome(positive_control=Count(successes=179, trials=200))), "positive control"),
+        (sample_facts(attack=outcome(positive_control=Count(successes=0, trials=0))), "positive control"),
+        (sample_facts(attack=outcome(negative_control=Count(successes=6, trials=100))), "negative control"),
+        (sample_facts(attack=outcome(negative_control=Count(successes=0, trials=0))), "negative control"),
+        (sample_facts(attack=outcome(sample=Count(successes=0, trials=199))), "less than the policy asks"),
+        (sample_facts(attack=outcome(noise_draws=2)), "less than the policy asks"),
+        (sample_facts(attack=outcome(worst=Count(successes=0, trials=19))), "less than the policy asks"),
+        (sample_facts(attack=outcome(threshold=0.99)), "no null calibration supports"),
+    ],
+)
+def test_what_cannot_be_judged_is_inconclusive_never_passed(facts: Facts, fragment: str) -> None:
+    verdict = decide(sample_policy(), facts)
+    assert isinstance(verdict, Inconclusive)
+    assert any(fragment in finding.detail for finding in verdict.findings if finding.status == "inconclusive")
+
+
+def test_a_violation_outweighs_what_is_inconclusive() -> None:
+    facts = sample_facts(epsilon=1e9, without=("accuracy",))
+    verdict = decide(sample_policy(), facts)
+    assert isinstance(verdict, Refusal)
+    assert {finding.status for finding in verdict.findings} == {"passed", "failed", "inconclusive"}
+
+
+def test_a_failed_control_does_not_excuse_units_that_were_reconstructed() -> None:
+    broken = outcome(sample=Count(successes=100, trials=200), negative_control=Count(successes=50, trials=100))
+    assert isinstance(decide(sample_policy(), sample_facts(attack=broken)), Refusal)
+
+
+def test_delta_must_be_below_one_over_units() -> None:
+    policy = sample_policy()
+    loose = dataclasses.replace(policy, privacy=dataclasses.replace(policy.privacy, max_delta=0.1))
+    assert _finding(loose, sample_facts(delta=1 / 240), "privacy-delta").status == "failed"
+    assert _finding(loose, sample_facts(delta=1 / 241), "privacy-delta").status == "passed"
+
+
+def test_the_rule_reads_the_larger_of_bound_and_attack() -> None:
+    by_attack = _finding(sample_policy(), sample_facts(risk=bound(1e-9)), "reconstruction")
+    assert by_attack.measured == pytest.approx(outcome().sample.upper(confidence=0.95))
+    by_bound = _finding(sample_policy(), sample_facts(risk=bound(0.019)), "reconstruction")
+    assert by_bound.measured == 0.019
+
+
+def test_facts_about_another_unit_or_adjacency_are_no_facts_of_this_policy() -> None:
+    policy = sample_policy()
+    for change in ({"unit": "patient"}, {"adjacency": "add-or-remove-one"}):
+        other = dataclasses.replace(policy, privacy=dataclasses.replace(policy.privacy, **change))
+        with pytest.raises(InvalidValueError, match="the run's is"):
+            decide(other, sample_facts())
+
+
+RANK = {Refusal: 0, Inconclusive: 1, Approval: 2}
+
+
+def _tightened(policy: Policy, factor: float) -> Policy:
+    rules: list[UtilityRule | RiskRule] = []
+    for rule in policy.rules:
+        if isinstance(rule, RiskRule):
+            worst = None if rule.worst_max is None else rule.worst_max * factor
+            rules.append(dataclasses.replace(rule, maximum=max(rule.maximum * factor, 0.0151), worst_max=worst))
+        elif rule.max_drop is not None:
+            rules.append(dataclasses.replace(rule, max_drop=rule.max_drop * factor))
+        else:
+            rules.append(dataclasses.replace(rule, minimum=1 - (1 - (rule.minimum or 0)) * factor))
+    privacy = dataclasses.replace(policy.privacy, max_epsilon=policy.privacy.max_epsilon * factor)
+    return dataclasses.replace(policy, rules=tuple(rules), privacy=privacy)
+
+
+@given(
+    st.floats(0.05, 1),
+    st.floats(1e3, 1e8),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.integers(0, 20),
+    st.integers(0, 200),
+)
+def test_tightening_never_turns_a_refusal_into_an_approval(
+    factor: float, epsilon: float, low: float, risk: float, worst: int, successes: int
+) -> None:
+    facts = sample_facts(
+        epsilon=epsilon,
+        accuracy=measurement(estimate=low, low=low, high=1.0),
+        risk=bound(risk),
+        attack=outcome(sample=Count(successes=successes, trials=200), worst=Count(successes=worst, trials=20)),
+    )
+    loose, tight = decide(sample_policy(), facts), decide(_tightened(sample_policy(), factor), facts)
+    assert RANK[type(tight)] <= RANK[type(loose)]
+    assert len(tight.findings) == len(loose.findings)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.core.certificate import Facts
+from gatekeeper.gate import decide
+from gatekeeper.report import FORMATS, Report, render, render_text, report_schema
+from gatekeeper.report.content import round_down, round_up
+from tests.facts import bound, measurement, sample_facts, sample_policy
+
+
+def _report(facts: Facts | None = None) -> Report:
+    judged = facts or sample_facts()
+    return Report(
+        gatekeeper_version="1.2.3",
+        created="2030-01-02T03:04:05Z",
+        policy=sample_policy(),
+        facts=judged,
+        verdict=decide(sample_policy(), judged),
+    )
+
+
+REFUSED = sample_facts(epsilon=1e9, accuracy=measurement(low=0.1), risk=bound(0.5))
+OPEN = sample_facts(accuracy=measurement(estimate=math.nan, low=math.nan, high=math.nan))
+
+
+@pytest.mark.parametrize("facts", [sample_facts(), REFUSED, OPEN])
+def test_json_follows_its_schema(facts: Facts) -> None:
+    document = json.loads(render(_report(facts), "json"))
+    schema = report_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(document, schema)
+    document["verdict"] = "certified"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
+
+
+@pytest.mark.parametrize(
+    ("facts", "word", "code"), [(sample_facts(), "approved", 0), (REFUSED, "refused", 1), (OPEN, "inconclusive", 3)]
+)
+def test_every_format_says_the_verdict_and_every_finding(facts: Facts, word: str, code: int) -> None:
+    report = _report(facts)
+    document = json.loads(render(report, "json"))
+    assert (document["verdict"], document["exit_code"]) == (word, code)
+    text = render_text(report, width=200)
+    assert text.startswith(word.upper())
+    for finding in report.verdict.findings:
+        assert finding.rule in text
+        assert finding.remedy is None or finding.remedy in text
+    assert set(FORMATS) == {"text", "json"}
+
+
+def test_the_text_gives_measured_limit_and_margin_of_each_rule() -> None:
+    text = render_text(_report(REFUSED), width=200)
+    row = next(line for line in text.splitlines() if "accuracy is at least" in line)
+    assert "0.1" in row
+    assert "≥ 0.7" in row
+    assert "-0.6" in row
+
+
+def test_text_has_no_colour_codes_unless_asked_for() -> None:
+    assert "\x1b[" not in render_text(_report())
+    assert "\x1b[" in render_text(_report(), colour=True)
+
+
+def test_hostile_names_cannot_mark_up_the_text() -> None:
+    policy = dataclasses.replace(sample_policy(), name="[bold red]APPROVED[/]")
+    report = dataclasses.replace(_report(), policy=policy)
+    assert "[bold red]APPROVED[/]" in render_text(report, width=200)
+
+
+def test_an_attack_without_a_bound_is_shown_too() -> None:
+    text = render_text(_report(sample_facts(without=("bound",))), width=200)
+    assert "realistic, one step" in text
+    assert "0/200" in text
+
+
+def test_the_report_owns_up_to_what_it_does_not_say() -> None:
+    text = render_text(_report(), width=200)
+    for word in ("membership", "signer's word", "SYNTHETIC", "not anonymous"):
+        assert word in text
+
+
+@given(st.floats(1e-12, 1e15), st.integers(2, 6))
+def test_risks_round_up_and_accuracies_down(value: float, digits: int) -> None:
+    up, down = float(round_up(value, digits=digits)), float(round_down(value, digits=digits))
+    assert down <= value <= up
+    assert up - value <= value * 10.0 ** (1 - digits) * (1 + 1e-9)
