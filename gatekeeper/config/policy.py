@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -14,6 +15,8 @@ from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import check_open_probability, check_positive
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule
+
+_SMALLEST_AUDITABLE = 1e-9
 
 
 def load_policy(path: Path) -> Policy:
@@ -37,9 +40,9 @@ def load_policy(path: Path) -> Policy:
     rules = _rules(spec)
     audit = _audit(spec.mapping("audit"))
     for rule in rules:
-        noun, terms = rule.noun.value_or(None), audit.value_or(None)
-        if isinstance(noun, RiskRule) and terms is not None:
-            _check_sample(rule.section, noun, terms)
+        noun = rule.noun.value_or(None)
+        if isinstance(noun, RiskRule):
+            _check_sample(rule.section, noun, audit)
     policy = document.root.build(
         lambda: Policy(
             name=name.value,
@@ -48,7 +51,7 @@ def load_policy(path: Path) -> Policy:
             description=description.value,
             privacy=privacy.value,
             rules=tuple(rule.noun.value for rule in rules),
-            audit=audit.value,
+            audit=audit.noun.value,
         ),
         blame="spec",
     )
@@ -75,7 +78,16 @@ def _privacy(section: Section) -> Read[PrivacyTerms]:
     )
 
 
-def _audit(section: Section) -> Read[AuditTerms]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _AuditRead:
+    """The audit's terms, and the sizes of its samples, which rules depend on even where another key is wrong."""
+
+    noun: Read[AuditTerms]
+    units: Read[int]
+    worst_units: Read[int]
+
+
+def _audit(section: Section) -> _AuditRead:
     units = section.required("units", whole(at_least=1))
     worst_units = section.optional("worst_units", whole(at_least=0), default=0)
     noise_draws = section.optional("noise_draws", whole(at_least=1), default=3)
@@ -83,7 +95,7 @@ def _audit(section: Section) -> Read[AuditTerms]:
     negative = section.mapping("negative_control").required("max", real(check_open_probability))
     null_confidence = section.optional("null_confidence", real(check_open_probability), default=0.95)
     candidates = section.optional("candidates", whole(at_least=2), default=None)
-    return section.build(
+    noun = section.build(
         lambda: AuditTerms(
             units=units.value,
             worst_units=worst_units.value,
@@ -95,6 +107,7 @@ def _audit(section: Section) -> Read[AuditTerms]:
         ),
         blame="units",
     )
+    return _AuditRead(noun=noun, units=units, worst_units=worst_units)
 
 
 def _rules(spec: Section) -> tuple[RuleRead, ...]:
@@ -120,21 +133,32 @@ def _check_unique(rules: tuple[RuleRead, ...]) -> None:
         seen.update(rule.id.content)
 
 
-def _check_sample(section: Section, rule: RiskRule, audit: AuditTerms) -> None:
-    """Refuse what the audit's sample can't answer: the rule of `Policy`, with a place for each limit."""
-    if rule.worst_max is not None and audit.worst_units == 0:
+def _check_sample(section: Section, rule: RiskRule, audit: _AuditRead) -> None:
+    """Refuse what the audit's sample can't answer: the demand of `Policy`, with a place for each limit."""
+    if rule.worst_max is not None and audit.worst_units.value_or(None) == 0:
         section.report(
             "worst",
             f"rule {rule.id}: worst needs a stratum, but audit.worst_units is 0, so nothing would be judged",
             hint="set audit.worst_units, or remove worst",
         )
-    if "attack" not in rule.evidence:
-        return
-    best = upper_limit(successes=0, trials=audit.units, confidence=rule.confidence)
+    if "attack" in rule.evidence:
+        for units in audit.units.content:
+            _check_reachable(section, rule, units)
+
+
+def _check_reachable(section: Section, rule: RiskRule, units: int) -> None:
+    """Refuse a limit that is below what `units` units without a success can show."""
+    best = upper_limit(successes=0, trials=units, confidence=rule.confidence)
     if best > rule.maximum:
-        needed = trials_needed(maximum=rule.maximum, confidence=rule.confidence)
         section.report(
             "max",
-            f"rule {rule.id}: 0 of {audit.units} units gives an upper limit of {best:.4f}, above max {rule.maximum!r}",
-            hint=f"audit at least {needed} units (spec.audit.units), or raise max",
+            f"rule {rule.id}: 0 of {units} units gives an upper limit of {best:.4f}, above max {rule.maximum!r}",
+            hint=f"audit {_units_needed(rule)} (spec.audit.units), or raise max",
         )
+
+
+def _units_needed(rule: RiskRule) -> str:
+    # Below this the exact number is of no use to anyone, and soon beyond floating point.
+    if rule.maximum < _SMALLEST_AUDITABLE:
+        return "more than a billion units"
+    return f"at least {trials_needed(maximum=rule.maximum, confidence=rule.confidence)} units"

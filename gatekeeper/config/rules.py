@@ -171,4 +171,4 @@ def _what_samples_show(confidence: float) -> str:
         scale = 10 ** (2 - math.floor(math.log10(percent)))
         rows.append(f"0 of {units:>4} units shows at most {math.ceil(percent * scale) / scale:g} %")
     table = "\n      ".join(rows)
-    return f"give the largest share that is acceptable; at {confidence:.4g} confidence,\n      {table}"
+    return f"give the largest share that is acceptable; at confidence {confidence!r},\n      {table}"

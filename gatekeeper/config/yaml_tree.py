@@ -84,12 +84,12 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             self._refuse(place, "aliases (`*name`) are not allowed", hint="write the value out")
             return Unusable(line=place.line, column=place.column)
-        if depth > MAX_DEPTH:
-            self._stop(place, f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             self._refuse(place, "anchors (`&name`) are not allowed", hint="write the value out where it is needed")
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event, place)
+        if depth > MAX_DEPTH:
+            self._stop(place, f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.CollectionStartEvent) and event.tag is not None:
             self._refuse_tag(place, event.tag)
         if isinstance(event, yaml.SequenceStartEvent):

@@ -14,6 +14,9 @@ from gatekeeper.errors import InvalidValueError
 # Relative margin for the error of the continued fraction and of `lgamma`; far above both, far below any digit printed.
 _MARGIN = 1e-9
 
+# A billion units with no success show 3e-9; nobody has them.
+_SMALLEST_MAXIMUM = 1e-9
+
 
 def _continued_fraction(x: float, a: float, b: float) -> float:
     """The continued fraction of the incomplete beta function (DLMF 8.17.22), by Lentz's method."""
@@ -109,6 +112,8 @@ def trials_needed(*, maximum: float, confidence: float) -> int:
     """
     check_open_probability(maximum=maximum)
     check_open_probability(confidence=confidence)
+    if maximum < _SMALLEST_MAXIMUM:
+        raise InvalidValueError(f"maximum must be at least {_SMALLEST_MAXIMUM:g}: no sample shows less, got {maximum!r}")
     n = max(1, math.floor(math.log1p(-confidence) / math.log1p(-maximum)) - 1)
     while upper_limit(successes=0, trials=n, confidence=confidence) > maximum:
         n += 1

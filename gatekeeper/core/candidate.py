@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from gatekeeper.core.checks import (
     check_choice,
+    check_finite,
     check_integer,
     check_non_negative,
     check_open_probability,
@@ -91,6 +92,8 @@ class DataSpec:
     def __post_init__(self) -> None:
         check_choice(format=self.format, choices=DATA_FORMATS)
         check_text(unit=self.unit)
+        if self.path is not None:
+            check_text(path=self.path)
         if (self.path is None) != (self.format in EMBEDDED_FORMATS):
             need = "takes no path: it ships with gatekeeper" if self.path else "needs a path"
             raise InvalidValueError(f"format {self.format} {need}")
@@ -144,6 +147,7 @@ class OptimizerSpec:
         check_choice(name=self.name, choices=get_args(OptimizerName))
         check_positive(lr=self.lr)
         check_non_negative(weight_decay=self.weight_decay)
+        check_finite(weight_decay=self.weight_decay)
         if self.momentum is not None:
             check_non_negative(momentum=self.momentum)
             if self.name != "sgd" or self.momentum >= 1:

@@ -70,7 +70,7 @@ def check_probability(**named: object) -> None:
 
 def check_open_probability(**named: object) -> None:
     """Require a number strictly between 0 and 1."""
-    check_probability(**named)
+    check_finite(**named)
     name, value = _one(named)
     if not 0 < _number(name, value) < 1:
         raise InvalidValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")

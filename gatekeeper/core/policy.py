@@ -222,6 +222,8 @@ class Policy:
 
     def _check_reachable(self, rule: RiskRule) -> None:
         """A limit that no outcome of the sample can meet is a mistake of the policy, not of the model."""
+        if rule.worst_max is not None and not self.audit.worst_units:
+            raise InvalidValueError(f"rule {rule.id} limits the worst stratum, but audit.worst_units is 0")
         if "attack" not in rule.evidence:
             return
         best = upper_limit(successes=0, trials=self.audit.units, confidence=rule.confidence)

@@ -5,15 +5,15 @@ fed"; Boenisch et al. 2023, "When the curious abandon honesty"). Played here at 
 "From Mean to Extreme"): the row isolates one image x, subtracts the held-out mean image m first so that the clip is
 not spent on what all images share, and scales the loss until the clip binds. What is observed is then
 C·(x − m)/‖x − m‖ + N(0, σ²C²/k), the mean over k participations; it is the read-out itself. Nothing is known of the
-norm, so NCC, which is free of scale, judges it; SSIM is granted the scale that fits the true image best.
+norm, so NCC, which is free of scale, judges it; for SSIM the adversary is granted the true norm ‖x − m‖. (The scale that
+fits x best would shrink pure noise to nothing and hand in m, which on images of one kind has a higher SSIM with x than
+most real images have: a success without any reconstruction.)
 
 Each image of a unit is attacked as though it were alone in its unit's gradient, and any success counts: more than one
 real run could give, never less. All arithmetic is in float64.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
@@ -96,22 +96,20 @@ def compare(
         readout: shape (images, pixels), of any scale.
         images: uint8, shape (images, channels, height, width).
         mean: m, shape (channels, height, width).
-        measure: `ncc` compares the read-out with x − m; `ssim` compares x with the read-out at its best scale
-            (least squares), plus m, clipped to [0, 1].
+        measure: `ncc` compares the read-out with x − m; `ssim` compares x with the read-out brought to the
+            norm ‖x − m‖, plus m, clipped to [0, 1].
     """
     truth = centred(images, mean=mean)
     if measure == "ncc":
         return ncc(truth, readout)
-    energy = np.einsum("ij,ij->i", readout, readout)
-    scale = np.einsum("ij,ij->i", readout, truth) / np.maximum(energy, _TINY)
-    pictures = (scale[:, None] * readout).reshape(images.shape) + mean
+    norms = np.linalg.norm(truth, axis=1) / np.maximum(np.linalg.norm(readout, axis=1), _TINY)
+    pictures = (norms[:, None] * readout).reshape(images.shape) + mean
     return ssim(images / 255.0, np.clip(pictures, 0.0, 1.0))
 
 
 def plant(held_out: UnitImages, *, clipping_norm: float) -> PlantedRow:
-    """The row whose loss is scaled so that the clip binds for every image that differs from m by half a grey level."""
-    # Two uint8 images that differ at all have a distance of 1/255 or more; m is no uint8 image, so take half of it.
-    return PlantedRow(mean_image(held_out.images), loss_scale=clipping_norm * 510)
+    """The row that subtracts the held-out mean image, its loss scaled so that the clip binds wherever ‖x − m‖ > 10⁻⁶."""
+    return PlantedRow(mean_image(held_out.images), loss_scale=clipping_norm * 1e6)
 
 
 def reconstruct(
@@ -157,8 +155,3 @@ def fresh_generator() -> torch.Generator:
     generator = torch.Generator()
     generator.seed()
     return generator
-
-
-def theoretical_ncc_scale(*, noise_multiplier: float, participations: int) -> float:
-    """√k/σ: the read-out's signal in standard deviations of one pixel's noise."""
-    return math.sqrt(participations) / noise_multiplier

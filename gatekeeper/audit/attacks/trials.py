@@ -1,0 +1,119 @@
+"""Noise draws on chosen units, and the control on units that took no part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatekeeper.audit.attacks.analytic import PlantedRow, compare, observe, reconstruct
+from gatekeeper.audit.rows import rows_of
+from gatekeeper.core.participation import Participations
+from gatekeeper.core.risk import Adversary, Count, NullCalibration
+from gatekeeper.core.units import UnitImages
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draws:
+    """What the noise draws gave for some units; private.
+
+    Attributes:
+        reached: whether each unit passed the threshold in any draw, shape (units,).
+        first: each unit's best similarity in the first draw, shape (units,).
+    """
+
+    reached: NDArray[np.bool_]
+    first: NDArray[np.float64]
+
+    @property
+    def count(self) -> Count:
+        """Successes among units."""
+        return Count(successes=int(self.reached.sum()), trials=len(self.reached))
+
+
+def draw_participations(
+    adversary: Adversary, participations: Participations, *, units: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """k of each unit: 1 for an adversary of one step, else drawn from the distribution of K, shape (units,).
+
+    The mass that was cut off goes to the largest count, the one that helps the attack most.
+    """
+    if adversary.observes == "one-step":
+        return np.ones(units, dtype=np.int64)
+    probabilities = np.array(participations.probabilities)
+    probabilities[-1] += max(0.0, 1.0 - probabilities.sum())
+    return rng.choice(
+        np.array(participations.counts, dtype=np.int64), size=units, p=probabilities / probabilities.sum()
+    )
+
+
+def attack_units(
+    train: UnitImages,
+    *,
+    units: NDArray[np.int64],
+    row: PlantedRow,
+    adversary: Adversary,
+    null: NullCalibration,
+    participations: Participations,
+    noise_multiplier: float,
+    clipping_norm: float,
+    draws: int,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+    progress: Callable[[int], None],
+) -> Draws:
+    """Attack each unit in each draw; `progress` hears how many units a draw has done."""
+    reached = np.zeros(len(units), dtype=np.bool_)
+    first = np.zeros(len(units))
+    for draw in range(draws if len(units) else 0):
+        best = reconstruct(
+            train,
+            rows=rows_of(train, units=units),
+            row=row,
+            measure=null.similarity.measure,
+            clipping_norm=clipping_norm,
+            noise_multiplier=noise_multiplier,
+            participations=draw_participations(adversary, participations, units=len(units), rng=rng),
+            generator=generator,
+        )
+        reached |= best >= null.threshold
+        first = first if draw else best
+        progress(len(units))
+    return Draws(reached=reached, first=first)
+
+
+def negative_control(
+    *,
+    train: UnitImages,
+    held_out: UnitImages,
+    row: PlantedRow,
+    null: NullCalibration,
+    clipping_norm: float,
+    units: int,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+) -> Count:
+    """Held-out units that a random training image's read-out, with the noise off, would "reconstruct".
+
+    They took part in no gradient, so whatever passes is resemblance and not reconstruction.
+    """
+    chosen = rng.choice(held_out.units, size=min(units, held_out.units), replace=False).astype(np.int64)
+    rows = rows_of(held_out, units=chosen)
+    drawn = rng.integers(len(train.images), size=rows.units)
+    values = []
+    for piece in rows.batches(pixels=row.mean.numel()):
+        readout = observe(
+            train.images[drawn[piece.owner]],
+            row=row,
+            clipping_norm=clipping_norm,
+            noise_std=np.zeros(len(piece.image)),
+            generator=generator,
+        )
+        images = held_out.images[piece.image]
+        mean = row.mean.numpy().reshape(images.shape[1:])
+        values.append(compare(readout, images=images, mean=mean, measure=null.similarity.measure))
+    passed = rows.best(np.concatenate(values)) >= null.threshold
+    return Count(successes=int(passed.sum()), trials=rows.units)
