@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from data_layouts import SALT, dataset, units
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.core.units import UnitImages
 from gatekeeper.data.dataset import Dataset, Units
 from gatekeeper.errors import InvalidValueError
+from tests.data_layouts import SALT, dataset, units
 
 
 def reordered(side: Units, order: list[int]) -> Units:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -161,9 +162,10 @@ def test_nonsense_in_the_place_of_a_private_key_is_refused(tmp_path: Path) -> No
 
 def test_a_directory_and_a_pipe_in_the_place_of_a_private_key_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", mode=0o600)
-    for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(SigningError):
-            load_private(path, passphrase=None)
+    with pytest.raises(SigningError, match="not a regular file"):
+        load_private(tmp_path / "pipe", passphrase=None)
+    with pytest.raises(SigningError, match="can't be read"):
+        load_private(tmp_path, passphrase=None)
 
 
 def test_a_private_key_in_the_place_of_a_public_one_is_refused_without_being_shown(tmp_path: Path) -> None:
@@ -205,17 +207,15 @@ def test_no_bytes_make_reading_a_public_key_crash(content: bytes) -> None:
 
 
 @given(index=st.integers(0, 400), value=st.integers(0, 255))
-def test_a_damaged_private_key_is_a_signing_error(
+def test_a_damaged_private_key_gives_no_other_error_than_ours(
     tmp_path_factory: pytest.TempPathFactory, index: int, value: int
 ) -> None:
     original = bytearray(unencrypted(ec.derive_private_key(7, ec.SECP256R1())))
     damaged = bytearray(original)
     damaged[index % len(damaged)] = value
     path = private_file(tmp_path_factory.getbasetemp() / "damaged.key", bytes(damaged))
-    try:
+    with contextlib.suppress(SigningError):  # some changes are harmless, such as one of a line end
         load_private(path, passphrase=None)
-    except SigningError as error:
-        assert error.where == str(path)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")

@@ -7,13 +7,15 @@ realistic figures they keep anybody from taking those for a guarantee against ev
 from __future__ import annotations
 
 from gatekeeper.audit.patterns import upper_quantile
-from gatekeeper.audit.realistic import all_steps, one_step
+from gatekeeper.audit.realistic import all_steps, median_ncc, one_step
 from gatekeeper.audit.relaxed import relaxed
 from gatekeeper.audit.worst_case import worst_case
 from gatekeeper.core.checks import check_integer
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, Adversary, NullCalibration, RiskBound
+
+__all__ = ["bounds", "median_ncc"]
 
 _EVERY_ATTACK = "every attack"
 _UP_TO_SIGN = "attacks that know the target's gradient up to its sign"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, bdtrc  # type: ignore[import-untyped]
+from scipy.special import bdtr, bdtrc
 
 from gatekeeper.audit.rows import Rows, digests, rows_of
 from gatekeeper.audit.similarity import centred, mean_image, ncc, ssim
@@ -148,8 +148,8 @@ def _calibrated(similarity: Similarity, limits: QuantileLimits) -> float:
     threshold = min(limits.low, similarity.at_most or 1.0, HIGHEST_THRESHOLD)
     if threshold <= 0:
         raise DataError(
-            f"the {similarity.above_null!r} quantile of the null has the lower limit {limits.low:.4g}: noise alone would "
-            "pass a threshold that is not above 0",
+            f"the {similarity.above_null!r} quantile of the null has the lower limit {limits.low:.4g}: "
+            "noise alone would pass a threshold that is not above 0",
             hint="raise above_null, audit more units, or set at_least",
         )
     return threshold

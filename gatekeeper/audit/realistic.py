@@ -7,8 +7,9 @@ Rotating u onto an axis, NCC ≥ τ means
     √k/σ + z₁ ≥ c·χ,   c = τ/√(1 − τ²),   z₁ ~ N(0, 1),   χ² ~ chi-squared with N − 1 degrees of freedom,
 
 a noncentral t probability. Libraries lose it at N ~ 10⁵ and √k/σ ~ 10⁹, so it is bounded from above by a sum over
-cells of χ, each at its lower end, where the probability over z₁ is largest. A unit whose clipped gradient is not that of
-one image alone (several views, a clip that does not bind) moves the centre of z away from u, which lowers the probability.
+cells of χ, each at its lower end, where the probability over z₁ is largest. Where a unit's clipped gradient is not that
+of one image alone (several views, a clip that does not bind) the noise is centred elsewhere than on u, which lowers the
+probability of the cone around u.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammainc, gammaincc, ndtr  # type: ignore[import-untyped]
+from scipy.special import gammainc, gammaincc, ndtr
 
 from gatekeeper.audit.rounding import rounded_up
 from gatekeeper.core.checks import check_integer, check_open_probability, check_positive
 from gatekeeper.core.participation import Participations
 
-# χ concentrates within its standard deviation, below 0.71, of √(N − 1): P(χ < √(N−1) − 7) and P(χ > √(N−1) + 9) are below 1e-17.
-# A cell is then about 1e-3 wide, and the bound exceeds the probability by at most 6e-4, in the middle of its step.
+# χ concentrates around √(N − 1) with a standard deviation below 0.71: it lies more than 7 below or 9 above with a
+# probability below 1e-17. A cell is then about 1e-3 wide, and the bound exceeds the probability by at most 6e-4, in the
+# middle of its step.
 _CELLS = 16_384
 _BELOW, _ABOVE = 7.0, 9.0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d  # type: ignore[import-untyped]
+from scipy.ndimage import correlate1d
 
 from gatekeeper.errors import DataError
 

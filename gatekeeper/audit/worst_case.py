@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr  # type: ignore[import-untyped]
+from scipy.special import ndtr
 
 from gatekeeper.audit.neyman_pearson import best_power
 from gatekeeper.audit.patterns import patterns

@@ -59,3 +59,8 @@ class StderrProgress:
         """`steps` of the stage's total are done."""
         if self._task is not None:
             self._bars.update(self._task, completed=steps)
+
+    def advance(self, steps: int) -> None:
+        """`steps` more are done."""
+        if self._task is not None:
+            self._bars.advance(self._task, steps)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from gatekeeper.core.candidate import DataFormat, DataSpec, SplitSpec
 from gatekeeper.data.files import children, existing
 from gatekeeper.data.formats import FORMATS
 from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files
 from gatekeeper.data.image_folder import labelled_files
+from gatekeeper.data.images import decode
 from gatekeeper.data.tables import read_csv
 from gatekeeper.errors import DataError
 
 _TEST_SHARE = 0.2
-_SAMPLE = 50  # images whose headers are looked at
+_SAMPLE = 50  # images that are looked at
 _LARGE = 256  # longest side, in pixels, that is proposed as it is
 _PROPOSED_SIZE = (64, 64)
 _OWNERS = ("patient_id", "patient", "subject_id", "subject", "lesion_id")  # the coarsest first
@@ -69,14 +68,8 @@ def _folder(path: Path) -> DataSpec:
 def _spec(
     data_format: DataFormat, path: Path, sample: list[Path], *, unit: str, label: str | None, test: float | None
 ) -> DataSpec:
-    sizes, modes = set(), set()
-    for file in sample:
-        try:
-            with Image.open(file) as image:
-                sizes.add(image.size)
-                modes.add(image.mode)
-        except (UnidentifiedImageError, OSError) as error:
-            raise DataError("this is not an image that can be read", where=str(file)) from error
+    shapes = {decode(file, image_size=None, channels=None).shape for file in sample}
+    sizes = {shape[1:] for shape in shapes}
     small = len(sizes) <= 1 and all(side <= _LARGE for size in sizes for side in size)
     return DataSpec(
         format=data_format,
@@ -84,6 +77,6 @@ def _spec(
         unit=unit,
         label=label,
         image_size=None if small else _PROPOSED_SIZE,
-        channels=None if len(modes) <= 1 else 3,
+        channels=None if len({shape[0] for shape in shapes}) <= 1 else 3,
         split=SplitSpec(test=test),
     )

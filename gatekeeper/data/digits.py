@@ -26,7 +26,7 @@ def read(spec: DataSpec) -> ImageTable:
     check_columns(spec, offered=("image",), label="digit", where="digits")
     # Imported here: an optional extra, and slow to load.
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError as error:
         raise DataError(
             "the digits ship with scikit-learn, which is not installed",

@@ -20,6 +20,7 @@ over areas) and whose arithmetic is in integers, hence alike on every machine.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -37,8 +38,7 @@ MAX_PIXELS = 50_000_000
 MAX_TOTAL_BYTES = 8 * 2**30
 
 _DECODERS = ("BMP", "JPEG", "PNG", "TIFF")
-_BITS_PER_SAMPLE = 258  # TIFF 6.0, section 8
-_PNG_DEPTH_OFFSET = 24  # signature, chunk length, `IHDR`, width, height: PNG 3rd edition, section 11.2.1
+_DEEP = re.compile(r";16[BLN]")
 _PROFILE = "convert it to RGB with its colour profile"
 _WINDOW = "map it to 8 bits by a window that is fixed beforehand, not taken from the image"
 _REFUSED_MODES = {"CMYK": _PROFILE, "YCbCr": _PROFILE, "LAB": _PROFILE, "HSV": _PROFILE}
@@ -77,7 +77,7 @@ def decode(path: Path, *, image_size: tuple[int, int] | None, channels: int | No
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(io.BytesIO(data), formats=_DECODERS) as image:
-                _check_header(image, data, path)
+                _check_header(image, path)
                 image.load()
                 return to_pixels(
                     _opaque(ImageOps.exif_transpose(image), path), image_size=image_size, channels=channels
@@ -184,7 +184,7 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _check_header(image: Image.Image, data: bytes, path: Path) -> None:
+def _check_header(image: Image.Image, path: Path) -> None:
     """Refuse by what the header says, before a pixel is decoded."""
     where = str(path)
     if image.width * image.height > MAX_PIXELS:
@@ -195,27 +195,27 @@ def _check_header(image: Image.Image, data: bytes, path: Path) -> None:
         )
     if getattr(image, "n_frames", 1) > 1:
         raise DataError("the file has several frames or pages", where=where, hint="store each as a file of its own")
-    if image.mode.startswith(("I", "F")) or _bits_per_sample(image, data) > 8:
+    if image.mode.startswith(("I", "F")) or _cuts_depth(image):
         raise DataError("the image has more than 8 bits a sample", where=where, hint=_WINDOW)
     if image.mode in _REFUSED_MODES:
         raise DataError(f"the image is {image.mode}", where=where, hint=_REFUSED_MODES[image.mode])
 
 
-def _bits_per_sample(image: Image.Image, data: bytes) -> int:
-    """The depth in the file: Pillow drops the lower bits of 16-bit colour without a word."""
-    if image.format == "PNG":
-        return data[_PNG_DEPTH_OFFSET]
-    if image.format == "TIFF":
-        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))  # type: ignore[attr-defined, no-any-return]
-    return 8
+def _cuts_depth(image: Image.Image) -> bool:
+    """Whether Pillow would drop the lower bits of 16-bit colour, as its raw modes such as `RGB;16B` say."""
+    return any(_DEEP.search(str(tile[3])) for tile in getattr(image, "tile", ()))
 
 
 def _opaque(image: Image.Image, path: Path) -> Image.Image:
     """The image as `L` or `RGB`; transparency is refused unless no pixel uses it."""
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise DataError(
-            "the image has transparent pixels",
-            where=str(path),
-            hint="flatten it onto the background that it is meant to be seen on",
-        )
-    return image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
+    grey = image.mode in ("1", "L", "LA")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise DataError(
+                "the image has transparent pixels",
+                where=str(path),
+                hint="flatten it onto the background that it is meant to be seen on",
+            )
+        image = image.convert("RGB")
+    return image.convert("L" if grey else "RGB")

@@ -96,7 +96,7 @@ def _check_sizes(members: list[zipfile.ZipInfo], path: Path) -> None:
     # Deflate's format allows no more: a directory that promises it is lying (RFC 1951).
     if total > MAX_TOTAL_BYTES or any(m.file_size > _DEFLATE_RATIO * (m.compress_size + 1) for m in members):
         raise DataError(
-            f"the archive unpacks into {total} bytes; the limits are {MAX_TOTAL_BYTES} and {_DEFLATE_RATIO} times its size",
+            f"the archive unpacks into {total} bytes, more than {MAX_TOTAL_BYTES} or {_DEFLATE_RATIO} times its size",
             where=str(path),
             hint="use the archive of a smaller image size",
         )

@@ -153,11 +153,12 @@ def _check_shared_images(table: ImageTable, sides: tuple[Side, ...], *, unit: st
         f"{table.image_names[pair.second]}; {_WHY[frozenset({sides[pair.first], sides[pair.second]})]})"
         for pair in shared[:_SHOWN]
     )
+    owner = "protect a coarser unit" if unit == "image" else f"give its copies the same {unit}"
     more = f"; and {len(shared) - _SHOWN} more" if len(shared) > _SHOWN else ""
     raise DataError(
         f"an identical image is in two units: {shown}{more}",
         where=table.source,
-        hint=f"keep one copy of each image, or give its copies the same {unit}: an image must have one owner",
+        hint=f"keep one copy of each image, or {owner}: an image must have one owner",
     )
 
 

@@ -91,7 +91,7 @@ def obstacles(policy: Policy, card: DatasetCard) -> tuple[str, ...]:
 def forecast(run: RunDirectory) -> Forecast:
     """What the run would be: budget, noise, closed-form similarity and time, without training on the data."""
     from gatekeeper import data, training
-    from gatekeeper.audit.bounds import median_ncc
+    from gatekeeper.audit.realistic import median_ncc
     from gatekeeper.privacy import account, participations
 
     policy, candidate = run.read_policy(), run.read_candidate()

@@ -28,6 +28,9 @@ class Progress(Protocol):
     def done(self, steps: int) -> None:
         """`steps` of the stage's total are done."""
 
+    def advance(self, steps: int) -> None:
+        """`steps` more are done."""
+
 
 def produce(run: RunDirectory, progress: Progress) -> Evidence:
     """The private part: load, plan, train, export, measure, attack; then look at the data once more.
@@ -81,7 +84,7 @@ def _measure(
     from gatekeeper import evaluation, export, training
 
     progress.begin("measuring accuracy", len(dataset.test.labels))
-    logits = evaluation.predict(run.model, dataset.test.images, on_images=progress.done)
+    logits = evaluation.predict(run.model, dataset.test.images, on_images=progress.advance)
     baseline = None
     if any(rule.needs_twin for rule in policy.utility_rules):
         progress.begin("training the non-private twin", plan.mechanism.steps)
@@ -101,19 +104,21 @@ def _attack(
     policy: Policy, plan: TrainingPlan, mechanism: Mechanism, dataset: Dataset, progress: Progress
 ) -> AttackReport:
     """Every attack on the mechanism that ran, with its controls."""
-    from gatekeeper.audit.attacks import run_attacks
+    from gatekeeper.audit.attacks import attacked_units, run_attacks
     from gatekeeper.privacy import participations
 
-    progress.begin("attacking", 0)
+    similarities = _similarities(policy)
+    total = attacked_units(similarities=similarities, train_units=dataset.train.units, audit=policy.audit)
+    progress.begin("attacking", total)
     return run_attacks(
-        similarities=_similarities(policy),
+        similarities=similarities,
         train=dataset.train,
         held_out=dataset.test,
         participations=participations(mechanism),
         mechanism=mechanism,
         clipping_norm=plan.clipping_norm,
         audit=policy.audit,
-        progress=progress.done,
+        progress=progress.advance,
     )
 
 

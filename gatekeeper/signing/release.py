@@ -31,7 +31,7 @@ from gatekeeper.signing.layout import (
     digests_of,
 )
 from gatekeeper.signing.model_signature import SIGNATURE_FILE, describe_model, encode_manifest
-from gatekeeper.signing.statements import Subject, certificate_statement, passed_properties, svr_statement
+from gatekeeper.signing.statements import Subject, certificate_statement, svr_statement
 from gatekeeper.signing.verification import Step, VerifiedRelease, check_trust_root, read_release
 
 __all__ = [
@@ -97,7 +97,6 @@ def _check_facts(certificate: Certificate, *, side_files: tuple[SideFile, ...]) 
     for file in side_files:
         if file.path == POLICY_FILE and file.content != codec.encode(certificate.policy).encode():
             raise SigningError("is not the canonical form of the certificate's policy", where=file.path)
-    passed_properties(certificate)
 
 
 def _check_places(*, out: Path, staging: Path) -> None:

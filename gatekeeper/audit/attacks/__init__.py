@@ -3,3 +3,7 @@
 Each plays an adversary of `core.risk`, clips and noises gradients itself or takes the run's own, and counts
 units. What it reconstructs is private: it stays in local variables and never reaches a report.
 """
+
+from gatekeeper.audit.attacks.audit import attacked_units, run_attacks
+
+__all__ = ["attacked_units", "run_attacks"]

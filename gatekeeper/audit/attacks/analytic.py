@@ -4,10 +4,10 @@ A server that plants a linear row in front of the network reads images off its g
 fed"; Boenisch et al. 2023, "When the curious abandon honesty"). Played here at its strongest (Riess et al. 2024,
 "From Mean to Extreme"): the row isolates one image x, subtracts the held-out mean image m first so that the clip is
 not spent on what all images share, and scales the loss until the clip binds. What is observed is then
-C·(x − m)/‖x − m‖ + N(0, σ²C²/k), the mean over k participations; it is the read-out itself. Nothing is known of the
-norm, so NCC, which is free of scale, judges it; for SSIM the adversary is granted the true norm ‖x − m‖. (The scale that
-fits x best would shrink pure noise to nothing and hand in m, which on images of one kind has a higher SSIM with x than
-most real images have: a success without any reconstruction.)
+C·(x − m)/‖x − m‖ + N(0, σ²C²/k), the mean over k participations; it is the read-out itself. Nothing is known of
+the norm, so NCC, which is free of scale, judges it; for SSIM the adversary is granted the true norm ‖x − m‖. (The
+scale that fits x best would shrink pure noise to nothing and hand in m, which on images of one kind has a higher SSIM
+with x than most real images have: a success without any reconstruction.)
 
 Each image of a unit is attacked as though it were alone in its unit's gradient, and any success counts: more than one
 real run could give, never less. All arithmetic is in float64.
@@ -108,7 +108,7 @@ def compare(
 
 
 def plant(held_out: UnitImages, *, clipping_norm: float) -> PlantedRow:
-    """The row that subtracts the held-out mean image, its loss scaled so that the clip binds wherever ‖x − m‖ > 10⁻⁶."""
+    """The row that subtracts the held-out mean image; its loss makes the clip bind wherever ‖x − m‖ > 10⁻⁶."""
     return PlantedRow(mean_image(held_out.images), loss_scale=clipping_norm * 1e6)
 
 

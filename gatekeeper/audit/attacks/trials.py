@@ -37,7 +37,7 @@ class Draws:
 def draw_participations(
     adversary: Adversary, participations: Participations, *, units: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """k of each unit: 1 for an adversary of one step, else drawn from the distribution of K, shape (units,).
+    """The k of each unit: 1 for an adversary of one step, else drawn from the distribution of K, shape (units,).
 
     The mass that was cut off goes to the largest count, the one that helps the attack most.
     """
