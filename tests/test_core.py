@@ -15,7 +15,7 @@ from gatekeeper.core.budget import Budget, Guarantee, Interval
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
-from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms
 from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, WORST_CASE, Adversary, Count, Similarity
 from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError

@@ -45,7 +45,8 @@ for _command in (init, certify, sign, verify, report, runs_group, policy_group, 
 def boundary(action: Callable[[], object]) -> int:
     """Run `action` and turn whatever it raises into an exit code, with one message on stderr."""
     try:
-        action()
+        # Outside its standalone mode click hands back the code of an `Exit` that a command raised.
+        result = action()
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -65,7 +66,7 @@ def boundary(action: Callable[[], object]) -> int:
         traceback.print_exc()
         click.echo("this is a bug in gatekeeper; nothing was released", err=True)
         return EXIT_BUG
-    return 0
+    return result if isinstance(result, int) else 0
 
 
 def main() -> None:

@@ -113,7 +113,9 @@ def trials_needed(*, maximum: float, confidence: float) -> int:
     check_open_probability(maximum=maximum)
     check_open_probability(confidence=confidence)
     if maximum < _SMALLEST_MAXIMUM:
-        raise InvalidValueError(f"maximum must be at least {_SMALLEST_MAXIMUM:g}: no sample shows less, got {maximum!r}")
+        raise InvalidValueError(
+            f"maximum must be at least {_SMALLEST_MAXIMUM:g}, got {maximum!r}: no sample shows less"
+        )
     n = max(1, math.floor(math.log1p(-confidence) / math.log1p(-maximum)) - 1)
     while upper_limit(successes=0, trials=n, confidence=confidence) > maximum:
         n += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
-from gatekeeper.core.checks import check_integer, check_sha256, check_text, check_tuple
+from gatekeeper.core.checks import check_integer, check_sha256, check_text, check_tuple, check_utc_time
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, ModelArtifact, TrainingPlan, TrainingRecord
 from gatekeeper.core.risk import AttackReport, RiskBound
@@ -101,5 +101,5 @@ class Certificate:
 
     def __post_init__(self) -> None:
         check_text(gatekeeper_version=self.gatekeeper_version)
-        check_text(created=self.created)
+        check_utc_time(created=self.created)
         check_tuple(files=self.files, of=FileDigest)

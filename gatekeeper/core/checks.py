@@ -7,6 +7,7 @@ import re
 
 from gatekeeper.errors import InvalidValueError
 
+_UTC_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -104,3 +105,10 @@ def check_tuple(*, of: type, **named: object) -> None:
     name, value = _one(named)
     if not isinstance(value, tuple) or not all(isinstance(item, of) for item in value):
         raise InvalidValueError(f"{name} must be a tuple of {of.__name__}, got {value!r}")
+
+
+def check_utc_time(**named: object) -> None:
+    """Require a UTC time as RFC 3339 writes it, to the second: `2030-01-02T03:04:05Z`."""
+    name, value = _one(named)
+    if not isinstance(value, str) or not _UTC_TIME.fullmatch(value):
+        raise InvalidValueError(f"{name} must be a UTC time such as 2030-01-02T03:04:05Z, got {value!r}")

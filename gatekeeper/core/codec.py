@@ -90,7 +90,7 @@ def digest(noun: object) -> str:
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise InvalidValueError("duplicate keys in JSON")
+        raise ValueError("duplicate keys")
     return result
 
 
@@ -102,11 +102,11 @@ def parse(text: str) -> Any:
     """
 
     def no_constant(name: str) -> Any:
-        raise InvalidValueError(f"{name} is not JSON")
+        raise ValueError(f"{name} is not JSON")
 
     try:
         return json.loads(text, object_pairs_hook=_refuse_duplicates, parse_constant=no_constant)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidValueError(f"not JSON: {error}") from error
 
 
@@ -132,7 +132,10 @@ def from_plain(value: object, noun_type: type[T]) -> T:
     Raises:
         InvalidValueError: naming the path of the field that does not fit.
     """
-    result: T = _build(value, noun_type, path=noun_type.__name__)
+    try:
+        result: T = _build(value, noun_type, path=noun_type.__name__)
+    except (OverflowError, ZeroDivisionError, RecursionError) as error:
+        raise InvalidValueError(f"no {noun_type.__name__} can be made of this: {error}") from error
     return result
 
 

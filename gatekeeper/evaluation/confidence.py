@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from gatekeeper.evaluation.metrics import Confusion, Floats, auroc
 
-# Draws beyond the limit: 250 or more, which puts a limit of confidence 0.95 between 0.944 and 0.956.
-_LEAST_DRAWS, _BEYOND = 5000, 250
+# Draws beyond a limit: with 250 a limit of confidence 0.95 is one of a confidence between 0.944 and 0.956.
+BEYOND = 250
 _CHUNK_VALUES = 2**22
 _SEED = 20_250_101
 
@@ -124,7 +124,12 @@ def _sorted_values(metric: Weighted, *, draws: int, columns: int) -> Floats:
 
 
 def limits(
-    *, pessimistic: Weighted, optimistic: Weighted, confidences: tuple[float, ...], columns: int
+    *,
+    pessimistic: Weighted,
+    optimistic: Weighted,
+    confidences: tuple[float, ...],
+    columns: int,
+    beyond: int = BEYOND,
 ) -> tuple[Limits, ...]:
     """The limits at each confidence.
 
@@ -133,12 +138,13 @@ def limits(
         optimistic: the metric with imagined units that raise it.
         confidences: of each limit alone, strictly between 0 and 1.
         columns: how many values one weighting expands to, to bound memory.
+        beyond: how many draws lie beyond the limit of the highest confidence: more draw a finer limit.
 
     Returns:
         One pair of limits for each confidence, in order.
     """
-    draws = max(_LEAST_DRAWS, math.ceil(_BEYOND / (1 - max(confidences))))
+    draws = math.ceil(beyond / (1 - max(confidences)))
     lower = _sorted_values(pessimistic, draws=draws, columns=columns)
     upper = _sorted_values(optimistic, draws=draws, columns=columns)
-    beyond = [math.floor((1 - confidence) * draws) for confidence in confidences]
-    return tuple(Limits(low=float(lower[k]), high=float(upper[-1 - k])) for k in beyond)
+    ranks = [math.floor((1 - confidence) * draws) for confidence in confidences]
+    return tuple(Limits(low=float(lower[k]), high=float(upper[-1 - k])) for k in ranks)

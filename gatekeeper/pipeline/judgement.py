@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.candidate import Candidate
-from gatekeeper.core.certificate import Certificate, Evidence, Facts, FileDigest
+from gatekeeper.core.certificate import Certificate, Evidence, Facts
 from gatekeeper.core.codec import encode
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Approval
@@ -96,7 +96,7 @@ def release(run: RunDirectory, *, key: Callable[[], SigningKey], out: Path) -> N
         SigningError: the run is not approved, or the release can't be written.
     """
     from gatekeeper.report import render
-    from gatekeeper.signing.layout import SideFile
+    from gatekeeper.signing.layout import SideFile, digests_of
     from gatekeeper.signing.release import write_release
 
     policy = run.read_policy()
@@ -117,14 +117,7 @@ def release(run: RunDirectory, *, key: Callable[[], SigningKey], out: Path) -> N
         policy=policy,
         facts=judgement.facts,
         approval=approval,
-        files=tuple(
-            FileDigest(
-                name=f"attestations/{file.name}",
-                sha256=hashlib.sha256(file.content).hexdigest(),
-                size=len(file.content),
-            )
-            for file in side_files
-        ),
+        files=digests_of(side_files),
     )
     write_release(
         out=out,

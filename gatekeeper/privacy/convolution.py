@@ -26,7 +26,7 @@ OUTSIDE = 1e-12  # at most this tilted mass lies outside the window, on each sid
 
 
 def _log_moment(loss: GridLoss, theta: float) -> float:
-    """log E[e^{θL̃}; L̃ < ∞]."""
+    """Log E[e^{θL̃}; L̃ < ∞]."""
     exponents = loss.log_masses + theta * loss.losses
     largest = float(exponents.max())
     return largest + math.log(float(np.exp(exponents - largest).sum()))

@@ -54,7 +54,7 @@ def _gap_far(a: Array, mu: Array) -> Array:
 
 
 def _log_delta(a: Array, mu: Array) -> Array:
-    """log δ of the μ-Gaussian where ε = μ(μ/2 + a) ≥ 0."""
+    """Log δ of the μ-Gaussian where ε = μ(μ/2 + a) ≥ 0."""
     result = np.empty_like(a)
     low, far = a < -1, a > _FAR
     near = ~low & ~far & (mu < 0.5)
@@ -72,7 +72,7 @@ def _log_delta(a: Array, mu: Array) -> Array:
 
 
 def log_delta(epsilon: ArrayLike, mu: ArrayLike) -> Array:
-    """log δ(ε) of the Gaussian mechanism of parameter μ (Balle and Wang 2018, theorem 8).
+    """Log δ(ε) of the Gaussian mechanism of parameter μ (Balle and Wang 2018, theorem 8).
 
     Args:
         epsilon: ε in nats, at least 0; broadcast against `mu`.

@@ -143,7 +143,7 @@ def participations(mechanism: Mechanism, *, tail: float = 1e-40) -> Participatio
 
 
 def _log_mixture(epsilons: Array | float, sigma: float, found: Spread) -> float:
-    """log Σ_k P(k) δ_Gauss(ε_k; √k/σ) over k > 0."""
+    """Log Σ_k P(k) δ_Gauss(ε_k; √k/σ) over k > 0."""
     used = (found.counts > 0) & (found.masses > 0)
     if not used.any():
         return _LOG_NOTHING
@@ -156,7 +156,7 @@ def _log_mixture(epsilons: Array | float, sigma: float, found: Spread) -> float:
 
 
 def log_excess(*, epsilon: float, sigma: float, delta: float, found: Spread) -> float:
-    """log of (the bound's δ at ε, over δ), rounding included: at most 0 where the bound proves (ε, δ).
+    """Log of (the bound's δ at ε, over δ), rounding included: at most 0 where the bound proves (ε, δ).
 
     Args:
         epsilon: ε in nats, at least 0.

@@ -93,7 +93,7 @@ def _round(value: float, *, digits: int, up: bool) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
-    text = f"{(math.ceil if up else math.floor)(value / step) * step:.{digits}g}"
+    text = f"{value:.{digits}g}"
     while (float(text) < value) if up else (float(text) > value):
         text = f"{float(text) + (step if up else -step):.{digits}g}"
     return text
