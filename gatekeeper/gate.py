@@ -262,10 +262,11 @@ def _weak_attack(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: Attac
             f"positive control: with the noise off the attack reconstructed {positive.successes} of "
             f"{positive.trials} units, below {audit.min_positive_control:g}: a broken attack is not a safe model"
         )
-    if not negative.trials or negative.rate > audit.max_negative_control:
+    # The lower limit: a few dozen held-out units exceed a small share by chance, and that is no broken threshold.
+    if not negative.trials or negative.lower(confidence=rule.confidence) > audit.max_negative_control:
         return (
             f"negative control: {negative.successes} of {negative.trials} units that took no part count as "
-            f"reconstructed, above {audit.max_negative_control:g}: the threshold can't tell"
+            f"reconstructed, surely above {audit.max_negative_control:g}: the threshold can't tell"
         )
     best = upper_limit(successes=0, trials=outcome.sample.trials, confidence=rule.confidence)
     if best > rule.maximum:

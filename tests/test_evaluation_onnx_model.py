@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from gatekeeper.errors import InvalidInputError, UnsupportedModelError
+from gatekeeper.errors import DivergedError, InvalidInputError, UnsupportedModelError
 from gatekeeper.evaluation import predict
 
 PIXELS, CLASSES = 12, 3
@@ -56,7 +56,7 @@ def test_predictions_are_those_of_the_graph_in_batches_of_any_size(tmp_path: Pat
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_answers_that_are_not_finite_are_an_error(tmp_path: Path, images: np.ndarray, bad: float) -> None:
     write_model(tmp_path / "model.onnx", bias=(0.0, bad, 0.0))
-    with pytest.raises(UnsupportedModelError, match=r"model\.onnx: 4 of 4 answers are NaN or infinite"):
+    with pytest.raises(DivergedError, match=r"model\.onnx: 4 of 4 answers are NaN or infinite"):
         predict(tmp_path / "model.onnx", images, batch=4)
 
 

@@ -88,7 +88,7 @@ def test_exactly_at_the_limit_passes(facts: Facts) -> None:
         (sample_facts(without=("bound",)), "no bound was computed"),
         (sample_facts(attack=outcome(positive_control=Count(successes=179, trials=200))), "positive control"),
         (sample_facts(attack=outcome(positive_control=Count(successes=0, trials=0))), "positive control"),
-        (sample_facts(attack=outcome(negative_control=Count(successes=6, trials=100))), "negative control"),
+        (sample_facts(attack=outcome(negative_control=Count(successes=11, trials=100))), "negative control"),
         (sample_facts(attack=outcome(negative_control=Count(successes=0, trials=0))), "negative control"),
         (sample_facts(attack=outcome(sample=Count(successes=0, trials=199))), "less than the policy asks"),
         (sample_facts(attack=outcome(noise_draws=2)), "less than the policy asks"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from gatekeeper.core.binomial import upper_limit
+from gatekeeper.core.binomial import lower_limit, upper_limit
 from gatekeeper.core.checks import (
     check_choice,
     check_finite,
@@ -202,6 +202,12 @@ class Count:
         if not self.trials:
             return 1.0
         return upper_limit(successes=self.successes, trials=self.trials, confidence=confidence)
+
+    def lower(self, *, confidence: float) -> float:
+        """The one-sided lower Clopper–Pearson limit; 0 where there was no trial."""
+        if not self.trials:
+            return 0.0
+        return lower_limit(successes=self.successes, trials=self.trials, confidence=confidence)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.checks import check_integer
-from gatekeeper.errors import InvalidInputError, UnsupportedModelError
+from gatekeeper.errors import DivergedError, InvalidInputError, UnsupportedModelError
 
 _THREADS = 2
 
@@ -58,7 +58,7 @@ def _run(session: Any, images: NDArray[np.float32], *, model_path: Path) -> NDAr
             where=str(model_path),
         )
     if not np.isfinite(logits).all():
-        raise UnsupportedModelError(
+        raise DivergedError(
             f"{int((~np.isfinite(logits)).any(axis=1).sum())} of {len(images)} answers are NaN or infinite",
             where=str(model_path),
             hint="the training diverged: lower the learning rate or the noise",
@@ -86,7 +86,8 @@ def predict(
 
     Raises:
         InvalidInputError: there is no such file.
-        UnsupportedModelError: the file is no model, takes other images, or answers what is no row of finite logits.
+        UnsupportedModelError: the file is no model, takes other images, or answers what is no row of logits.
+        DivergedError: a logit is NaN or infinite.
     """
     check_integer(batch=batch, at_least=1)
     session = _session(model_path)

@@ -91,6 +91,7 @@ def obstacles(policy: Policy, card: DatasetCard) -> tuple[str, ...]:
 def forecast(run: RunDirectory) -> Forecast:
     """What the run would be: budget, noise, closed-form similarity and time, without training on the data."""
     from gatekeeper import data, training
+    from gatekeeper.audit.patterns import upper_quantile
     from gatekeeper.audit.realistic import median_ncc
     from gatekeeper.privacy import account, participations
 
@@ -98,7 +99,7 @@ def forecast(run: RunDirectory) -> Forecast:
     card = data.load(candidate.data).card(salt=run.salt)
     plan = make_plan(candidate, policy, card)
     guarantee = account(plan.mechanism, plan.budget.delta)
-    most = max(participations(plan.mechanism).counts)
+    most = upper_quantile(participations(plan.mechanism))
     sigma = plan.mechanism.noise_multiplier
     return Forecast(
         dataset=card,
