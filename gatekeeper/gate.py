@@ -198,7 +198,7 @@ def _risk(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]:
         confidence=rule.confidence if "attack" in rule.evidence else None,
         sample_size=outcome.sample.trials if outcome is not None and "attack" in rule.evidence else None,
         detail=doubt or _risk_detail(rule, bound=bound, outcome=outcome),
-        remedy=None if status == "passed" else _risk_remedy(doubt),
+        remedy=None if status == "passed" else _risk_remedy(rule, doubt),
     )
     return [main] if rule.worst_max is None else [main, _worst(rule, outcome, doubt=doubt)]
 
@@ -290,10 +290,12 @@ def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcome: AttackOutc
     return "; ".join(parts)
 
 
-def _risk_remedy(doubt: str | None) -> str:
+def _risk_remedy(rule: RiskRule, doubt: str | None) -> str:
     if doubt is not None:
         return "audit more units, or find out why the control failed; nothing can be concluded until then"
-    return "more noise: lower training.epsilon, or take part in fewer steps (fewer epochs at the same σ)"
+    if rule.adversary.observes == "one-step":
+        return "more noise a step: lower training.epsilon, or spread it over more epochs; larger images need less"
+    return "more noise: lower training.epsilon; larger images need less"
 
 
 def _worst(rule: RiskRule, outcome: AttackOutcome | None, *, doubt: str | None) -> Finding:
@@ -316,5 +318,5 @@ def _worst(rule: RiskRule, outcome: AttackOutcome | None, *, doubt: str | None) 
         confidence=None,
         sample_size=trials,
         detail=f"{trials} units that stand out most; speaks of those units only",
-        remedy=None if status == "passed" else _risk_remedy(doubt),
+        remedy=None if status == "passed" else _risk_remedy(rule, doubt),
     )

@@ -156,7 +156,8 @@ class AuditTerms:
         worst_units: size of the worst-k stratum.
         noise_draws: independent noise draws for each unit; success in any counts.
         min_positive_control: the least share that must be reconstructed with the noise off.
-        max_negative_control: the largest share of units never trained on that may be "reconstructed".
+        max_negative_control: the largest share of units never trained on that may be "reconstructed"; a control has
+            failed when the lower confidence limit of the share is above it.
         null_confidence: one-sided confidence of the null's quantile.
         candidates: how many candidates the worst-case and relaxed adversaries choose among (κ is its
             reciprocal); None means the number of training units.

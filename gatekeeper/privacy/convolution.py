@@ -2,9 +2,9 @@
 
 The masses of one loss are multiplied by e^{θL}/E[e^{θL}], convolved T times with themselves, and multiplied back.
 
-Design note. Without the tilt the masses that decide δ = 1e-12 drown in the transform's rounding error, which is relative
-to the largest mass. With the θ of a good Chernoff bound the bulk of the tilted sum lies where the answer is: the
-error is relative to δ itself, and the window is a few standard deviations whatever the range of the losses. The
+Design note. Without the tilt the masses that decide δ = 1e-12 drown in the transform's rounding error, which is
+relative to the largest mass. With the θ of a good Chernoff bound the bulk of the tilted sum lies where the answer is:
+the error is relative to δ itself, and the window is a few standard deviations whatever the range of the losses. The
 bounds on errors are a priori (Higham 2002, "Accuracy and Stability of Numerical Algorithms"), none is an estimate.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+from scipy.optimize import minimize_scalar
 
 from gatekeeper.privacy.losses import GridLoss
 
@@ -129,8 +129,9 @@ class LossSum:
     falling: Array
 
     def bracket(self, epsilon: float) -> tuple[float, float]:
-        """(value, error): E[(1 − e^{ε−S})⁺] = e^{T K(θ) − θε} (value ± error), value = Σ e^{−θ(s−ε)} (1 − e^{ε−s}) P_θ(s).
+        """(value, error) with E[(1 − e^{ε−S})⁺] = e^{T K(θ) − θε} (value ± error).
 
+        The value is Σ e^{−θ(s−ε)} (1 − e^{ε−s}) P_θ(s).
         With s − ε = ih + f and f the distance from ε to the next grid point this is e^{−θf} times
         Σ e^{−θih} (1 − e^{−ih}) P_θ(s) + (1 − e^{−f}) Σ e^{−(θ+1)ih} P_θ(s): sums of positive terms.
         """
@@ -175,7 +176,7 @@ def compose(tilted: Tilted, low: int, points: int) -> LossSum:
     decay, complement = np.exp(-tilted.theta * distances), np.exp(-distances)
     return LossSum(
         tilted=tilted,
-        sums=(low + np.arange(points)) * tilted.loss.width,
+        sums=np.asarray((low + np.arange(points)) * tilted.loss.width, dtype=float),
         masses=masses,
         error=error,
         rising=decay * -np.expm1(-distances),

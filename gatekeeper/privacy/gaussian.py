@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy.special as sc  # type: ignore[import-untyped]
+import scipy.special as sc
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.special as sc  # type: ignore[import-untyped]
+import scipy.special as sc
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -93,7 +93,7 @@ class GridLoss:
     @property
     def losses(self) -> Array:
         """The grid points in nats."""
-        return self.indices * self.width
+        return np.asarray(self.indices * self.width, dtype=float)
 
 
 def _log_interval(low: Array, high: Array) -> tuple[Array, Array]:
@@ -167,11 +167,12 @@ def grid_loss(step: Subsampled, *, width: float, tail: float) -> GridLoss:
     """
     low, high = step.extent(tail)
     indices = np.arange(math.floor(low / width), math.ceil(high / width) + 1, dtype=np.int64)
-    edges = step.output(indices * width)
+    points = np.asarray(indices * width, dtype=float)
+    edges = step.output(points)
     lower, upper = (edges[:-1], edges[1:]) if step.direction == "remove" else (edges[1:], edges[:-1])
     with np.errstate(divide="ignore", over="ignore", under="ignore"):
         cells = _cells(step, lower, upper)
-        share, slack = _upper_share(cells, indices[:-1] * width, width)
+        share, slack = _upper_share(cells, points[:-1], width)
         below, above = _outer(step, edges)
         masses = cells.log_p + cells.error
         nothing = [-np.inf]

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 
-from scipy.optimize import brentq  # type: ignore[import-untyped]
+from scipy.optimize import brentq
 
 _ABSOLUTE_TOLERANCE = 1e-18
 
