@@ -58,8 +58,24 @@ def test_participation_sigma_matches_to_nine_digits_where_it_is_the_accountant(r
 @pytest.mark.parametrize("row", GOLDEN["pld_upper"])
 def test_low_epsilon_sigma_matches_to_one_per_mille_and_is_safe(row: dict[str, Any]) -> None:
     found = _calibrated(row)
-    assert found.noise_multiplier == pytest.approx(row["sigma"], rel=1e-3)
     assert account(found, row["delta"]).epsilon.high <= row["epsilon"]
+    if row["steps"] < 10_000:
+        assert found.noise_multiplier == pytest.approx(row["sigma"], rel=1e-3)
+    else:
+        # The reference's grid is too coarse for so many steps: a valid σ, but not the least.
+        assert found.noise_multiplier < row["sigma"]
+
+
+def test_where_the_reference_is_loose_a_finer_grid_of_another_accountant_agrees_with_ours() -> None:
+    pytest.importorskip("dp_accounting")
+    from dp_accounting import dp_event
+    from dp_accounting.pld import pld_privacy_accountant
+
+    accountant = pld_privacy_accountant.PLDAccountant(value_discretization_interval=5e-3)
+    event = dp_event.PoissonSampledDpEvent(0.01, dp_event.GaussianDpEvent(0.233273))
+    accountant.compose(dp_event.SelfComposedDpEvent(event, 10_000))
+    ours = account(_mechanism(noise_multiplier=0.233273, sampling_rate=0.01, steps=10_000), 1e-5).epsilon
+    assert accountant.get_epsilon(1e-5) == pytest.approx(ours.high, rel=1e-3)
 
 
 @pytest.mark.parametrize("row", GOLDEN["pld_bracket"])
