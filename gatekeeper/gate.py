@@ -15,6 +15,7 @@ from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
 from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import AttackOutcome, RiskBound
+from gatekeeper.core.rounding import round_up
 from gatekeeper.core.utility import Measurement
 from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal, Status, Verdict
 from gatekeeper.errors import InvalidValueError
@@ -280,12 +281,13 @@ def _weak_attack(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: Attac
 def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcome: AttackOutcome | None) -> str:
     parts = []
     if "bound" in rule.evidence and bound is not None:
-        parts.append(f"bound {bound.value:.3g} ({bound.quantity}, against {bound.proven_against})")
+        parts.append(f"bound {round_up(bound.value, digits=3)} ({bound.quantity}, against {bound.proven_against})")
     if "attack" in rule.evidence and outcome is not None:
         upper = outcome.sample.upper(confidence=rule.confidence)
+        similarity = f"median similarity {outcome.median_similarity:.3f} against τ = {outcome.threshold:.3f}"
         parts.append(
             f"attack {outcome.attack}: {outcome.sample.successes} of {outcome.sample.trials} units, upper limit "
-            f"{upper:.3g}, median similarity {outcome.median_similarity:.3f} against τ = {outcome.threshold:.3f}"
+            f"{round_up(upper, digits=3)}, {similarity}"
         )
     return "; ".join(parts)
 

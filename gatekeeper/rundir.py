@@ -19,14 +19,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence, Facts
@@ -40,6 +42,10 @@ T = TypeVar("T")
 
 _SALT_BYTES = 32
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9._-]{1,40}-[0-9a-f]{6}")
+
+# A failure is none of these: 0 says "certified", 1 says "refused by the policy".
+FAILURE_EXIT_CODES = frozenset({2, 3, 4, 5, 130})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +57,7 @@ class Failure:
         message: what happened.
         where: the file, field or unit, or None.
         hint: the remedy, or None.
-        exit_code: what the command exits with.
+        exit_code: what the command exits with; one of `FAILURE_EXIT_CODES`, never a verdict's.
     """
 
     code: str
@@ -59,6 +65,10 @@ class Failure:
     where: str | None
     hint: str | None
     exit_code: int
+
+    def __post_init__(self) -> None:
+        if self.exit_code not in FAILURE_EXIT_CODES:
+            raise InvalidValueError(f"exit_code must be one of {sorted(FAILURE_EXIT_CODES)}, got {self.exit_code}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,18 +104,24 @@ class RunDirectory:
     """One run's private directory.
 
     Args:
-        path: the directory; it must exist, be a real directory and belong to its owner alone.
+        path: the directory; it must exist, be a real directory, and belong to this user alone.
 
     Raises:
-        RunDirectoryError: it does not.
+        RunDirectoryError: it does not. Every method raises it too where the disk does not do what is asked.
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_dir() or path.is_symlink():
+        with _disk_errors(path):
+            status = path.lstat() if os.path.lexists(path) else None
+        if status is None or not stat.S_ISDIR(status.st_mode):
             raise RunDirectoryError(
                 "there is no such run directory", where=str(path), hint="see `gatekeeper runs list`"
             )
-        if path.stat().st_mode & 0o077:
+        if status.st_uid != os.geteuid():
+            raise RunDirectoryError(
+                f"belongs to another user (uid {status.st_uid})", where=str(path), hint="work as that user"
+            )
+        if status.st_mode & 0o077:
             raise RunDirectoryError("others can read this run directory", where=str(path), hint=f"chmod 700 {path}")
         self.path = path
 
@@ -115,12 +131,14 @@ class RunDirectory:
         now = datetime.datetime.now(datetime.UTC)
         name = _UNSAFE.sub("-", candidate.name)[:40]
         path = root / f"{now:%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(3)}"
-        root.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
+        with _disk_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700)
         run = cls(path)
-        write_atomically(path / "policy.json", encode(policy).encode())
-        write_atomically(path / "candidate.json", encode(candidate).encode())
-        write_atomically(path / "salt", secrets.token_bytes(_SALT_BYTES))
+        run._write("policy.json", policy)
+        run._write("candidate.json", candidate)
+        with _disk_errors(path):
+            write_atomically(path / "salt", secrets.token_bytes(_SALT_BYTES))
         return run
 
     @property
@@ -135,8 +153,16 @@ class RunDirectory:
 
     @property
     def salt(self) -> bytes:
-        """The salt of the data commitment."""
-        return (self.path / "salt").read_bytes()
+        """The salt of the data commitment: 32 bytes."""
+        salt = self._content("salt")
+        if len(salt) != _SALT_BYTES:
+            raise RunDirectoryError(f"salt has {len(salt)} bytes, not {_SALT_BYTES}", where=str(self.path))
+        return salt
+
+    def model_sha256(self) -> str:
+        """Hex SHA-256 of the ONNX file, which must be a regular file."""
+        with self._open("model.onnx") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -145,12 +171,17 @@ class RunDirectory:
         Raises:
             RunDirectoryError: another process holds it.
         """
-        with open(self.path / "lock", "w", encoding="ascii") as file:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        with _disk_errors(self.path):
+            descriptor = os.open(self.path / "lock", flags, 0o600)
+        try:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise RunDirectoryError("another process is working on this run", where=str(self.path)) from error
             yield
+        finally:
+            os.close(descriptor)
 
     def read_policy(self) -> Policy:
         """The policy of this run."""
@@ -166,7 +197,7 @@ class RunDirectory:
 
     def write_evidence(self, evidence: Evidence) -> None:
         """Record what the private part yielded."""
-        write_atomically(self.path / "evidence.json", encode(evidence).encode())
+        self._write("evidence.json", evidence)
 
     def read_forecast(self) -> Forecast:
         """What the run would be."""
@@ -174,15 +205,15 @@ class RunDirectory:
 
     def write_forecast(self, forecast: Forecast) -> None:
         """Record what the run would be."""
-        write_atomically(self.path / "forecast.json", encode(forecast).encode())
+        self._write("forecast.json", forecast)
 
     def read_failure(self) -> Failure | None:
         """Why the private part stopped, or None where it did not say."""
-        return self._read("failure.json", Failure) if (self.path / "failure.json").exists() else None
+        return self._read("failure.json", Failure) if self._has("failure.json") else None
 
     def write_failure(self, failure: Failure) -> None:
         """Record why the private part stopped."""
-        write_atomically(self.path / "failure.json", encode(failure).encode())
+        self._write("failure.json", failure)
 
     def read_judgement(self) -> Judgement:
         """Facts and verdict."""
@@ -190,36 +221,97 @@ class RunDirectory:
 
     def write_judgement(self, judgement: Judgement) -> None:
         """Record facts and verdict."""
-        write_atomically(self.path / "judgement.json", encode(judgement).encode())
+        self._write("judgement.json", judgement)
 
     def state(self) -> str:
         """One word for listings: judged verdict, `failed`, `measured` or `unfinished`."""
-        if (self.path / "judgement.json").exists():
+        if self._has("judgement.json"):
             return {Approval: "approved", Refusal: "refused", Inconclusive: "inconclusive"}[
                 type(self.read_judgement().verdict)
             ]
-        if (self.path / "failure.json").exists():
+        if self._has("failure.json"):
             return "failed"
-        return "measured" if (self.path / "evidence.json").exists() else "unfinished"
+        return "measured" if self._has("evidence.json") else "unfinished"
+
+    def remove_twin(self) -> None:
+        """Remove what is left of a non-private twin whose measurement was cut short."""
+        with _disk_errors(self.path):
+            for path in self.path.glob("twin*"):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Remove the run and everything in it."""
-        shutil.rmtree(self.path)
+        with _disk_errors(self.path):
+            shutil.rmtree(self.path)
 
-    def _read(self, name: str, noun: type[T]) -> T:
+    def _has(self, name: str) -> bool:
+        return os.path.lexists(self.path / name)
+
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[BinaryIO]:
+        """A regular file of this run; a link is not followed, and a pipe does not block."""
         path = self.path / name
-        try:
-            return decode(path.read_text(encoding="utf-8"), noun)
-        except FileNotFoundError as error:
+        with _disk_errors(path), open(path, "rb", opener=_no_links_no_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise RunDirectoryError("is not a regular file", where=str(path))
+            yield file
+
+    def _content(self, name: str) -> bytes:
+        if not self._has(name):
             raise RunDirectoryError(
                 f"the run has no {name}: it did not get that far", where=str(self.path), hint="certify again"
-            ) from error
+            )
+        with self._open(name) as file:
+            return file.read()
+
+    def _read(self, name: str, noun: type[T]) -> T:
+        content = self._content(name)
+        try:
+            return decode(content.decode("utf-8"), noun)
         except (InvalidValueError, UnicodeDecodeError) as error:
             raise RunDirectoryError(f"{name} was changed or cut short: {error}", where=str(self.path)) from error
 
+    def _write(self, name: str, noun: object) -> None:
+        path = self.path / name
+        with _disk_errors(path):
+            write_atomically(path, encode(noun).encode())
 
-def list_runs(root: Path) -> tuple[RunDirectory, ...]:
-    """The runs below `root`, oldest first."""
-    if not root.is_dir():
-        return ()
-    return tuple(RunDirectory(path) for path in sorted(root.iterdir()) if (path / "policy.json").is_file())
+
+def _no_links_no_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+@contextlib.contextmanager
+def _disk_errors(where: Path) -> Iterator[None]:
+    """What the operating system refuses, as an error that names the place."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else str(where)
+        raise RunDirectoryError(f"can't be read or written: {error.strerror}", where=place) from error
+
+
+def list_runs(root: Path) -> tuple[Path, ...]:
+    """Every directory below `root` that has the name of a run, oldest first; what it holds is not looked at."""
+    with _disk_errors(root):
+        if not root.is_dir():
+            return ()
+        named = (path for path in sorted(root.iterdir()) if _RUN_ID.fullmatch(path.name))
+        return tuple(path for path in named if path.is_dir() and not path.is_symlink())
+
+
+def prunable(path: Path) -> RunDirectory:
+    """A run directory that is certain to be one, so that nothing else is ever deleted.
+
+    Raises:
+        RunDirectoryError: its name, owner, mode, policy or salt is not a run's.
+    """
+    if not _RUN_ID.fullmatch(path.name):
+        raise RunDirectoryError("has not the name of a run", where=str(path))
+    run = RunDirectory(path)
+    run.read_policy()
+    _ = run.salt
+    return run

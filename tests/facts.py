@@ -107,15 +107,15 @@ def sample_facts(
 ) -> Facts:
     """Facts that satisfy `sample_policy`, with some replaced or left out."""
     data = tiny_units(units=240)
-    plan = tiny_plan()
+    plan = tiny_plan(divisor=80)
     evidence = Evidence(
-        candidate=tiny_candidate(),
+        candidate=tiny_candidate(expected_batch=80),
         dataset=tiny_card(data),
         plan=plan,
         record=TrainingRecord(
             mechanism=plan.mechanism,
             clipping_norm=0.5,
-            divisor=4,
+            divisor=80,
             parameters=1000,
             weights_digest="1" * 64,
             noise_generator="a generator",
@@ -128,6 +128,7 @@ def sample_facts(
         ),
         utility=UtilityReport(
             measurements=() if "accuracy" in without else (accuracy or measurement(),),
+            baseline=() if "accuracy" in without else (accuracy or measurement(),),
             drops=() if "drop" in without else (drop or measurement(estimate=0.0, low=-0.05, high=0.05),),
         ),
         attacks=AttackReport(

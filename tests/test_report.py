@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.core.certificate import Facts
+from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.gate import decide
 from gatekeeper.report import FORMATS, Report, render, render_text, report_schema
-from gatekeeper.report.content import round_down, round_up
 from tests.facts import bound, measurement, sample_facts, sample_policy
 
 

@@ -81,5 +81,5 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
 
 def test_runs_are_listed_oldest_first_and_other_folders_left_out(run: RunDirectory, tmp_path: Path) -> None:
     (tmp_path / "runs" / "notes").mkdir()
-    assert [found.path for found in list_runs(tmp_path / "runs")] == [run.path]
+    assert list_runs(tmp_path / "runs") == (run.path,)
     assert list_runs(tmp_path / "none") == ()

@@ -14,6 +14,7 @@ from gatekeeper.core.candidate import (
     DataSpec,
     ModelSpec,
     OptimizerSpec,
+    PhantomSpec,
     SplitSpec,
     TrainingSpec,
 )
@@ -46,7 +47,7 @@ def tiny_card(data: TinyUnits) -> DatasetCard:
     images = len(data.labels)
     return DatasetCard(
         name="tiny",
-        format="digits",
+        format="phantom-lesions",
         synthetic=True,
         unit="image",
         train_units=data.units,
@@ -73,13 +74,17 @@ def tiny_candidate(**training: object) -> Candidate:
     return Candidate(
         name="tiny",
         description=None,
-        data=DataSpec(format="digits", path=None, unit="image", split=SplitSpec(test=0.5)),
+        data=DataSpec(
+            format="phantom-lesions", path=None, unit="image", split=SplitSpec(test=0.5), phantom=PhantomSpec()
+        ),
         model=ModelSpec(network="resnet9", width=4),
         training=TrainingSpec(**{**settings, **training}),
     )
 
 
-def tiny_plan(*, sigma: float = 0.1, steps: int = 6, sampling: str = "balls-and-bins") -> TrainingPlan:
+def tiny_plan(
+    *, sigma: float = 0.1, steps: int = 6, sampling: str = "balls-and-bins", divisor: int = 4
+) -> TrainingPlan:
     """A plan with a sampling rate of one third."""
     return TrainingPlan(
         mechanism=Mechanism(
@@ -92,5 +97,5 @@ def tiny_plan(*, sigma: float = 0.1, steps: int = 6, sampling: str = "balls-and-
         ),
         budget=Budget(epsilon=1e6, delta=1e-5),
         clipping_norm=0.5,
-        divisor=4,
+        divisor=divisor,
     )

@@ -21,7 +21,7 @@ def list_(runs: Path) -> None:
     """List the runs, oldest first, with what became of each."""
     from gatekeeper.rundir import list_runs
 
-    for run in list_runs(runs):
+    for path in list_runs(runs):
         click.echo(f"{run.path}  {run.state()}")
 
 

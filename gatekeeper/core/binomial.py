@@ -96,7 +96,7 @@ def lower_limit(*, successes: int, trials: int, confidence: float) -> float:
     """The one-sided lower Clopper–Pearson limit; the arguments are those of `upper_limit`.
 
     >>> round(lower_limit(successes=95, trials=100, confidence=0.95), 4)
-    0.8978
+    0.8977
     """
     _check(successes, trials, confidence)
     return max(0.0, 1.0 - upper_limit(successes=trials - successes, trials=trials, confidence=confidence))

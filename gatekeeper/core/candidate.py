@@ -206,6 +206,10 @@ class TrainingSpec:
     seed: int = 0
     physical_batch: int = 128
 
+    def steps_per_epoch(self, units: int) -> int:
+        """How many steps make an epoch of `units` training units; the sampling rate is its reciprocal."""
+        return max(1, round(units / self.expected_batch))
+
     def __post_init__(self) -> None:
         check_integer(epochs=self.epochs, at_least=1)
         check_integer(expected_batch=self.expected_batch, at_least=1)

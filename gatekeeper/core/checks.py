@@ -8,6 +8,7 @@ import re
 from gatekeeper.errors import InvalidValueError
 
 _UTC_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+_LARGEST_INTEGER = 10**15
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -55,10 +56,12 @@ def check_non_negative(**named: object) -> None:
 
 
 def check_integer(*, at_least: int, **named: object) -> None:
-    """Require an integer (not a boolean) of at least `at_least`."""
+    """Require an integer (not a boolean) of at least `at_least`, and of at most a million billions."""
     name, value = _one(named)
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise InvalidValueError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
+    if value > _LARGEST_INTEGER:
+        raise InvalidValueError(f"{name} must be at most {_LARGEST_INTEGER}, got a number of {value.bit_length()} bits")
 
 
 def check_probability(**named: object) -> None:

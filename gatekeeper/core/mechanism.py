@@ -11,6 +11,9 @@ from gatekeeper.errors import InvalidValueError
 Sampling = Literal["poisson", "balls-and-bins"]
 Adjacency = Literal["zero-out", "add-or-remove-one"]
 
+# What the accountants are tested for; nobody trains outside it.
+_SMALLEST, _LARGEST, _MOST_STEPS = 1e-12, 1e12, 10**9
+
 _SAMPLINGS: tuple[str, ...] = get_args(Sampling)
 _ADJACENCIES: tuple[str, ...] = get_args(Adjacency)
 
@@ -46,6 +49,13 @@ class Mechanism:
         check_positive(sampling_rate=self.sampling_rate)
         check_positive(noise_multiplier=self.noise_multiplier)
         check_integer(steps=self.steps, at_least=0)
+        if not _SMALLEST <= self.noise_multiplier <= _LARGEST or self.sampling_rate < _SMALLEST:
+            raise InvalidValueError(
+                f"noise_multiplier and sampling_rate can be accounted from {_SMALLEST:g} to {_LARGEST:g}, got "
+                f"{self.noise_multiplier!r} and {self.sampling_rate!r}"
+            )
+        if self.steps > _MOST_STEPS:
+            raise InvalidValueError(f"steps must be at most {_MOST_STEPS}, got {self.steps!r}")
         check_choice(adjacency=self.adjacency, choices=_ADJACENCIES)
         check_text(unit=self.unit)
         if self.sampling == "balls-and-bins" and 1 / self.batches_per_epoch != self.sampling_rate:

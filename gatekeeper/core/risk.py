@@ -128,9 +128,13 @@ class NullCalibration:
     strangers_passing: float
 
     def __post_init__(self) -> None:
-        check_finite(threshold=self.threshold)
+        check_open_probability(threshold=self.threshold)
         check_finite(quantile_low=self.quantile_low)
         check_finite(quantile_high=self.quantile_high)
+        if self.quantile_low > self.quantile_high:
+            raise InvalidValueError(
+                f"quantile_low must be at most quantile_high, got {self.quantile_low!r} and {self.quantile_high!r}"
+            )
         check_open_probability(confidence=self.confidence)
         check_integer(units=self.units, at_least=1)
         check_probability(strangers_passing=self.strangers_passing)
@@ -248,6 +252,8 @@ class AttackOutcome:
         check_integer(noise_draws=self.noise_draws, at_least=1)
         check_integer(participations=self.participations, at_least=0)
         check_finite(median_similarity=self.median_similarity)
+        if not -1.000001 <= self.median_similarity <= 1.000001:
+            raise InvalidValueError(f"median_similarity must lie in [-1, 1], got {self.median_similarity!r}")
         check_choice(source=self.source, choices=("simulated", "production-step"))
 
 
@@ -266,3 +272,8 @@ class AttackReport:
     def __post_init__(self) -> None:
         check_tuple(nulls=self.nulls, of=NullCalibration)
         check_tuple(outcomes=self.outcomes, of=AttackOutcome)
+        if len({null.similarity for null in self.nulls}) != len(self.nulls):
+            raise InvalidValueError("each definition of success is calibrated once")
+        keys = {(outcome.attack, outcome.adversary, outcome.similarity) for outcome in self.outcomes}
+        if len(keys) != len(self.outcomes):
+            raise InvalidValueError("each attack plays each adversary once")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Certificate, Evidence, Facts
 from gatekeeper.core.codec import encode
+from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import InvalidInputError, SigningError
@@ -24,10 +25,15 @@ if TYPE_CHECKING:
 
 
 def establish(evidence: Evidence, policy: Policy) -> Facts:
-    """The facts that follow from the evidence: what the mechanism spends, and what it withstands."""
+    """The facts that follow from the evidence: what the mechanism spends, and what it withstands.
+
+    Raises:
+        InvalidValueError: the evidence contradicts itself.
+    """
     from gatekeeper.audit.bounds import bounds
     from gatekeeper.privacy import account, participations
 
+    check_coherence(policy, evidence)
     mechanism = evidence.record.mechanism
     candidates = policy.audit.candidates or evidence.dataset.train_units
     return Facts(
@@ -64,6 +70,7 @@ def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate) -> Judgeme
             f"model.onnx has sha256 {found}, the evidence is about {evidence.model.sha256}", where=str(run.model)
         )
     facts = establish(evidence, policy)
+    check_bounds(facts)
     judgement = Judgement(created=_now(), facts=facts, verdict=decide(policy, facts))
     run.write_judgement(judgement)
     return judgement
@@ -82,13 +89,17 @@ def report_of(policy: Policy, judgement: Judgement) -> Report:
     )
 
 
-def release(run: RunDirectory, *, key: Callable[[], SigningKey], out: Path) -> None:
+def release(
+    run: RunDirectory, *, policy: Policy, candidate: Candidate, key: Callable[[], SigningKey], out: Path
+) -> None:
     """Sign an approved run and let it leave, in one atomic rename, after it has verified itself.
 
     The verdict is reached again from the evidence: a stored approval is no approval.
 
     Args:
         run: the run.
+        policy: what must hold, as read by this process: a policy in the run directory is whoever's wrote it.
+        candidate: what the run must be about, likewise.
         key: opens the release key; called only for an approval.
         out: the release directory to create.
 
@@ -99,8 +110,7 @@ def release(run: RunDirectory, *, key: Callable[[], SigningKey], out: Path) -> N
     from gatekeeper.signing.layout import SideFile, digests_of
     from gatekeeper.signing.release import write_release
 
-    policy = run.read_policy()
-    judgement = judge(run, policy=policy, candidate=run.read_candidate())
+    judgement = judge(run, policy=policy, candidate=candidate)
     approval = judgement.verdict
     if not isinstance(approval, Approval):
         raise SigningError(

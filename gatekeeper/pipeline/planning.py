@@ -25,7 +25,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
 
     budget = _budget(candidate, policy, card)
     training = candidate.training
-    steps_per_epoch = max(1, round(card.train_units / training.expected_batch))
+    steps_per_epoch = training.steps_per_epoch(card.train_units)
     mechanism = calibrate(
         budget,
         sampling=training.sampling,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatekeeper.core.certificate import Certificate
-from gatekeeper.core.codec import digest, parse, plain
+from gatekeeper.core.codec import digest, encode, plain
+from gatekeeper.core.coherence import check_bounds
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import GatekeeperError, VerificationError
 from gatekeeper.gate import decide
@@ -91,10 +92,12 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
     claimed = certificate.facts
     try:
         facts = establish(claimed.evidence, certificate.policy)
+        check_bounds(facts)
         verdict = decide(certificate.policy, facts)
-    except GatekeeperError as error:
+    except (GatekeeperError, ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
+        # Numbers that a hostile signer chose may break any formula; that is the release's fault, not a bug.
         raise VerificationError(
-            f"the signed facts can't be judged: {error.message}", where="attestations/certificate.sigstore.json"
+            f"the signed facts can't be judged: {error}", where="attestations/certificate.sigstore.json"
         ) from error
     differences = [
         *_differences(plain(claimed.guarantee), plain(facts.guarantee), path="guarantee"),
@@ -140,18 +143,21 @@ def _alike(claimed: object, found: object) -> bool:
 
 
 def check_report(directory: Path, certificate: Certificate) -> VerifiedStep:
-    """The report's facts are the certificate's: whoever reads only the report is not misled."""
-    name = "attestations/report.json"
-    report = parse((directory / name).read_text(encoding="utf-8"))
+    """The report is the one that the certificate's facts give: whoever reads only the report is not misled."""
+    from gatekeeper.report import render
+    from gatekeeper.report.content import verified_report
+
     expected = {
-        "created": certificate.created,
-        "facts": plain(certificate.facts),
-        "findings": [plain(finding) for finding in certificate.approval.findings],
-        "policy": plain(certificate.policy),
-        "policy_digest": digest(certificate.policy),
-        "verdict": "approved",
+        "report.json": render(verified_report(certificate), "json").encode(),
+        "policy.json": encode(certificate.policy).encode(),
     }
-    for key, value in expected.items():
-        if not isinstance(report, dict) or report.get(key) != value:
-            raise VerificationError(f"{key} is not what the certificate says", where=name)
-    return VerifiedStep(title="report", detail="states the certificate's facts and findings")
+    folder = directory / "attestations"
+    names = {file.name.removeprefix("attestations/") for file in certificate.files}
+    if names != set(expected):
+        raise VerificationError(
+            f"the certificate binds {sorted(names)}, a release has {sorted(expected)}", where=str(folder)
+        )
+    for name, content in expected.items():
+        if (folder / name).read_bytes() != content:
+            raise VerificationError("is not what the certificate's facts give", where=f"attestations/{name}")
+    return VerifiedStep(title="report", detail="is what the certificate's facts give")

@@ -136,7 +136,7 @@ def calibrate(
 
     Returns:
         A mechanism with account(mechanism, budget.delta).epsilon.high ≤ budget.epsilon; its σ is within 1e-11 of the
-        smallest that `account` accepts where that is given by a closed form, within 1e-4 otherwise.
+        smallest that `account` accepts where ε is large or K certain, within 1e-3 otherwise.
 
     Raises:
         InvalidValueError: an argument outside its range, or balls and bins with a rate that is not 1/batches.

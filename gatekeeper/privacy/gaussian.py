@@ -141,8 +141,8 @@ def mu(*, epsilon: float, delta: float) -> float:
     Raises:
         InvalidValueError: an argument outside its range.
 
-    >>> round(1 / mu(epsilon=8.0, delta=1e-5), 12)
-    0.600229072202
+    >>> round(1 / mu(epsilon=8.0, delta=1e-5), 9)
+    0.600229072
     """
     check_non_negative(epsilon=epsilon)
     check_open_probability(delta=delta)

@@ -97,35 +97,50 @@ class GridLoss:
 
 
 def _log_interval(low: Array, high: Array) -> tuple[Array, Array]:
-    """log(Φ(high) − Φ(low)) on the side of the smaller tail, and a bound on its error."""
+    """log(Φ(high) − Φ(low)) on the side of the smaller tail, and a bound on its error.
+
+    Intervals too narrow for floating point get a mass above their own and an error that says so.
+    """
     flip = low > 0
     larger = np.asarray(sc.log_ndtr(np.where(flip, -low, high)), dtype=float)
     smaller = np.asarray(sc.log_ndtr(np.where(flip, -high, low)), dtype=float)
     empty = np.isneginf(larger)
     gap = np.where(empty, 0.0, larger - np.where(empty, 0.0, smaller))
+    tied = (gap == 0) & (low < high) & ~empty
+    gap = np.where(tied, _SLACK * (1 - np.where(tied, smaller, 0.0)), gap)
     finite = np.isfinite(smaller) & (gap > 0)
-    relative = np.where(finite, -smaller, 0.0) / np.expm1(np.where(finite, np.minimum(gap, 700.0), 1.0))
-    return larger + np.log(-np.expm1(-gap)), _SLACK * (1 + np.where(empty, 0.0, -larger) + relative)
+    relative = np.where(finite, 1 - smaller, 0.0) / np.expm1(np.where(finite, np.minimum(gap, 700.0), 1.0))
+    error = _SLACK * (1 + np.where(empty, 0.0, -larger) + relative)
+    return larger + np.log(-np.expm1(-gap)), np.where(tied, 1.0, error)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Masses:
+    """Logarithms of the masses of intervals, and bounds on their errors."""
+
+    logs: Array
+    error: Array
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Cells:
-    """log masses of intervals of outputs under P and under Q, and a bound on their errors."""
+    """The masses of intervals of outputs under P and under Q."""
 
-    log_p: Array
-    log_q: Array
-    error: Array
+    p: _Masses
+    q: _Masses
 
 
 def _cells(step: Subsampled, low: Array, high: Array) -> _Cells:
     base, base_error = _log_interval(low / step.sigma, high / step.sigma)
     moved, moved_error = _log_interval((low - 1) / step.sigma, (high - 1) / step.sigma)
-    mixed = np.logaddexp(math.log1p(-step.rate) + base, math.log(step.rate) + moved)
-    size = np.where(np.isfinite(mixed), np.abs(mixed), 0.0)
-    error = np.maximum(base_error, moved_error) + _SLACK * (1 + size)
-    if step.direction == "remove":
-        return _Cells(log_p=mixed, log_q=base, error=error)
-    return _Cells(log_p=base, log_q=mixed, error=error)
+    base_part, moved_part = math.log1p(-step.rate) + base, math.log(step.rate) + moved
+    mixed = np.logaddexp(base_part, moved_part)
+    known = np.isfinite(mixed)
+    size = np.where(known, mixed, 0.0)
+    error = np.exp(np.where(known, base_part, -np.inf) - size) * base_error
+    error += np.exp(np.where(known, moved_part, -np.inf) - size) * moved_error - _SLACK * (size - 1)
+    without, with_unit = _Masses(logs=base, error=base_error), _Masses(logs=mixed, error=error)
+    return _Cells(p=with_unit, q=without) if step.direction == "remove" else _Cells(p=without, q=with_unit)
 
 
 def _outer(step: Subsampled, edges: Array) -> tuple[float, float]:
@@ -136,7 +151,7 @@ def _outer(step: Subsampled, edges: Array) -> tuple[float, float]:
     if step.direction == "add":
         ends = ((first, -nothing), (nothing, last))
     sides = [_cells(step, *end) for end in ends]
-    below, above = (float(np.exp(side.log_p + side.error)[0]) for side in sides)
+    below, above = (min(1.0, float(np.exp(side.p.logs + side.p.error)[0])) for side in sides)
     return below, above
 
 
@@ -145,11 +160,11 @@ def _upper_share(cells: _Cells, lower_losses: Array, width: float) -> tuple[Arra
 
     b = (P − e^{g} Q) / (P (1 − e^{−h})), which keeps both masses (Doroshenko et al. 2022, section 4).
     """
-    known = np.isfinite(cells.log_p)
-    log_p, log_q = np.where(known, cells.log_p, 0.0), np.where(known & np.isfinite(cells.log_q), cells.log_q, 0.0)
-    log_ratio = np.minimum(0.0, np.where(np.isfinite(cells.log_q), log_q + lower_losses - log_p, -np.inf))
+    known, seen = np.isfinite(cells.p.logs), np.isfinite(cells.p.logs) & np.isfinite(cells.q.logs)
+    log_p, log_q = np.where(known, cells.p.logs, 0.0), np.where(seen, cells.q.logs, 0.0)
+    log_ratio = np.minimum(0.0, np.where(seen, log_q + lower_losses - log_p, -np.inf))
     size = 1 + np.abs(lower_losses) + np.abs(log_p) + np.abs(log_q)
-    slack = (_SLACK * size + 2 * cells.error) / -math.expm1(-width)
+    slack = (_SLACK * size + cells.p.error + cells.q.error) / -math.expm1(-width)
     share = np.where(known, -np.expm1(log_ratio) / -math.expm1(-width) + slack, 1.0)
     return np.minimum(1.0, share), np.where(known, 2 * slack, 0.0)
 
@@ -174,7 +189,7 @@ def grid_loss(step: Subsampled, *, width: float, tail: float) -> GridLoss:
         cells = _cells(step, lower, upper)
         share, slack = _upper_share(cells, points[:-1], width)
         below, above = _outer(step, edges)
-        masses = cells.log_p + cells.error
+        masses = np.minimum(0.0, cells.p.logs + cells.p.error)
         nothing = [-np.inf]
         stay = np.concatenate([masses + np.log1p(-share), nothing])
         rise = np.concatenate([np.log([below]), masses + np.log(share)])
@@ -184,7 +199,7 @@ def grid_loss(step: Subsampled, *, width: float, tail: float) -> GridLoss:
         log_masses=np.logaddexp(stay, rise),
         infinite=above,
         clipped=below,
-        inflation=math.expm1(2 * float(cells.error.max())),
+        inflation=math.expm1(min(700.0, 2 * float(cells.p.error.max()))),
         lift=min(width, width * width / 8) + width * min(1.0, float(slack.max())),
         error=_SLACK * (1 + max(abs(low), abs(high)) + width),
     )

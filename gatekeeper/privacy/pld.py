@@ -114,6 +114,15 @@ def _sum_of_losses(step: Subsampled, *, steps: int, delta: float, width: float) 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Ends:
+    """Bounds on ε, and whether the grid was as fine as memory and time allow."""
+
+    low: float
+    high: float
+    finest: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Direction:
     """One direction of one mechanism at one δ."""
 
@@ -121,29 +130,31 @@ class _Direction:
     steps: int
     delta: float
 
-    def ends(self, loss: float) -> Interval:
+    def ends(self, loss: float) -> _Ends:
         """Bounds on ε from one grid, whose lower end is about `loss` nats below the truth."""
         width = _fine_enough(self.steps, self.delta, loss)
         total = _sum_of_losses(self.step, steps=self.steps, delta=self.delta, width=width)
         high = _upper(total, delta=self.delta)
         low = min(high, _lower(total, delta=self.delta, upper=high))
-        return Interval(low=low, estimate=high, high=high)
+        return _Ends(low=low, high=high, finest=total.tilted.loss.width > width)
 
-    def coarse(self, scale: float) -> Interval:
+    def coarse(self, scale: float) -> _Ends:
         """Coarse grids, each scaled to the last one's result, while that is much smaller than what scaled it."""
         low, high = 0.0, scale
         for _ in range(_PASSES):
             found = self.ends(_COARSE * high)
             low, previous, high = max(low, found.low), high, min(high, found.high)
-            if high > previous / 2:
+            if found.finest or high > previous / 2:
                 break
-        return Interval(low=min(low, high), estimate=high, high=high)
+        return _Ends(low=min(low, high), high=high, finest=found.finest)
 
-    def fine(self, coarse: Interval) -> Interval:
-        """One more grid, fine enough for a narrow interval."""
+    def fine(self, coarse: _Ends) -> _Ends:
+        """One more grid, fine enough for a narrow interval, unless there is no finer one."""
+        if coarse.finest:
+            return coarse
         found = self.ends(_FINE * coarse.high)
         high = min(coarse.high, found.high)
-        return Interval(low=min(high, max(coarse.low, found.low)), estimate=high, high=high)
+        return _Ends(low=min(high, max(coarse.low, found.low)), high=high, finest=found.finest)
 
 
 def _direction(mechanism: Mechanism, delta: float, direction: Direction) -> _Direction:
@@ -196,7 +207,7 @@ def epsilon(mechanism: Mechanism, *, delta: float, scale: float) -> Interval:
     remove, add = _direction(mechanism, delta, "remove"), _direction(mechanism, delta, "add")
     removing, most = remove.fine(remove.coarse(scale)), _most_by_adding(mechanism)
     if most <= removing.high:
-        return removing
+        return Interval(low=removing.low, estimate=removing.high, high=removing.high)
     adding = add.coarse(min(scale, most))
     if adding.high > removing.low:
         adding = add.fine(adding)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from gatekeeper.core.certificate import Certificate, Facts
 from gatekeeper.core.policy import Policy
+from gatekeeper.core.rounding import round_up
 from gatekeeper.core.verdict import Approval, Refusal, Verdict
 
 NON_CLAIMS = (
@@ -25,16 +25,17 @@ NON_CLAIMS = (
 TRUSTED = (
     "that the training ran as recorded: sampling, clipping, noise, steps",
     "what the attacks and their controls achieved, and the threshold calibrated on the null",
-    "the accuracy on the test units",
+    "the accuracy on the test units and its limits (but for exact ones)",
     "the data set's description",
 )
 
 RECOMPUTED = (
     "ε from the mechanism",
     "the risk bounds from the mechanism, the image shape and the threshold",
-    "the confidence limits of attack rates from their counts",
-    "the verdict from the policy and every fact",
-    "the digests of every file",
+    "the upper limits of attack rates from their counts",
+    "that the parts of the evidence don't contradict each other",
+    "every finding and the verdict, from the policy and the facts as signed",
+    "the digests of every file, and the report from the facts",
 )
 
 
@@ -69,36 +70,6 @@ def exit_code(verdict: Verdict) -> int:
     return {"approved": 0, "refused": 1, "inconclusive": 3}[verdict_word(verdict)]
 
 
-def round_up(value: float, *, digits: int = 4) -> str:
-    """A risk or a privacy loss for people: rounded towards more risk, never down.
-
-    >>> round_up(0.0100001)
-    '0.01001'
-    >>> round_up(9999.1)
-    '1e+04'
-    """
-    return _round(value, digits=digits, up=True)
-
-
-def round_down(value: float, *, digits: int = 4) -> str:
-    """An accuracy's lower limit for people: rounded down.
-
-    >>> round_down(0.98769)
-    '0.9876'
-    """
-    return _round(value, digits=digits, up=False)
-
-
-def _round(value: float, *, digits: int, up: bool) -> str:
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
-    text = f"{value:.{digits}g}"
-    while (float(text) < value) if up else (float(text) > value):
-        text = f"{float(text) + (step if up else -step):.{digits}g}"
-    return text
-
-
 def privacy_sentence(facts: Facts) -> str:
     """What was proven of the run's privacy, in one sentence."""
     guarantee, mechanism = facts.guarantee, facts.evidence.record.mechanism
@@ -111,14 +82,21 @@ def privacy_sentence(facts: Facts) -> str:
 
 
 def epsilon_meaning(epsilon: float) -> str:
-    """What an ε of this size promises and what it does not, in plain words."""
+    """What an ε of this size promises and what it does not, in plain words.
+
+    The multiples of ε are those of pure differential privacy: odds change by at most e^ε (Dwork and Roth 2014).
+    """
+    if epsilon <= 1:
+        return "At this ε whether any one unit took part changes the odds of any conclusion by a factor of at most e."
     if epsilon <= 10:
-        return "At this ε nobody, whatever they know, learns much about any one unit."
-    if epsilon < 1000:
-        return "At this ε an attacker who holds candidates may tell whether a unit took part; pixels stay far off."
+        return (
+            "At this ε an attacker who knows all other records learns with limited confidence whether a unit took "
+            "part; the worst-case figure in the table says how limited."
+        )
     return (
-        "At this ε the worst-case promise is empty: an attacker who holds a candidate record can tell whether it "
-        "took part. What is judged is whether a realistic attacker, who has none, can read the image out of the noise."
+        "At this ε the formal promise is weak: an attacker who holds a candidate record may well tell whether it took "
+        "part (the worst-case figure in the table). What is judged is whether a realistic attacker, who has no "
+        "candidate, can read the image out of the noise."
     )
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gatekeeper.core.risk import AttackOutcome, RiskBound
+from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.utility import Measurement
 from gatekeeper.core.verdict import Finding
 from gatekeeper.report.content import (
@@ -20,8 +21,6 @@ from gatekeeper.report.content import (
     Report,
     epsilon_meaning,
     privacy_sentence,
-    round_down,
-    round_up,
     twin_sentence,
     verdict_word,
 )

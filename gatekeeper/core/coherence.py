@@ -1,0 +1,197 @@
+"""Whether the parts of a run's evidence can be true together.
+
+Most of the evidence is the signer's word. But its parts describe one run, and a false one tends to contradict
+the others: a record with other steps than the plan, a threshold that no null supports, an accuracy outside its
+own limits. `judge` and `verify` ask here before they believe anything. Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from gatekeeper.core.binomial import lower_limit
+from gatekeeper.core.budget import Guarantee
+from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.certificate import Evidence, Facts
+from gatekeeper.core.policy import Policy
+from gatekeeper.core.record import DatasetCard
+from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
+from gatekeeper.core.utility import Measurement, UtilityReport
+from gatekeeper.errors import AuditContradiction, InvalidValueError
+
+# A contradiction between attack and bound is claimed only where chance is out of the question.
+_CONTRADICTION_CONFIDENCE = 1 - 1e-6
+
+# A null is calibrated on at least this many training units, where there are as many.
+_NULL_UNITS = 1000
+
+
+def check_coherence(policy: Policy, evidence: Evidence) -> None:
+    """Refuse evidence whose parts contradict each other or the policy's terms of audit.
+
+    Raises:
+        InvalidValueError: with every contradiction.
+    """
+    found = [
+        *_plan(policy, evidence),
+        *_record(evidence),
+        *_dataset(evidence.candidate, evidence.dataset),
+        *_nulls(policy, evidence),
+        *_outcomes(evidence),
+        *_utility(evidence.utility, evidence.dataset),
+    ]
+    if found:
+        raise InvalidValueError("the evidence contradicts itself:\n  " + "\n  ".join(found))
+
+
+def check_bounds(facts: Facts) -> None:
+    """Refuse facts whose attacks beat their bounds, or whose spend exceeds the budget that was planned.
+
+    Raises:
+        AuditContradiction: an attack reconstructs more units than the bound on its read-out allows.
+        InvalidValueError: the guarantee is above the plan's budget.
+    """
+    _check_spend(facts.guarantee, facts.evidence)
+    for bound in facts.bounds:
+        for outcome in facts.evidence.attacks.outcomes:
+            if (bound.adversary, bound.similarity) == (outcome.adversary, outcome.similarity):
+                _check_outcome(bound, outcome)
+
+
+def _check_spend(guarantee: Guarantee, evidence: Evidence) -> None:
+    budget = evidence.plan.budget
+    if guarantee.epsilon.high > budget.epsilon * (1 + 1e-9) or guarantee.delta != budget.delta:
+        raise InvalidValueError(
+            f"the run spent (ε, δ) = ({guarantee.epsilon.high!r}, {guarantee.delta!r}), its plan allowed "
+            f"({budget.epsilon!r}, {budget.delta!r})"
+        )
+
+
+def _check_outcome(bound: RiskBound, outcome: AttackOutcome) -> None:
+    """A unit counts as soon as one of several noise draws succeeds, so the bound holds for each draw."""
+    allowed = min(1.0, outcome.noise_draws * bound.value)
+    proven = outcome.sample.lower(confidence=_CONTRADICTION_CONFIDENCE)
+    if proven > allowed:
+        raise AuditContradiction(
+            f"attack {outcome.attack} ({outcome.adversary.title}) reconstructs at least {proven:.4f} of units, its "
+            f"bound allows {allowed:.4g}",
+            hint="one of the two is wrong; nothing may be released before it is known which",
+        )
+
+
+def _differ(what: str, one: object, other: object) -> Iterator[str]:
+    if one != other:
+        yield f"{what}: {one!r} and {other!r}"
+
+
+def _plan(policy: Policy, evidence: Evidence) -> Iterator[str]:
+    training, plan, card = evidence.candidate.training, evidence.plan, evidence.dataset
+    mechanism, per_epoch = plan.mechanism, training.steps_per_epoch(card.train_units)
+    epsilon = policy.privacy.max_epsilon if training.epsilon is None else training.epsilon
+    delta = policy.privacy.max_delta if training.delta is None else training.delta
+    yield from _differ("sampling rate of plan and candidate", mechanism.sampling_rate, 1 / per_epoch)
+    yield from _differ("steps of plan and candidate", mechanism.steps, training.epochs * per_epoch)
+    yield from _differ("clipping norm of plan and candidate", plan.clipping_norm, training.clipping_norm)
+    yield from _differ("divisor of plan and expected batch of candidate", plan.divisor, training.expected_batch)
+    yield from _differ("ε of plan and candidate", plan.budget.epsilon, epsilon)
+    yield from _differ("δ of plan and candidate", plan.budget.delta, delta)
+    if training.sampling != "best":
+        yield from _differ("sampling of plan and candidate", mechanism.sampling, training.sampling)
+
+
+def _record(evidence: Evidence) -> Iterator[str]:
+    plan, record = evidence.plan, evidence.record
+    yield from _differ("mechanism of record and plan", record.mechanism, plan.mechanism)
+    yield from _differ("clipping norm of record and plan", record.clipping_norm, plan.clipping_norm)
+    yield from _differ("divisor of record and plan", record.divisor, plan.divisor)
+    yield from _differ("unit of record and data", record.mechanism.unit, evidence.dataset.unit)
+
+
+def _dataset(candidate: Candidate, card: DatasetCard) -> Iterator[str]:
+    yield from _differ("format of data and candidate", card.format, candidate.data.format)
+    yield from _differ("unit of data and candidate", card.unit, candidate.data.unit)
+    yield from _differ("synthetic data and phantom format", card.synthetic, card.format.startswith("phantom-"))
+    if candidate.data.image_size is not None:
+        yield from _differ("image size of data and candidate", card.image_shape[1:], candidate.data.image_size)
+    least = -(-card.train_images // card.train_units)
+    most = card.train_images - card.train_units + 1
+    if not least <= card.max_images_per_unit <= most:
+        yield f"{card.train_images} images of {card.train_units} units, with at most {card.max_images_per_unit} a unit"
+
+
+def _nulls(policy: Policy, evidence: Evidence) -> Iterator[str]:
+    for null in evidence.attacks.nulls:
+        yield from _differ("confidence of null and policy", null.confidence, policy.audit.null_confidence)
+        yield from _differ(f"threshold of {null.similarity!r}", null.threshold, _threshold(null))
+        fewest = min(policy.audit.units, evidence.dataset.train_units, _NULL_UNITS)
+        if not fewest <= null.units <= evidence.dataset.train_units:
+            yield f"a null from {null.units} units, of {evidence.dataset.train_units} training units"
+        quantile = null.similarity.above_null
+        if quantile is not None and null.strangers_passing < 1 - quantile - 1e-9:
+            yield (
+                f"{null.strangers_passing!r} of strangers pass τ = {null.threshold!r}, fewer than the "
+                f"{quantile!r} quantile's lower limit leaves"
+            )
+
+
+def _threshold(null: NullCalibration) -> float:
+    """τ as the null's own figures give it."""
+    if null.similarity.at_least is not None:
+        return null.similarity.at_least
+    return min(null.threshold if null.quantile_low >= 1 else null.quantile_low, null.similarity.at_most or 1.0)
+
+
+def _outcomes(evidence: Evidence) -> Iterator[str]:
+    card, steps = evidence.dataset, evidence.record.mechanism.steps
+    for outcome in evidence.attacks.outcomes:
+        name = f"attack {outcome.attack} ({outcome.adversary.title}, {outcome.similarity.measure})"
+        if max(outcome.sample.trials, outcome.worst.trials, outcome.positive_control.trials) > card.train_units:
+            yield f"{name}: more units attacked than the {card.train_units} that were trained on"
+        if outcome.negative_control.trials > card.test_units:
+            yield f"{name}: a negative control on more units than the {card.test_units} that were held out"
+        if outcome.positive_control.trials < outcome.sample.trials:
+            yield f"{name}: a positive control on fewer units than were attacked"
+        if not 1 <= outcome.participations <= max(1, steps):
+            yield f"{name}: {outcome.participations} participations in {steps} steps"
+        sample = outcome.sample
+        if outcome.median_similarity >= outcome.threshold and 2 * sample.successes < sample.trials:
+            yield f"{name}: a median similarity above τ with {sample.successes} of {sample.trials} units"
+
+
+def _utility(report: UtilityReport, card: DatasetCard) -> Iterator[str]:
+    for name, measurements in (("model", report.measurements), ("twin", report.baseline), ("drop", report.drops)):
+        keys = [(m.metric, m.confidence) for m in measurements]
+        if len(set(keys)) != len(keys):
+            yield f"{name}: a metric is measured twice at one confidence"
+        for measurement in measurements:
+            yield from _measurement(name, measurement, card)
+    yield from _drops(report)
+
+
+def _measurement(name: str, measured: Measurement, card: DatasetCard) -> Iterator[str]:
+    what = f"{measured.metric} of the {name}"
+    yield from _differ(f"test units of {what}", measured.units, card.test_units)
+    if math.isnan(measured.estimate):
+        return
+    widest = 2 if name == "drop" else 1
+    if not -widest <= measured.low <= measured.estimate <= measured.high <= widest:
+        yield f"{what}: {measured.low!r} ≤ {measured.estimate!r} ≤ {measured.high!r} is no interval"
+    if name != "drop" and measured.metric == "accuracy" and card.test_images == card.test_units:
+        right = round(measured.estimate * card.test_units)
+        exact = lower_limit(successes=right, trials=card.test_units, confidence=measured.confidence)
+        if measured.low > exact + 1e-6:
+            yield f"{what}: a lower limit of {measured.low!r}, where {right} of {card.test_units} units give {exact!r}"
+
+
+def _drops(report: UtilityReport) -> Iterator[str]:
+    """A drop is the twin's metric less the model's."""
+
+    def estimate(metric: str, among: tuple[Measurement, ...]) -> float:
+        return next((m.estimate for m in among if m.metric == metric), math.nan)
+
+    for drop in report.drops:
+        expected = estimate(drop.metric, report.baseline) - estimate(drop.metric, report.measurements)
+        both_undefined = math.isnan(expected) and math.isnan(drop.estimate)
+        if not both_undefined and not math.isclose(drop.estimate, expected, abs_tol=1e-9):
+            yield f"drop of {drop.metric}: {drop.estimate!r}, where twin and model differ by {expected!r}"

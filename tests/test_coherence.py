@@ -1,0 +1,128 @@
+"""Evidence whose parts contradict each other is believed by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gatekeeper.core.certificate import Evidence
+from gatekeeper.core.codec import from_plain, plain
+from gatekeeper.core.coherence import check_bounds, check_coherence
+from gatekeeper.core.risk import Count
+from gatekeeper.errors import AuditContradiction, InvalidValueError
+from tests.facts import bound, outcome, sample_facts, sample_policy
+
+Tree = dict[str, Any]
+
+
+def _evidence(edit: Callable[[Tree], None] = lambda _: None) -> Evidence:
+    tree = plain(sample_facts().evidence)
+    edit(tree)
+    return from_plain(tree, Evidence)
+
+
+def _set(path: str, value: object) -> Callable[[Tree], None]:
+    def edit(tree: Tree) -> None:
+        *parents, last = path.split(".")
+        node: Any = tree
+        for key in parents:
+            node = node[int(key) if key.isdigit() else key]
+        node[last] = value
+
+    return edit
+
+
+def test_coherent_evidence_is_accepted() -> None:
+    check_coherence(sample_policy(), _evidence())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fragment"),
+    [
+        ("plan.mechanism.steps", 9, "steps of plan and candidate"),
+        ("plan.mechanism.sampling_rate", 0.5, "sampling rate of plan and candidate"),
+        ("plan.clipping_norm", 1000.0, "clipping norm of plan and candidate"),
+        ("plan.divisor", 1, "divisor of plan"),
+        ("plan.budget.epsilon", 1.0, "ε of plan and candidate"),
+        ("plan.budget.delta", 1e-9, "δ of plan and candidate"),
+        ("candidate.training.epsilon", 1.0, "ε of plan and candidate"),
+        ("candidate.training.sampling", "poisson", "sampling of plan and candidate"),
+        ("record.mechanism.steps", 0, "mechanism of record and plan"),
+        ("record.mechanism.noise_multiplier", 10.0, "mechanism of record and plan"),
+        ("record.mechanism.sampling", "poisson", "mechanism of record and plan"),
+        ("record.clipping_norm", 1000.0, "clipping norm of record and plan"),
+        ("record.divisor", 1, "divisor of record and plan"),
+        ("dataset.train_units", 200, "sampling rate of plan and candidate|at most"),
+        ("dataset.max_images_per_unit", 1, "with at most 1 a unit"),
+        ("dataset.max_images_per_unit", 10_000, "with at most 10000 a unit"),
+        ("dataset.synthetic", False, "synthetic data"),
+        ("dataset.format", "digits", "format of data and candidate"),
+        ("candidate.data.unit", "lesion", "unit of data and candidate"),
+        ("attacks.nulls.0.threshold", 0.9999, "threshold of"),
+        ("attacks.nulls.0.confidence", 0.01, "confidence of null and policy"),
+        ("attacks.nulls.0.units", 1, "a null from 1 units"),
+        ("attacks.nulls.0.strangers_passing", 0.0, "of strangers pass"),
+        ("attacks.outcomes.0.sample.trials", 10_000, "more units attacked"),
+        ("attacks.outcomes.0.negative_control.trials", 10_000, "negative control on more units"),
+        ("attacks.outcomes.0.positive_control", {"successes": 1, "trials": 1}, "positive control on fewer units"),
+        ("attacks.outcomes.0.participations", 0, "participations in"),
+        ("attacks.outcomes.0.median_similarity", 0.99, "median similarity above τ"),
+        ("utility.measurements.0.low", 0.91, "is no interval"),
+        ("utility.measurements.0.high", 1.5, "is no interval"),
+        ("utility.measurements.0.units", 10**9, "test units of accuracy"),
+        ("utility.drops.0.estimate", -0.04, "where twin and model differ"),
+        ("utility.baseline", [], "where twin and model differ"),
+    ],
+)
+def test_a_contradiction_is_found_and_named(path: str, value: object, fragment: str) -> None:
+    with pytest.raises(InvalidValueError, match=fragment):
+        check_coherence(sample_policy(), _evidence(_set(path, value)))
+
+
+def test_an_exact_lower_limit_cannot_be_raised() -> None:
+    def one_image_a_unit(tree: Tree) -> None:
+        tree["dataset"].update(train_images=240, test_images=240, max_images_per_unit=1)
+        tree["utility"]["measurements"][0]["low"] = 0.89
+
+    with pytest.raises(InvalidValueError, match="216 of 240 units give"):
+        check_coherence(sample_policy(), _evidence(one_image_a_unit))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("attacks.nulls.0.quantile_high", 0.1),
+        ("attacks.nulls.0.threshold", 1.0),
+        ("attacks.outcomes.0.median_similarity", 1e9),
+        ("record.mechanism.steps", 10**10),
+        ("record.mechanism.steps", 10**400),
+        ("record.mechanism.noise_multiplier", 1e-300),
+        ("dataset.max_images_per_unit", 10**400),
+    ],
+)
+def test_what_cannot_be_is_refused_at_birth(path: str, value: object) -> None:
+    with pytest.raises(InvalidValueError):
+        _evidence(_set(path, value))
+
+
+def test_a_second_null_or_outcome_of_the_same_kind_is_refused_at_birth() -> None:
+    for name in ("nulls", "outcomes"):
+        with pytest.raises(InvalidValueError, match="once"):
+            _evidence(lambda tree, name=name: tree["attacks"][name].append(tree["attacks"][name][0]))
+
+
+def test_an_attack_that_beats_its_bound_contradicts_it() -> None:
+    check_bounds(sample_facts(delta=1e-5))
+    beaten = outcome(sample=Count(successes=60, trials=200))
+    with pytest.raises(AuditContradiction, match="its bound allows"):
+        check_bounds(sample_facts(delta=1e-5, attack=beaten, risk=bound(0.01)))
+    check_bounds(sample_facts(delta=1e-5, attack=beaten, risk=bound(0.2)))
+
+
+def test_a_spend_above_the_planned_budget_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="its plan allowed"):
+        check_bounds(sample_facts(epsilon=1e7, delta=1e-5))
+    with pytest.raises(InvalidValueError, match="its plan allowed"):
+        check_bounds(sample_facts(delta=1e-6))
