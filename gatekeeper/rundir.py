@@ -20,6 +20,7 @@ import contextlib
 import datetime
 import fcntl
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -28,7 +29,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence, Facts
@@ -251,7 +252,7 @@ class RunDirectory:
         return os.path.lexists(self.path / name)
 
     @contextlib.contextmanager
-    def _open(self, name: str) -> Iterator[BinaryIO]:
+    def _open(self, name: str) -> Iterator[io.BufferedReader]:
         """A regular file of this run; a link is not followed, and a pipe does not block."""
         path = self.path / name
         with _disk_errors(path), open(path, "rb", opener=_no_links_no_waiting) as file:

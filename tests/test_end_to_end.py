@@ -279,10 +279,20 @@ def test_training_and_signing_can_be_apart(bench: Bench) -> None:
     listed = bench.run("runs", "list").stdout.split()
     assert listed[1] == "approved"
     run = listed[0]
-    wrong = bench.run("sign", run, "--key", "release.key", "--out", "out", GATEKEEPER_KEY_PASSPHRASE="wrong")
+    wrong = bench.run(
+        "sign",
+        run,
+        "--policy",
+        "policy.yaml",
+        "--key",
+        "release.key",
+        "--out",
+        "out",
+        GATEKEEPER_KEY_PASSPHRASE="wrong",
+    )
     assert wrong.returncode == 4
     assert not bench.models()
-    assert bench.run("sign", run, "--key", "release.key", "--out", "out").returncode == 0
+    assert bench.run("sign", run, "--policy", "policy.yaml", "--key", "release.key", "--out", "out").returncode == 0
     assert bench.verify().returncode == 0
     assert "APPROVED" in bench.run("report", run).stdout
     assert bench.run("runs", "prune", "--keep", "0", "--yes").returncode == 0
@@ -294,7 +304,7 @@ def test_an_approved_run_whose_model_was_swapped_is_not_signed(bench: Bench) -> 
     run = bench.run("runs", "list").stdout.split()[0]
     model = bench.path / run / "model.onnx"
     model.write_bytes(model.read_bytes() + b"\0")
-    result = bench.run("sign", run, "--key", "release.key", "--out", "out")
+    result = bench.run("sign", run, "--policy", "policy.yaml", "--key", "release.key", "--out", "out")
     assert result.returncode == 2
     assert "model.onnx has sha256" in result.stderr
     assert not bench.models()

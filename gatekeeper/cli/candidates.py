@@ -47,16 +47,22 @@ def schema() -> None:
 @click.option("--policy", type=click.Path(path_type=Path), default=Path("policy.yaml"), show_default=True)
 def init(data: Path, candidate: Path, policy: Path) -> None:
     """Look at a DATA folder or file and write a candidate and a policy to start from."""
-    from gatekeeper.cli.output import write_text
+    from gatekeeper.cli.output import create_text
     from gatekeeper.errors import InvalidInputError
     from gatekeeper.pipeline.inputs import starter_files
 
+    if os.path.realpath(candidate) == os.path.realpath(policy):
+        raise click.UsageError("--candidate and --policy must be two files")
     for path in (candidate, policy):
         if os.path.lexists(path):
             raise InvalidInputError(
                 "exists already and is not overwritten", where=str(path), hint="choose another name"
             )
     candidate_text, policy_text = starter_files(data)
-    write_text(candidate, candidate_text)
-    write_text(policy, policy_text)
+    create_text(candidate, candidate_text)
+    try:
+        create_text(policy, policy_text)
+    except InvalidInputError:
+        candidate.unlink()
+        raise
     click.echo(f"wrote {candidate} and {policy}; next: gatekeeper certify {candidate} --policy {policy} --dry-run")

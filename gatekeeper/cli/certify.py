@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 from pathlib import Path
 
 import click
 
-from gatekeeper.cli.output import Target, format_option, output_option, write_report
-from gatekeeper.cli.passphrase import passphrase_option, read_passphrase
+from gatekeeper.cli.interrupts import ignore_interrupts
+from gatekeeper.cli.output import Target, check_targets, deliver, format_option, output_option, render_outputs
+from gatekeeper.cli.passphrase import passphrase_option
+from gatekeeper.cli.preflight import Signing, check_beside, prepare_signing
+from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import Forecast
+from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval
-from gatekeeper.errors import SigningError
-from gatekeeper.rundir import RunDirectory
+from gatekeeper.errors import GatekeeperError, SigningError
+from gatekeeper.rundir import Judgement, RunDirectory
 
 DEFAULT_RUNS = Path(".gatekeeper/runs")
 
@@ -54,92 +58,113 @@ def certify(
 ) -> None:
     """Train CANDIDATE with differential privacy, judge it by a policy, and release it signed if it passes."""
     from gatekeeper.pipeline import inputs
+    from gatekeeper.pipeline.judgement import report_of
+    from gatekeeper.report import exit_code
 
+    if no_sign and (key is not None or out is not None):
+        raise click.UsageError("--no-sign signs nothing: leave out --key and --out")
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
     if dry_run:
         _dry_run(the_policy, the_candidate, runs)
         return
-    passphrase = None
+    check_targets(targets, out=out)
+    signing = None
     if not no_sign:
-        key, out = _check_signing(key, out)
-        passphrase = read_passphrase(passphrase_fd)
+        if key is None or out is None:
+            raise click.UsageError("certify needs --key and --out, or --no-sign, or --dry-run")
+        signing = prepare_signing(key=key, out=out, runs=runs, passphrase_fd=passphrase_fd)
     run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
-    click.echo(f"run directory: {run.path}", err=True)
-    approved = _produce_and_judge(run, the_policy, the_candidate, stdout_format, targets, quiet=quiet)
-    if not approved:
-        return
-    if key is None or out is None:
-        click.echo(f"approved, not signed; to sign: gatekeeper sign {run.path} --key KEY --out DIR", err=True)
-    else:
-        _release(run, key=key, out=out, passphrase=passphrase)
+    with run.lock():
+        say(f"run directory: {run.path}")
+        judgement = _produce_and_judge(run, the_policy, the_candidate, quiet=quiet)
+        outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
+        if isinstance(judgement.verdict, Approval):
+            _sign_or_say_how(run, the_policy, the_candidate, signing, policy_file=policy)
+        deliver(outputs)
+    raise click.exceptions.Exit(exit_code(judgement.verdict))
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--policy",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What must hold: your own copy, not the run's.",
+)
 @click.option("--key", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The release key.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The release directory to create.")
 @passphrase_option
-def sign(run: Path, key: Path, out: Path, passphrase_fd: int | None) -> None:
-    """Sign an approved RUN directory: the last step of certify, where the key is."""
-    checked_key, checked_out = _check_signing(key, out)
-    _release(RunDirectory(run), key=checked_key, out=checked_out, passphrase=read_passphrase(passphrase_fd))
+def sign(run: Path, policy: Path, key: Path, out: Path, passphrase_fd: int | None) -> None:
+    """Sign a RUN directory that the policy approves: the last step of certify, where the key is."""
+    from gatekeeper.pipeline.inputs import read_policy
+
+    the_policy, directory = read_policy(policy), RunDirectory(run)
+    check_beside(out, run=run)
+    signing = prepare_signing(key=key, out=out, runs=run, passphrase_fd=passphrase_fd)
+    with directory.lock():
+        _release(directory, the_policy, directory.read_candidate(), signing)
 
 
-def _produce_and_judge(
-    run: RunDirectory,
-    policy: Policy,
-    candidate: Candidate,
-    stdout_format: str,
-    targets: tuple[Target, ...],
-    *,
-    quiet: bool,
-) -> bool:
-    """Whether the run is approved; a refusal or an open verdict ends the command with its exit code."""
+def _produce_and_judge(run: RunDirectory, policy: Policy, candidate: Candidate, *, quiet: bool) -> Judgement:
     from gatekeeper.pipeline.child import run_private_part
-    from gatekeeper.pipeline.judgement import judge, report_of
-    from gatekeeper.report import exit_code
+    from gatekeeper.pipeline.judgement import judge
 
     run_private_part(run, "produce", quiet=quiet)
-    judgement = judge(run, policy=policy, candidate=candidate)
-    write_report(report_of(policy, judgement), stdout_format=stdout_format, targets=targets)
-    if not isinstance(judgement.verdict, Approval):
-        raise click.exceptions.Exit(exit_code(judgement.verdict))
-    return True
+    return judge(run, policy=policy, candidate=candidate)
 
 
-def _check_signing(key: Path | None, out: Path | None) -> tuple[Path, Path]:
-    """What would fail after an hour of training fails now; the key itself stays closed until an approval."""
-    if key is None or out is None:
-        raise click.UsageError("certify needs --key and --out, or --no-sign, or --dry-run")
-    if not key.is_file():
-        raise SigningError("there is no such key", where=str(key), hint="make one with `gatekeeper keys generate`")
-    if os.path.lexists(out):
-        raise SigningError(
-            "exists already; a release is never overwritten", where=str(out), hint="choose another --out"
-        )
-    if not out.absolute().parent.is_dir():
-        raise SigningError("its parent directory does not exist", where=str(out), hint=f"mkdir -p {out.parent}")
-    return key, out
+def _sign_or_say_how(
+    run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing | None, *, policy_file: Path
+) -> None:
+    """Release an approved run; without a key, or where that fails, say how to do it later."""
+    if signing is None:
+        say(f"approved, not signed; to sign: {_sign_command(run, policy_file, key='KEY', out='DIR')}")
+        return
+    try:
+        _release(run, policy, candidate, signing)
+    except GatekeeperError as error:
+        command = _sign_command(run, policy_file, key=str(signing.key), out=str(signing.out))
+        kept = f"the run is approved and kept: {command}"
+        error.hint = f"{error.hint}; {kept}" if error.hint else kept
+        raise
 
 
-def _release(run: RunDirectory, *, key: Path, out: Path, passphrase: bytes | None) -> None:
+def _sign_command(run: RunDirectory, policy_file: Path, *, key: str, out: str) -> str:
+    words = ("gatekeeper", "sign", str(run.path), "--policy", str(policy_file), "--key", key, "--out", out)
+    return shlex.join(words)
+
+
+def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing) -> None:
+    """Judge once more, sign and let go; from here on nothing interrupts, so that the exit code tells the truth."""
     from gatekeeper.pipeline.inputs import read_key
     from gatekeeper.pipeline.judgement import release
 
-    with run.lock():
-        release(run, key=lambda: read_key(key, passphrase=passphrase), out=out)
-    click.echo(f"released: {out}", err=True)
+    ignore_interrupts()
+    try:
+        release(
+            run,
+            policy=policy,
+            candidate=candidate,
+            key=lambda: read_key(signing.key, passphrase=signing.passphrase),
+            out=signing.out,
+        )
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else str(signing.out)
+        raise SigningError(f"can't be written or read: {error.strerror}", where=place) from error
+    say(f"released: {signing.out}")
 
 
 def _dry_run(policy: Policy, candidate: Candidate, runs: Path) -> None:
     from gatekeeper.pipeline.child import run_private_part
 
     run = RunDirectory.create(runs, policy=policy, candidate=candidate)
-    try:
-        run_private_part(run, "forecast")
-        forecast = run.read_forecast()
-    finally:
-        run.delete()
+    with run.lock():
+        try:
+            run_private_part(run, "forecast")
+            forecast = run.read_forecast()
+        finally:
+            run.delete()
     for line in _forecast_lines(forecast):
         click.echo(line)
     if forecast.problems:
@@ -153,10 +178,11 @@ def _forecast_lines(forecast: Forecast) -> list[str]:
         f"data      {card.name}: {card.train_units} training units ({card.unit}), {card.test_units} test units, "
         f"{'×'.join(map(str, card.image_shape))}, {len(card.classes)} classes",
         f"mechanism {mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {mechanism.steps} steps, "
-        f"σ = {mechanism.noise_multiplier:.6g}, C = {forecast.plan.clipping_norm:g}",
-        f"privacy   ε ≤ {forecast.epsilon:.6g} at δ = {forecast.plan.budget.delta:g} ({forecast.accountant})",
-        f"risk      median NCC of the closed form: one step {forecast.median_ncc_one_step:.3f}, "
-        f"all steps {forecast.median_ncc_all_steps:.3f} (an estimate; the audit decides)",
+        f"σ = {round_down(mechanism.noise_multiplier, digits=6)}, C = {forecast.plan.clipping_norm:g}",
+        f"privacy   ε ≤ {round_up(forecast.epsilon, digits=6)} at "
+        f"δ = {round_up(forecast.plan.budget.delta, digits=6)} ({forecast.accountant})",
+        f"risk      median NCC of the closed form: one step {round_up(forecast.median_ncc_one_step, digits=3)}, "
+        f"all steps {round_up(forecast.median_ncc_all_steps, digits=3)} (an estimate; the audit decides)",
         f"time      about {minutes:.1f} min of training, before the twin and the audit",
     ]
     return lines + [f"problem   {problem}" for problem in forecast.problems]

@@ -21,6 +21,8 @@ def generate(prefix: Path, passphrase_fd: int | None) -> None:
     """Make a P-256 key pair: PREFIX.key, encrypted with a passphrase, and PREFIX.pub."""
     from gatekeeper.pipeline.inputs import make_keys
 
+    if prefix.name in {"", ".."}:
+        raise click.UsageError(f"PREFIX must end in a file's name, got {str(prefix)!r}")
     passphrase = read_passphrase(passphrase_fd, confirm=True)
     if passphrase is None:
         raise click.UsageError(f"a key needs a passphrase: use a terminal, --passphrase-fd or {VARIABLE}")

@@ -14,13 +14,16 @@ import click
 
 from gatekeeper.cli.candidates import candidate_group, init
 from gatekeeper.cli.certify import certify, sign
+from gatekeeper.cli.interrupts import interrupt_on_termination
 from gatekeeper.cli.keys import keys_group
 from gatekeeper.cli.policies import policy_group
 from gatekeeper.cli.runs import report, runs_group
+from gatekeeper.cli.streams import prepare_streams, say, settle_streams, show
 from gatekeeper.cli.verify import verify
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.version import __version__
 
+EXIT_USAGE = 2
 EXIT_BUG = 5
 EXIT_INTERRUPTED = 130
 
@@ -43,32 +46,39 @@ for _command in (init, certify, sign, verify, report, runs_group, policy_group, 
 
 
 def boundary(action: Callable[[], object]) -> int:
-    """Run `action` and turn whatever it raises into an exit code, with one message on stderr."""
+    """Run `action` and turn whatever it raises into an exit code, with one message on stderr.
+
+    Only a command's own `Exit` gives 1: it means "refused", and nothing that goes wrong may look like it.
+    """
     try:
         # Outside its standalone mode click hands back the code of an `Exit` that a command raised.
         result = action()
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        show(error)
+        return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; nothing was released", err=True)
+        say("interrupted")
         return EXIT_INTERRUPTED
     except GatekeeperError as error:
-        click.echo(f"error [{error.code}] {error}", err=True)
+        say(f"error [{error.code}] {error}")
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        sys.stderr.close()
         return EXIT_BUG
+    except SystemExit as error:
+        # click exits with 1 by itself where whoever read our output has gone.
+        return 0 if error.code in (0, None) else EXIT_BUG
     except Exception:  # the one boundary: a bug must not exit with 1, which means "refused"
-        traceback.print_exc()
-        click.echo("this is a bug in gatekeeper; nothing was released", err=True)
+        say(f"{traceback.format_exc()}this is a bug in gatekeeper")
         return EXIT_BUG
     return result if isinstance(result, int) else 0
 
 
 def main() -> None:
     """The `gatekeeper` command."""
-    sys.exit(boundary(lambda: app(standalone_mode=False)))
+    prepare_streams()
+    interrupt_on_termination()
+    code = boundary(lambda: app(standalone_mode=False))
+    settle_streams()
+    sys.exit(code)

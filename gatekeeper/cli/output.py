@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatekeeper.cli.streams import say, silence
 from gatekeeper.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -60,31 +62,109 @@ format_option = click.option(
 )
 
 
-def write_report(report: Report, *, stdout_format: str, targets: tuple[Target, ...]) -> None:
-    """Print the report and write it to each target."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """A rendered report.
+
+    Attributes:
+        path: the file to write, or None for stdout.
+        text: what it says.
+    """
+
+    path: Path | None
+    text: str
+
+
+def check_targets(targets: tuple[Target, ...], *, out: Path | None = None) -> None:
+    """What would fail after an hour of training fails now.
+
+    Raises:
+        InvalidInputError: a target can't be written, or would lie inside the release directory `out`.
+    """
+    for target in targets:
+        path = target.path
+        if out is not None and lies_inside(path, out):
+            raise InvalidInputError(
+                f"lies inside the release {out}, which holds what is signed and nothing else",
+                where=str(path),
+                hint="write the report beside it",
+            )
+        parent = path.absolute().parent
+        if os.path.exists(path):
+            if os.path.isdir(path) or not os.access(path, os.W_OK):
+                raise InvalidInputError("is no file that can be written", where=str(path), hint="choose another file")
+        elif not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
+            raise InvalidInputError(
+                "its parent is no directory that can be written", where=str(path), hint=f"mkdir -p {path.parent}"
+            )
+
+
+def lies_inside(path: Path, directory: Path) -> bool:
+    """Whether a path is a directory's own or beneath it, whatever links lead there."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
+
+
+def render_outputs(report: Report, *, stdout_format: str, targets: tuple[Target, ...]) -> tuple[Output, ...]:
+    """Everything that is to be said about a report, before anything is written."""
     from gatekeeper.report import render, render_text
 
-    for target in targets:
-        write_text(target.path, render(report, target.format))
+    files = tuple(Output(path=target.path, text=render(report, target.format)) for target in targets)
     if stdout_format == "text":
-        width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST) if sys.stdout.isatty() else _WIDEST
-        click.echo(render_text(report, width=width, colour=use_colour()), nl=False)
-    else:
-        click.echo(render(report, stdout_format), nl=False)
+        width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST) if _terminal() else _WIDEST
+        return (*files, Output(path=None, text=render_text(report, width=width, colour=use_colour())))
+    return (*files, Output(path=None, text=render(report, stdout_format)))
+
+
+def write_outputs(outputs: tuple[Output, ...]) -> None:
+    """Write each report where it belongs; the first that can't be written is an error."""
+    for output in outputs:
+        if output.path is None:
+            click.echo(output.text, nl=False)
+        else:
+            write_text(output.path, output.text)
+
+
+def deliver(outputs: tuple[Output, ...]) -> None:
+    """Write each report where it belongs, after the fact: what fails is a warning, for the verdict stands."""
+    for output in outputs:
+        try:
+            write_outputs((output,))
+        except (OSError, InvalidInputError) as error:
+            if output.path is None:
+                silence(sys.stdout)
+                say(f"warning: the report can't be printed: {error}")
+            else:
+                say(f"warning: {error}")
 
 
 def use_colour() -> bool:
     """Whether stdout is a terminal that wants colour (NO_COLOR and FORCE_COLOR are respected)."""
-    import os
-
     if os.environ.get("NO_COLOR"):
         return False
-    return sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    return _terminal() or bool(os.environ.get("FORCE_COLOR"))
+
+
+def _terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file, with an error that names it where that fails."""
     try:
         path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInputError(f"can't write: {error.strerror}", where=str(path)) from error
+
+
+def create_text(path: Path, text: str) -> None:
+    """Write a new file, or leave nothing and raise an error that names it."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                path.unlink()
+                raise
     except OSError as error:
         raise InvalidInputError(f"can't write: {error.strerror}", where=str(path)) from error

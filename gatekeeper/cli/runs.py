@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 
 import click
 
 from gatekeeper.cli.certify import runs_option
-from gatekeeper.cli.output import Target, format_option, output_option, write_report
+from gatekeeper.cli.output import Target, format_option, output_option, render_outputs, write_outputs
+from gatekeeper.cli.streams import say
+from gatekeeper.errors import RunDirectoryError
+from gatekeeper.rundir import RunDirectory, list_runs, prunable
 
 
 @click.group("runs")
@@ -19,10 +24,15 @@ def runs_group() -> None:
 @runs_option
 def list_(runs: Path) -> None:
     """List the runs, oldest first, with what became of each."""
-    from gatekeeper.rundir import list_runs
-
     for path in list_runs(runs):
-        click.echo(f"{run.path}  {run.state()}")
+        click.echo(f"{path}  {_state(path)}")
+
+
+def _state(path: Path) -> str:
+    try:
+        return RunDirectory(path).state()
+    except RunDirectoryError:
+        return "unreadable"
 
 
 @runs_group.command("prune")
@@ -31,17 +41,38 @@ def list_(runs: Path) -> None:
 @click.option("--yes", is_flag=True, help="Delete without asking.")
 def prune(runs: Path, keep: int, yes: bool) -> None:
     """Delete all but the newest runs: weights, evidence and salts."""
-    from gatekeeper.rundir import list_runs
-
-    every = list_runs(runs)
+    every = _prunable(list_runs(runs))
     doomed = every[: max(0, len(every) - keep)]
     for run in doomed:
         click.echo(str(run.path))
     if doomed and not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("without a terminal there is nobody to ask: say --yes to delete these runs")
         click.confirm(f"delete these {len(doomed)} runs?", abort=True, err=True)
     for run in doomed:
-        with run.lock():
-            run.delete()
+        _delete(run)
+
+
+def _prunable(paths: tuple[Path, ...]) -> list[RunDirectory]:
+    """The directories that are certain to be runs; what is not is named and left alone."""
+    found = []
+    for path in paths:
+        try:
+            found.append(prunable(path))
+        except RunDirectoryError as error:
+            say(f"left alone: {error}")
+    return found
+
+
+def _delete(run: RunDirectory) -> None:
+    """Delete a run, unless a process is working on it."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(run.lock())
+        except RunDirectoryError as error:
+            say(f"left alone: {error}")
+            return
+        run.delete()
 
 
 @click.command()
@@ -51,8 +82,7 @@ def prune(runs: Path, keep: int, yes: bool) -> None:
 def report(run: Path, stdout_format: str, targets: tuple[Target, ...]) -> None:
     """Render a RUN's report again."""
     from gatekeeper.pipeline.judgement import report_of
-    from gatekeeper.rundir import RunDirectory
 
     directory = RunDirectory(run)
     written = report_of(directory.read_policy(), directory.read_judgement())
-    write_report(written, stdout_format=stdout_format, targets=targets)
+    write_outputs(render_outputs(written, stdout_format=stdout_format, targets=targets))

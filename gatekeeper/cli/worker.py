@@ -1,7 +1,12 @@
-"""The child process of `certify`: `python -m gatekeeper.cli.worker TASK RUN [--quiet]`. It never sees a key."""
+"""The child process of `certify`: `python -P -m gatekeeper.cli.worker TASK RUN PARENT [--quiet]`.
+
+It never sees a key. Its parent, whose process number it is told, holds the run's lock; it dies with it.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +14,9 @@ import click
 
 from gatekeeper.cli.main import boundary
 from gatekeeper.cli.progress import StderrProgress
-from gatekeeper.errors import GatekeeperError
+from gatekeeper.cli.streams import settle_streams
+from gatekeeper.errors import GatekeeperError, RunDirectoryError
+from gatekeeper.pipeline.child import die_with_parent
 from gatekeeper.rundir import Failure, RunDirectory
 
 
@@ -24,6 +31,8 @@ def work(task: str, path: Path, *, quiet: bool) -> None:
     except GatekeeperError as error:
         run.write_failure(_failure(error))
         raise click.exceptions.Exit(error.exit_code) from error
+    finally:
+        run.remove_twin()
 
 
 def _forecast(run: RunDirectory) -> None:
@@ -35,8 +44,13 @@ def _forecast(run: RunDirectory) -> None:
 def _produce(run: RunDirectory, *, quiet: bool) -> None:
     from gatekeeper.pipeline.production import produce
 
-    with run.lock(), StderrProgress(quiet=quiet) as progress:
-        produce(run, progress)
+    try:
+        with StderrProgress(quiet=quiet) as progress:
+            produce(run, progress)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RunDirectoryError(f"can't be written: {error.strerror}", where=str(run.path)) from error
 
 
 def _failure(error: GatekeeperError) -> Failure:
@@ -45,5 +59,14 @@ def _failure(error: GatekeeperError) -> Failure:
     )
 
 
+def _main(task: str, path: str, parent: str, *flags: str) -> int:
+    die_with_parent(int(parent))
+    # Every file of a run is its owner's alone, the model too, whoever writes it.
+    os.umask(0o077)
+    code = boundary(lambda: work(task, Path(path), quiet="--quiet" in flags))
+    settle_streams()
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(boundary(lambda: work(sys.argv[1], Path(sys.argv[2]), quiet="--quiet" in sys.argv[3:])))
+    sys.exit(_main(*sys.argv[1:]))

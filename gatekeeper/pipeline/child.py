@@ -3,10 +3,23 @@
 The child gets a short list of harmless variables and no standard input; it writes what it found into the
 run directory, and the parent reads it there. Data, networks and attacks are the child's; the key is the
 parent's, which opens it only for an approval.
+
+What this protects: the child imports nothing from the current directory or from PYTHONPATH (`python -P`, so
+gatekeeper must be installed); it inherits neither the passphrase nor a descriptor; its process group is
+killed when it has ended, so what it started there does not go on while its results are judged; a failure
+that it reports can't look like a verdict; and on Linux the parent is not dumpable, so that
+`/proc/<parent>/environ` and `/proc/<parent>/mem` are closed to a child that is not root.
+
+What it does not protect: the child is the same user. Hostile code in it can read the file of the key (which
+is encrypted, but its passphrase may be weak), change the candidate's and this user's other files, leave its
+process group, and, as root, read the parent. The current directory still comes first where the parent itself
+was started by `python -m gatekeeper`; the `gatekeeper` command has no such path. So where a candidate is not
+trusted, train as another user with `certify --no-sign`, and `sign` where the key is.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,18 +27,18 @@ import sys
 from collections.abc import Mapping
 from typing import Literal
 
-from gatekeeper.errors import InternalError, PrivatePartError
-from gatekeeper.rundir import RunDirectory
+from gatekeeper.errors import InternalError, PrivatePartError, RunDirectoryError
+from gatekeeper.rundir import Failure, RunDirectory
 
 Task = Literal["produce", "forecast"]
 
 _WORKER = "gatekeeper.cli.worker"
 
-# What a Python process needs to start, find its packages, and draw progress. Nothing else is handed down.
+# What a Python process needs to start and to draw progress. Nothing else is handed down.
 _ALLOWED = frozenset(
     {
         "PATH", "HOME", "TMPDIR", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR",
-        "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+        "PYTHONHASHSEED", "PYTHONWARNINGS", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
         "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
         "OPENBLAS_CORETYPE", "CUDA_VISIBLE_DEVICES",
     }
@@ -35,6 +48,10 @@ _ALLOWED = frozenset(
 # Threads that spin while they wait make two processes on the same cores ten times slower, not twice.
 _DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
+# <linux/prctl.h>
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+
 
 def harmless(environment: Mapping[str, str]) -> dict[str, str]:
     """The part of an environment that the child may see."""
@@ -43,29 +60,26 @@ def harmless(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False) -> None:
-    """Run one task in a child process; its results lie in the run directory afterwards.
+    """Run one task in a child process; its results lie in the run directory afterwards, and it has ended.
 
     Args:
-        run: where policy and candidate lie, and results go.
+        run: where policy and candidate lie, and results go; the caller holds its lock.
         task: `produce` the evidence, or `forecast` the run.
         quiet: whether to draw no progress.
 
     Raises:
         PrivatePartError: the child reported an error, with its own message and exit code.
-        InternalError: the child died without a word.
+        InternalError: the child died without a word, or what it said is no failure.
     """
-    command = [sys.executable, "-m", _WORKER, task, str(run.path), *(["--quiet"] if quiet else [])]
-    with subprocess.Popen(command, env=harmless(os.environ), stdin=subprocess.DEVNULL) as child:
-        try:
-            code = child.wait()
-        except BaseException:
-            # Interrupted: the child must not go on training unseen.
-            child.terminate()
-            child.wait()
-            raise
+    command = [sys.executable, "-P", "-m", _WORKER, task, str(run.path), str(os.getpid())]
+    _close_to_others()
+    try:
+        code = _run_group([*command, *(["--quiet"] if quiet else [])])
+    finally:
+        run.remove_twin()
     if code == 0:
         return
-    failure = run.read_failure()
+    failure = _reported(run)
     if failure is not None:
         raise PrivatePartError(
             code=failure.code,
@@ -74,13 +88,61 @@ def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False) -> N
             hint=failure.hint,
             exit_code=failure.exit_code,
         )
-    if code == -signal.SIGINT or code == 130:
+    if code in (-signal.SIGINT, 130):
         raise KeyboardInterrupt
     raise InternalError(_last_words(code), where=str(run.path))
 
 
+def _run_group(command: list[str]) -> int:
+    """The exit code of a process that leads a group of its own, of which nothing is left running."""
+    environment = harmless(os.environ)
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True) as child:
+        try:
+            # Left unreaped, so that its number, and with it the group's, can't be another's yet.
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        finally:
+            # Also where we are interrupted: the child must not go on training unseen.
+            os.killpg(child.pid, signal.SIGKILL)
+            code = child.wait()
+    return code
+
+
+def _reported(run: RunDirectory) -> Failure | None:
+    try:
+        return run.read_failure()
+    except RunDirectoryError as error:
+        raise InternalError(f"the training process left a failure that is none: {error}") from error
+
+
 def _last_words(code: int) -> str:
     if code < 0:
-        name = signal.Signals(-code).name
-        return f"the training process was killed by {name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+        reason = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return f"the training process was killed by signal {-code}, {signal.strsignal(-code)}{reason}"
     return f"the training process ended with exit code {code}; its own message is above"
+
+
+def _close_to_others() -> None:
+    """Close this process's memory and initial environment to other processes of the same user (Linux).
+
+    A variable that was taken out of `os.environ` is still in `/proc/<pid>/environ`: this closes that too.
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, even of SIGKILL (Linux).
+
+    Args:
+        parent: the process that started this one; if it is gone already, this one ends now.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _prctl(option: int, argument: int) -> None:
+    if sys.platform != "linux":
+        return
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    if prctl(option, ctypes.c_ulong(argument), *[ctypes.c_ulong(0)] * 3) != 0:
+        raise InternalError(f"prctl({option}) failed: {os.strerror(ctypes.get_errno())}")

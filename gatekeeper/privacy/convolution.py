@@ -22,6 +22,7 @@ from gatekeeper.privacy.losses import GridLoss
 Array = NDArray[np.float64]
 
 UNIT_ROUNDOFF = 2.0**-53
+_GIVEN_AWAY = 2.0  # nats
 OUTSIDE = 1e-12  # at most this tilted mass lies outside the window, on each side
 
 
@@ -32,17 +33,28 @@ def _log_moment(loss: GridLoss, theta: float) -> float:
     return largest + math.log(float(np.exp(exponents - largest).sum()))
 
 
-def _besttilt(loss: GridLoss, steps: int, delta: float) -> float:
-    """θ with the smallest Chernoff bound (T log E e^{θL̃} − log δ)/θ on ε, which is quasiconvex; any θ is valid."""
-    masses = np.exp(loss.log_masses)
-    deviation = math.sqrt(steps * float((masses * loss.losses**2).sum())) + loss.width
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Chernoff:
+    """The bound δ(ε) ≤ exp(T K(θ) − θε) of T losses, as a function of θ."""
 
-    def bound(log_theta: float) -> float:
-        theta = math.exp(log_theta)
-        return (steps * _log_moment(loss, theta) - math.log(delta)) / theta
+    loss: GridLoss
+    steps: int
 
-    ends = (math.log(1e-9 / deviation), math.log(1e3 / deviation))
-    return math.exp(float(minimize_scalar(bound, bounds=ends, method="bounded", options={"xatol": 0.1}).x))
+    def exponent(self, theta: float, epsilon: float) -> float:
+        return self.steps * _log_moment(self.loss, theta) - theta * epsilon
+
+    def best(self, delta: float) -> tuple[float, float]:
+        """(θ, ε) with the smallest ε that the bound proves, (T K(θ) − log δ)/θ, which is quasiconvex in θ."""
+        masses = np.exp(self.loss.log_masses)
+        deviation = math.sqrt(self.steps * float((masses * self.loss.losses**2).sum())) + self.loss.width
+
+        def proven(log_theta: float) -> float:
+            theta = math.exp(log_theta)
+            return (self.exponent(theta, 0.0) - math.log(delta)) / theta
+
+        ends = (math.log(1e-9 / deviation), math.log(1e3 / deviation))
+        found = minimize_scalar(proven, bounds=ends, method="bounded", options={"xatol": 0.005})
+        return math.exp(float(found.x)), float(found.fun)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,10 +114,19 @@ def _tilt_by(loss: GridLoss, steps: int, theta: float) -> Tilted:
 
 
 def tilt(loss: GridLoss, steps: int, delta: float) -> Tilted:
-    """Tilted by somewhat less than the best θ: the answer stays in the bulk, and the upper tail is lighter."""
-    best = _besttilt(loss, steps, delta)
-    deviation = _tilt_by(loss, steps, best).deviation
-    return _tilt_by(loss, steps, max(0.6 * best, best - 2 / deviation))
+    """Tilted by somewhat less than the best θ: the answer stays in the bulk, and the upper tail is lighter.
+
+    Any θ is valid. This one gives away `_GIVEN_AWAY` of the best exponent and not more, because rare large losses can
+    make the tilted sum jump from far below the answer to far above it within a few percent of θ.
+    """
+    bound = _Chernoff(loss=loss, steps=steps)
+    best, epsilon = bound.best(delta)
+    low, high, least = 0.3 * best, best, bound.exponent(best, epsilon)
+    for _ in range(8):
+        middle = (low + high) / 2
+        enough = bound.exponent(middle, epsilon) <= least + _GIVEN_AWAY
+        low, high = (low, middle) if enough else (middle, high)
+    return _tilt_by(loss, steps, high)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,8 @@ from gatekeeper.training.views import Views
 # Far above the rounding of a float64 norm (1e-12 even for 10⁸ parameters), far below anything that matters.
 _MARGIN = 1e-6
 
+_COLUMNS = 4096
+
 
 @register_grad_sampler(StandardisedConv2d)  # type: ignore[untyped-decorator]
 def _standardised_conv_grad_sample(
@@ -113,15 +115,14 @@ class PerUnitGradients:
         """
         total = [torch.zeros(p.shape, dtype=torch.float64, device=p.device) for p in self._parameters]
         for gradients in self._chunks(batch):
-            squares = [g.square().sum(dim=tuple(range(1, g.dim()))) for g in gradients]
-            norms = torch.stack(squares).sum(0).sqrt()
+            norms = torch.stack([_norms(gradient) for gradient in gradients]).norm(dim=0)
             if not bool(torch.isfinite(norms).all()):
                 raise DivergedError(
                     "a unit's gradient is not finite", hint="lower the learning rate, or raise warmup or epsilon"
                 )
             factors = clip_factors(norms, clipping_norm=clipping_norm)
             for sum_, gradient in zip(total, gradients, strict=True):
-                sum_ += torch.tensordot(factors, gradient, dims=1)
+                sum_ += _weighted_sum(gradient, factors)
         return total
 
     def close(self) -> None:
@@ -129,7 +130,7 @@ class PerUnitGradients:
         self._hooked.to_standard_module()
 
     def _chunks(self, batch: Views) -> Iterator[list[Tensor]]:
-        """Per-unit gradients, a physical batch at a time: for each parameter float64, shape (units, *parameter)."""
+        """Per-unit gradients, a physical batch at a time: for each parameter float32, shape (units, *parameter)."""
         at_once = self._units_at_once * self._views
         for start in range(0, len(batch.labels), at_once):
             images, labels = batch.images[start : start + at_once], batch.labels[start : start + at_once]
@@ -142,6 +143,18 @@ class PerUnitGradients:
             self._hooked.zero_grad(set_to_none=True)
 
     def _per_unit(self, parameter: nn.Parameter) -> Tensor:
-        """The mean over each unit's views of one parameter's per-sample gradients, then float64."""
+        """The mean over each unit's views of one parameter's per-sample gradients."""
         per_view: Tensor = parameter.grad_sample  # type: ignore[attr-defined]
-        return per_view.view(-1, self._views, *parameter.shape).mean(1).double()
+        return per_view.view(-1, self._views, *parameter.shape).mean(1) if self._views > 1 else per_view
+
+
+def _norms(gradient: Tensor) -> Tensor:
+    """The norm of each unit's gradient of one parameter, accumulated in float64, shape (units,)."""
+    norms: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=torch.float64)
+    return norms
+
+
+def _weighted_sum(gradient: Tensor, factors: Tensor) -> Tensor:
+    """Σ factorᵢ·gᵢ in float64, a few columns at a time so that the float64 copy stays in the cache."""
+    columns = gradient.flatten(1).split(_COLUMNS, dim=1)
+    return torch.cat([factors @ part.double() for part in columns]).view(gradient.shape[1:])

@@ -1,0 +1,121 @@
+"""What can be known about a signature before an hour of training: whether key, passphrase and place will do.
+
+The key is looked at, never decrypted: only an approval opens it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from gatekeeper.cli.output import lies_inside
+from gatekeeper.cli.passphrase import read_passphrase
+from gatekeeper.errors import SigningError
+
+_MOST_KEY_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signing:
+    """How an approval will be signed.
+
+    Attributes:
+        key: the private key's file.
+        out: the release directory to create.
+        passphrase: opens the key, or None where it is not encrypted; never printed.
+    """
+
+    key: Path
+    out: Path
+    passphrase: bytes | None = field(repr=False)
+
+
+def prepare_signing(*, key: Path, out: Path, runs: Path, passphrase_fd: int | None) -> Signing:
+    """Check key, place and passphrase, in this order; the terminal is asked last, and only for an encrypted key.
+
+    Args:
+        key: the private key's file.
+        out: the release directory to create.
+        runs: the run directory, or where one will be created: a release moves from there to `out` in one rename.
+        passphrase_fd: where the passphrase can be read, or None.
+
+    Raises:
+        SigningError: the signature would fail.
+    """
+    encrypted = _is_encrypted(key)
+    _check_out(out, runs=runs)
+    passphrase = read_passphrase(passphrase_fd, ask=encrypted)
+    if encrypted and passphrase is None:
+        raise SigningError("is encrypted, and no passphrase was given", where=str(key), hint="give its passphrase")
+    if not encrypted and passphrase is not None:
+        raise SigningError("is not encrypted, but a passphrase was given", where=str(key), hint="give no passphrase")
+    return Signing(key=key, out=out, passphrase=passphrase)
+
+
+def _is_encrypted(key: Path) -> bool:
+    """Whether a private key's file asks for a passphrase."""
+    pem = _private_file(key)
+    if b"PRIVATE KEY-----" not in pem:
+        raise SigningError(
+            "holds no private key in PEM",
+            where=str(key),
+            hint="give the .key file that `gatekeeper keys generate` made",
+        )
+    return b"ENCRYPTED" in pem
+
+
+def _private_file(key: Path) -> bytes:
+    """The content of a regular file that its owner alone can read."""
+    try:
+        descriptor = os.open(key, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+                raise SigningError(
+                    f"is open to others than its owner (mode {stat.S_IMODE(status.st_mode):04o})",
+                    where=str(key),
+                    hint=f"chmod 600 {key}",
+                )
+            if stat.S_ISREG(status.st_mode):
+                return file.read(_MOST_KEY_BYTES)
+    except FileNotFoundError as error:
+        raise SigningError(
+            "there is no such key", where=str(key), hint="make one with `gatekeeper keys generate`"
+        ) from error
+    except OSError as error:
+        raise SigningError(f"can't be read: {error.strerror}", where=str(key)) from error
+    raise SigningError("is not a regular file", where=str(key), hint="give the private key's file")
+
+
+def _check_out(out: Path, *, runs: Path) -> None:
+    parent = out.absolute().parent
+    if os.path.lexists(out):
+        raise SigningError(
+            "exists already; a release is never overwritten", where=str(out), hint="choose another --out"
+        )
+    if not os.path.isdir(parent):
+        raise SigningError("its parent directory does not exist", where=str(out), hint=f"mkdir -p {out.parent}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise SigningError("its parent directory can't be written", where=str(out), hint="choose another --out")
+    if parent.stat().st_dev != _nearest(runs).stat().st_dev:
+        raise SigningError(
+            f"lies on another file system than {runs}, so a release can't appear there in one step",
+            where=str(out),
+            hint="put --runs and --out on one file system, and copy the release afterwards",
+        )
+
+
+def check_beside(out: Path, *, run: Path) -> None:
+    """A release leaves its run directory, which is private and pruned."""
+    if lies_inside(out, run):
+        raise click.UsageError(f"--out {out} lies inside the run directory {run}")
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the nearest parent that exists."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if os.path.exists(place))
