@@ -5,7 +5,7 @@
 | `gaussian`                  | every mechanism, as if each step used each unit   | at q = 1: exact                  |
 | `balls-and-bins`            | balls and bins: one use an epoch, bins revealed   | at large ε                       |
 | `participation-bound`       | Poisson sampling, pattern revealed                | at large ε                       |
-| `privacy-loss-distribution` | Poisson sampling, where the above is not narrow   | to 0.3 % (10 % from 10⁶ steps)   |
+| `privacy-loss-distribution` | Poisson sampling, where the above is not narrow   | mostly to 0.3 %                  |
 
 The privacy loss distribution is computed only where the participation bound's own interval is wider than 0.2 %.
 """
