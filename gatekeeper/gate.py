@@ -22,6 +22,12 @@ from gatekeeper.errors import InvalidValueError
 
 NOT_A_NUMBER = math.nan
 
+# Of the controls, whatever a rule's own: a stricter rule must not make a control laxer.
+_CONTROL_CONFIDENCE = 0.95
+
+# An attack is called broken only where chance is out of the question.
+_BROKEN_CONFIDENCE = 1 - 1e-6
+
 
 def decide(policy: Policy, facts: Facts) -> Verdict:
     """Judge the facts of a run by a policy.
@@ -79,7 +85,7 @@ def _epsilon(policy: Policy, facts: Facts) -> Finding:
     status = _status(measured=measured, limit=limit, comparator="≤")
     return Finding(
         rule="privacy-epsilon",
-        statement=f"ε of this run is at most {limit:g}",
+        statement=f"ε of this run is at most {limit!r}",
         status=status,
         comparator="≤",
         measured=measured,
@@ -88,7 +94,7 @@ def _epsilon(policy: Policy, facts: Facts) -> Finding:
         statistic="proven upper bound",
         confidence=None,
         sample_size=None,
-        detail=f"accountant {facts.guarantee.accountant}, δ = {facts.guarantee.delta:g}",
+        detail=f"accountant {facts.guarantee.accountant}, δ = {facts.guarantee.delta!r}",
         remedy=None if status == "passed" else "lower training.epsilon in the candidate",
     )
 
@@ -100,7 +106,7 @@ def _delta(policy: Policy, facts: Facts) -> Finding:
     status = _status(measured=measured, limit=limit, comparator="≤") if below_units else "failed"
     return Finding(
         rule="privacy-delta",
-        statement=f"δ is at most {limit:g} and below 1/units",
+        statement=f"δ is at most {limit!r} and below 1/units",
         status=status,
         comparator="≤",
         measured=measured,
@@ -131,7 +137,7 @@ def _utility(rule: UtilityRule, facts: Facts) -> Finding:
     status = _status(measured=measured, limit=limit, comparator=comparator) if enough else "inconclusive"
     return Finding(
         rule=rule.id,
-        statement=f"{what} {limit:g}",
+        statement=f"{what} {limit!r}",
         status=status,
         comparator=comparator,
         measured=measured,
@@ -189,7 +195,7 @@ def _risk(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]:
         status = "inconclusive"
     main = Finding(
         rule=rule.id,
-        statement=f"{rule.adversary.title}: at most {rule.maximum:g} of units reconstructed",
+        statement=f"{rule.adversary.title}: at most {rule.maximum!r} of units {_achievement(rule)}",
         status=status,
         comparator="≤",
         measured=measured,
@@ -202,6 +208,10 @@ def _risk(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]:
         remedy=None if status == "passed" else _risk_remedy(rule, doubt),
     )
     return [main] if rule.worst_max is None else [main, _worst(rule, outcome, doubt=doubt)]
+
+
+def _achievement(rule: RiskRule) -> str:
+    return "reconstructed" if rule.adversary.knows == "nothing" else "identified among the candidates"
 
 
 def _only(rule: RiskRule) -> str:
@@ -264,10 +274,16 @@ def _weak_attack(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: Attac
             f"{positive.trials} units, below {audit.min_positive_control:g}: a broken attack is not a safe model"
         )
     # The lower limit: a few dozen held-out units exceed a small share by chance, and that is no broken threshold.
-    if not negative.trials or negative.lower(confidence=rule.confidence) > audit.max_negative_control:
+    if not negative.trials or negative.lower(confidence=_CONTROL_CONFIDENCE) > audit.max_negative_control:
         return (
             f"negative control: {negative.successes} of {negative.trials} units that took no part count as "
             f"reconstructed, surely above {audit.max_negative_control:g}: the threshold can't tell"
+        )
+    expected = _expected_at_least(rule, facts)
+    if outcome.sample.upper(confidence=_BROKEN_CONFIDENCE) < expected:
+        return (
+            f"the attack reconstructed {outcome.sample.successes} of {outcome.sample.trials} units, where its read-out "
+            f"is known to reach at least {expected:.3f}: a broken attack is not a safe model"
         )
     best = upper_limit(successes=0, trials=outcome.sample.trials, confidence=rule.confidence)
     if best > rule.maximum:
@@ -278,6 +294,12 @@ def _weak_attack(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: Attac
     return None
 
 
+def _expected_at_least(rule: RiskRule, facts: Facts) -> float:
+    """The share that attack A reaches by its closed form, which bounds a unit of m images by m times one image's."""
+    bound = _find_bound(rule, facts)
+    return 0.0 if bound is None else bound.value * 0.99 / facts.evidence.dataset.max_images_per_unit
+
+
 def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcome: AttackOutcome | None) -> str:
     parts = []
     if "bound" in rule.evidence and bound is not None:
@@ -285,10 +307,9 @@ def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcome: AttackOutc
     if "attack" in rule.evidence and outcome is not None:
         upper = outcome.sample.upper(confidence=rule.confidence)
         similarity = f"median similarity {outcome.median_similarity:.3f} against τ = {outcome.threshold:.3f}"
-        parts.append(
-            f"attack {outcome.attack}: {outcome.sample.successes} of {outcome.sample.trials} units, upper limit "
-            f"{round_up(upper, digits=3)}, {similarity}"
-        )
+        counts = f"{outcome.sample.successes} of {outcome.sample.trials} units"
+        limit = f"upper limit {round_up(upper, digits=3)}"
+        parts.append(f"attack {outcome.attack} ({outcome.source}): {counts}, {limit}, {similarity}")
     return "; ".join(parts)
 
 
@@ -310,7 +331,7 @@ def _worst(rule: RiskRule, outcome: AttackOutcome | None, *, doubt: str | None) 
     trials = outcome.worst.trials if outcome is not None else 0
     return Finding(
         rule=f"{rule.id}/worst",
-        statement=f"{rule.adversary.title}: at most {limit:g} of the worst stratum reconstructed",
+        statement=f"{rule.adversary.title}: at most {limit!r} of the worst stratum reconstructed",
         status=status,
         comparator="≤",
         measured=measured,
@@ -319,6 +340,7 @@ def _worst(rule: RiskRule, outcome: AttackOutcome | None, *, doubt: str | None) 
         statistic="observed share",
         confidence=None,
         sample_size=trials,
-        detail=f"{trials} units that stand out most; speaks of those units only",
+        detail=f"{trials} units that stand out most (farthest from the mean image, rarest class); speaks of those "
+        "units only, which this attack finds no easier than others",
         remedy=None if status == "passed" else _risk_remedy(rule, doubt),
     )

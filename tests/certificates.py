@@ -106,6 +106,7 @@ def sample_evidence(model: bytes) -> Evidence:
             unit="lesion",
             train_units=1280,
             test_units=320,
+            test_groups=320,
             train_images=1900,
             test_images=480,
             max_images_per_unit=3,

@@ -59,7 +59,7 @@ def utility_rules(draw: st.DrawFn, *, rule_id: str) -> UtilityRule:
         minimum=None if drops else draw(st.floats(min_value=-1, max_value=1)),
         max_drop=draw(positive) if drops else None,
         statistic=draw(st.sampled_from((guarding, "estimate"))),
-        confidence=draw(shares),
+        confidence=draw(st.floats(min_value=0.5, max_value=1, exclude_max=True)),
         min_units=draw(counts),
     )
 
@@ -116,7 +116,7 @@ def policies(draw: st.DrawFn) -> Policy:
             noise_draws=draw(counts),
             min_positive_control=draw(shares),
             max_negative_control=draw(shares),
-            null_confidence=draw(shares),
+            null_confidence=draw(st.floats(min_value=0.5, max_value=1, exclude_max=True)),
             candidates=draw(maybe(st.integers(min_value=2, max_value=10**18 - 1))),
         ),
     )

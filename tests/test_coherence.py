@@ -71,7 +71,7 @@ def test_coherent_evidence_is_accepted() -> None:
         ("attacks.outcomes.0.median_similarity", 0.99, "median similarity above τ"),
         ("utility.measurements.0.low", 0.91, "is no interval"),
         ("utility.measurements.0.high", 1.5, "is no interval"),
-        ("utility.measurements.0.units", 10**9, "test units of accuracy"),
+        ("utility.measurements.0.units", 10**9, "independent test units of accuracy"),
         ("utility.drops.0.estimate", -0.04, "where twin and model differ"),
         ("utility.baseline", [], "where twin and model differ"),
     ],

@@ -128,12 +128,31 @@ def test_the_rule_reads_the_larger_of_bound_and_attack() -> None:
     assert by_bound.measured == 0.019
 
 
-def test_facts_about_another_unit_or_adjacency_are_no_facts_of_this_policy() -> None:
+def test_facts_about_another_unit_are_no_facts_of_this_policy() -> None:
     policy = sample_policy()
-    for change in ({"unit": "patient"}, {"adjacency": "add-or-remove-one"}):
-        other = dataclasses.replace(policy, privacy=dataclasses.replace(policy.privacy, **change))
-        with pytest.raises(InvalidValueError, match="the run's is"):
-            decide(other, sample_facts())
+    other = dataclasses.replace(policy, privacy=dataclasses.replace(policy.privacy, unit="patient"))
+    with pytest.raises(InvalidValueError, match="the run's is"):
+        decide(other, sample_facts())
+
+
+def test_an_attack_that_falls_short_of_its_own_read_out_is_broken_and_passes_nothing() -> None:
+    policy = sample_policy()
+    (rule,) = policy.risk_rules
+    by_attack = dataclasses.replace(rule, evidence=("attack",))
+    policy = dataclasses.replace(policy, rules=(*policy.utility_rules, by_attack))
+    weak = sample_facts(risk=bound(1.0), attack=outcome(sample=Count(successes=0, trials=200)))
+    verdict = decide(policy, weak)
+    assert isinstance(verdict, Inconclusive)
+    assert any("a broken attack is not a safe model" in finding.detail for finding in verdict.findings)
+
+
+def test_a_stricter_confidence_does_not_make_the_negative_control_laxer() -> None:
+    policy = sample_policy()
+    (rule,) = policy.risk_rules
+    stricter = dataclasses.replace(policy, rules=(*policy.utility_rules, dataclasses.replace(rule, confidence=0.999)))
+    stricter = dataclasses.replace(stricter, audit=dataclasses.replace(stricter.audit, units=400))
+    facts = sample_facts(attack=outcome(negative_control=Count(successes=11, trials=100)))
+    assert not isinstance(decide(stricter, facts), Approval)
 
 
 RANK = {Refusal: 0, Inconclusive: 1, Approval: 2}

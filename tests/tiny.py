@@ -52,6 +52,7 @@ def tiny_card(data: TinyUnits) -> DatasetCard:
         unit="image",
         train_units=data.units,
         test_units=data.units,
+        test_groups=data.units,
         train_images=images,
         test_images=images,
         max_images_per_unit=int(np.bincount(data.unit_of).max()),

@@ -19,7 +19,7 @@ __all__ = ["bounds", "median_ncc"]
 
 _EVERY_ATTACK = "every attack"
 _UP_TO_SIGN = "attacks that know the target's gradient up to its sign"
-_LINEAR = "linear read-outs without a prior"
+_LINEAR = "linear read-outs without a prior, for images without a near-copy in another unit"
 _PLANTED = "planted layer, held-out mean image subtracted, clip binding"
 
 

@@ -143,6 +143,14 @@ def null_similarities(
     return rows.best(np.concatenate(values))
 
 
+def _coarse(limits: QuantileLimits) -> QuantileLimits:
+    """The limits to three decimals, outwards: all digits of a similarity would identify the two images behind it."""
+    low = math.floor(limits.low * 1000) / 1000 if math.isfinite(limits.low) else limits.low
+    return QuantileLimits(
+        low=low, high=math.ceil(limits.high * 1000) / 1000 if math.isfinite(limits.high) else limits.high
+    )
+
+
 def _calibrated(similarity: Similarity, limits: QuantileLimits) -> float:
     """τ: the lower limit, capped by `at_most`, and kept below 1."""
     threshold = min(limits.low, similarity.at_most or 1.0, HIGHEST_THRESHOLD)
@@ -186,7 +194,7 @@ def calibrate_null(
     if similarity.at_least is not None:
         threshold = low = high = similarity.at_least
     else:
-        limits = quantile_limits(values, quantile=float(similarity.above_null or 0), confidence=confidence)
+        limits = _coarse(quantile_limits(values, quantile=float(similarity.above_null or 0), confidence=confidence))
         threshold, low, high = _calibrated(similarity, limits), limits.low, min(limits.high, 1.0)
     return NullCalibration(
         similarity=similarity,

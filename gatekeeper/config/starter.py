@@ -18,7 +18,6 @@ T = TypeVar("T")
 
 _ADJACENCY_NOTES = {
     "zero-out": "  # how many units there are is public",
-    "add-or-remove-one": "  # even how many units there are is protected",
 }
 _STATISTIC_NOTES = {
     "lower_confidence_bound": "  # guards against a lucky test set",

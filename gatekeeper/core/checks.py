@@ -8,7 +8,7 @@ import re
 from gatekeeper.errors import InvalidValueError
 
 _UTC_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
-_LARGEST_INTEGER = 10**15
+_LARGEST_INTEGER = 10**18
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -56,7 +56,7 @@ def check_non_negative(**named: object) -> None:
 
 
 def check_integer(*, at_least: int, **named: object) -> None:
-    """Require an integer (not a boolean) of at least `at_least`, and of at most a million billions."""
+    """Require an integer (not a boolean) of at least `at_least`, and of at most 10¹⁸."""
     name, value = _one(named)
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise InvalidValueError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
@@ -78,6 +78,14 @@ def check_open_probability(**named: object) -> None:
     name, value = _one(named)
     if not 0 < _number(name, value) < 1:
         raise InvalidValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")
+
+
+def check_confidence(**named: object) -> None:
+    """Require a confidence in [½, 1): below one half a limit lies on the wrong side of the estimate."""
+    check_open_probability(**named)
+    name, value = _one(named)
+    if _number(name, value) < 0.5:
+        raise InvalidValueError(f"{name} must be at least 0.5, got {value!r}")
 
 
 def check_text(**named: object) -> None:

@@ -171,17 +171,17 @@ def _utility(report: UtilityReport, card: DatasetCard) -> Iterator[str]:
 
 def _measurement(name: str, measured: Measurement, card: DatasetCard) -> Iterator[str]:
     what = f"{measured.metric} of the {name}"
-    yield from _differ(f"test units of {what}", measured.units, card.test_units)
+    yield from _differ(f"independent test units of {what}", measured.units, card.test_groups)
     if math.isnan(measured.estimate):
         return
     widest = 2 if name == "drop" else 1
     if not -widest <= measured.low <= measured.estimate <= measured.high <= widest:
         yield f"{what}: {measured.low!r} ≤ {measured.estimate!r} ≤ {measured.high!r} is no interval"
-    if name != "drop" and measured.metric == "accuracy" and card.test_images == card.test_units:
-        right = round(measured.estimate * card.test_units)
-        exact = lower_limit(successes=right, trials=card.test_units, confidence=measured.confidence)
+    if name != "drop" and measured.metric == "accuracy" and card.test_images == card.test_groups:
+        right = round(measured.estimate * card.test_groups)
+        exact = lower_limit(successes=right, trials=card.test_groups, confidence=measured.confidence)
         if measured.low > exact + 1e-6:
-            yield f"{what}: a lower limit of {measured.low!r}, where {right} of {card.test_units} units give {exact!r}"
+            yield f"{what}: a lower limit of {measured.low!r}, where {right} of {card.test_groups} units give {exact!r}"
 
 
 def _drops(report: UtilityReport) -> Iterator[str]:

@@ -9,7 +9,9 @@ from gatekeeper.core.checks import check_choice, check_integer, check_positive, 
 from gatekeeper.errors import InvalidValueError
 
 Sampling = Literal["poisson", "balls-and-bins"]
-Adjacency = Literal["zero-out", "add-or-remove-one"]
+# The views of a unit and the sampling rate depend on the number of units, so that number is public: a unit is blanked
+# out, not removed. Add-or-remove-one would be another mechanism.
+Adjacency = Literal["zero-out"]
 
 # What the accountants are tested for; nobody trains outside it.
 _SMALLEST, _LARGEST, _MOST_STEPS = 1e-12, 1e12, 10**9
@@ -31,8 +33,8 @@ class Mechanism:
         sampling_rate: q in (0, 1]; for balls and bins the reciprocal of the number of batches an epoch.
         noise_multiplier: σ, the noise's standard deviation in multiples of the clipping norm C, above 0.
         steps: T, the number of noisy sums, at least 0.
-        adjacency: `zero-out` (a unit's record becomes nothing; the number of units is public), accounted
-            like `add-or-remove-one`.
+        adjacency: `zero-out`: a unit's record becomes nothing, and the number of units is public; accounted
+            like add-or-remove-one.
         unit: whose privacy is protected: a column of the data set, such as `patient`.
     """
 

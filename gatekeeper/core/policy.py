@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import (
     check_choice,
+    check_confidence,
     check_finite,
     check_integer,
     check_open_probability,
@@ -63,7 +64,7 @@ class UtilityRule:
         statistic: which end of the interval is read: the lower one of a metric, the upper one of a drop, or
             the plain estimate.
         confidence: one-sided confidence of that end.
-        min_units: fewer test units than this make the rule inconclusive.
+        min_units: fewer independent test units (groups of the split) than this make the rule inconclusive.
     """
 
     id: str
@@ -77,7 +78,7 @@ class UtilityRule:
     def __post_init__(self) -> None:
         check_text(id=self.id)
         check_choice(metric=self.metric, choices=METRICS)
-        check_open_probability(confidence=self.confidence)
+        check_confidence(confidence=self.confidence)
         check_integer(min_units=self.min_units, at_least=1)
         if (self.minimum is None) == (self.max_drop is None):
             raise InvalidValueError(f"rule {self.id} needs exactly one of min and max_drop")
@@ -121,7 +122,7 @@ class RiskRule:
     def __post_init__(self) -> None:
         check_text(id=self.id)
         check_open_probability(maximum=self.maximum)
-        check_open_probability(confidence=self.confidence)
+        check_confidence(confidence=self.confidence)
         check_tuple(evidence=self.evidence, of=str)
         if not self.evidence or len(set(self.evidence)) != len(self.evidence):
             raise InvalidValueError(f"rule {self.id} needs evidence: bound, attack, or both")
@@ -177,7 +178,7 @@ class AuditTerms:
         check_integer(noise_draws=self.noise_draws, at_least=1)
         check_open_probability(min_positive_control=self.min_positive_control)
         check_open_probability(max_negative_control=self.max_negative_control)
-        check_open_probability(null_confidence=self.null_confidence)
+        check_confidence(null_confidence=self.null_confidence)
         if self.candidates is not None:
             check_integer(candidates=self.candidates, at_least=2)
 

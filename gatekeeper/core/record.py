@@ -28,6 +28,8 @@ class DatasetCard:
         unit: whose privacy is protected.
         train_units: units that the model is trained on.
         test_units: units that it is judged on.
+        test_groups: independent draws among the test units: the groups that the split kept together (patients), or
+            the units themselves.
         train_images: images of the training units.
         test_images: images of the test units.
         max_images_per_unit: the most images that one training unit has.
@@ -42,6 +44,7 @@ class DatasetCard:
     unit: str
     train_units: int
     test_units: int
+    test_groups: int
     train_images: int
     test_images: int
     max_images_per_unit: int
@@ -55,6 +58,9 @@ class DatasetCard:
         check_text(unit=self.unit)
         check_integer(train_units=self.train_units, at_least=2)
         check_integer(test_units=self.test_units, at_least=1)
+        check_integer(test_groups=self.test_groups, at_least=1)
+        if self.test_groups > self.test_units:
+            raise InvalidValueError(f"{self.test_groups} groups can't be made of {self.test_units} test units")
         check_integer(train_images=self.train_images, at_least=self.train_units)
         check_integer(test_images=self.test_images, at_least=self.test_units)
         check_integer(max_images_per_unit=self.max_images_per_unit, at_least=1)

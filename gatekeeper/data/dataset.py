@@ -70,8 +70,31 @@ class Units:
         """How many units there are."""
         return len(self.names)
 
+    def by_group(self) -> Groups:
+        """The same images, by group: several units of one patient are no independent draws of patients."""
+        index = {group: number for number, group in enumerate(sorted(set(self.groups)))}
+        group_of = np.array([index[group] for group in self.groups], dtype=np.int64)
+        return Groups(images=self.images, labels=self.labels, unit_of=group_of[self.unit_of], units=len(index))
+
     def __repr__(self) -> str:
         return f"Units({self.units} units, {len(self.images)} images)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Groups:
+    """Images by the group that the split kept together: the independent draws (`core.units.UnitImages`).
+
+    Attributes:
+        images: pixel values, uint8, shape (images, channels, height, width).
+        labels: class index of each image, int64, shape (images,).
+        unit_of: index of each image's group, int64, shape (images,).
+        units: how many groups there are.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    unit_of: NDArray[np.int64]
+    units: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -157,6 +180,7 @@ class Dataset:
             unit=self.unit,
             train_units=self.train.units,
             test_units=self.test.units,
+            test_groups=len(set(self.test.groups)),
             train_images=len(self.train.images),
             test_images=len(self.test.images),
             max_images_per_unit=int(np.bincount(self.train.unit_of).max()),

@@ -54,15 +54,14 @@ class Weighted:
 
 
 def sizes(true: Floats) -> Floats:
-    """How many images an imagined unit of each class has: those of the unit that a random image belongs to.
+    """How many images an imagined unit of each class has: those of the largest unit; 0 for a class without images.
 
-    Σ m²/Σ m over units, m the unit's images of the class; 0 for a class without images.
+    A smaller imagined unit covers too seldom where large units are the difficult ones.
 
     Args:
         true: images of each class in each unit, shape (units, classes).
     """
-    totals = true.sum(axis=0)
-    return np.asarray((true**2).sum(axis=0) / np.where(totals == 0, 1.0, totals))
+    return np.asarray(true.max(axis=0), dtype=float)
 
 
 def with_imagined(table: Confusion, *, right: bool) -> Confusion:

@@ -72,9 +72,9 @@ def _budget(candidate: Candidate, policy: Policy, card: DatasetCard) -> Budget:
 def obstacles(policy: Policy, card: DatasetCard) -> tuple[str, ...]:
     """Why this data set can't satisfy the policy, whatever is measured on it."""
     found = [
-        f"rule {rule.id} asks for {rule.min_units} test units; there are {card.test_units}"
+        f"rule {rule.id} asks for {rule.min_units} independent test units; there are {card.test_groups}"
         for rule in policy.utility_rules
-        if card.test_units < rule.min_units
+        if card.test_groups < rule.min_units
     ]
     units = min(policy.audit.units, card.train_units)
     for rule in policy.risk_rules:

@@ -97,7 +97,9 @@ def _measure(
         finally:
             path.unlink(missing_ok=True)
     confidences = tuple(sorted({rule.confidence for rule in policy.utility_rules}))
-    return evaluation.evaluate(logits=logits, test=dataset.test, confidences=confidences, baseline_logits=baseline)
+    return evaluation.evaluate(
+        logits=logits, test=dataset.test.by_group(), confidences=confidences, baseline_logits=baseline
+    )
 
 
 def _attack(

@@ -10,6 +10,7 @@ from pathlib import Path
 from gatekeeper.core.certificate import Certificate
 from gatekeeper.core.codec import digest, encode, plain
 from gatekeeper.core.coherence import check_bounds
+from gatekeeper.core.rounding import round_up
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import GatekeeperError, VerificationError
 from gatekeeper.gate import decide
@@ -116,7 +117,9 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
         )
     epsilon = facts.guarantee.epsilon.high
     return (
-        VerifiedStep(title="accounting", detail=f"ε ≤ {epsilon:.6g} at δ = {facts.guarantee.delta:g} recomputed"),
+        VerifiedStep(
+            title="accounting", detail=f"ε ≤ {round_up(epsilon, digits=6)} at δ = {facts.guarantee.delta!r} recomputed"
+        ),
         VerifiedStep(title="bounds", detail=f"{len(facts.bounds)} risk bounds recomputed"),
         VerifiedStep(title="verdict", detail=f"{len(verdict.findings)} findings recomputed, all passed"),
     )

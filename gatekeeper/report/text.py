@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gatekeeper.core.risk import AttackOutcome, RiskBound
+from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.utility import Measurement
 from gatekeeper.core.verdict import Finding
@@ -108,7 +108,7 @@ def rule_table(findings: tuple[Finding, ...]) -> Table:
             Text(finding.rule),
             Text(f"{finding.statement} ({_statistic(finding)})"),
             _safe(finding.measured, comparator=finding.comparator),
-            f"{finding.comparator} {finding.limit:.6g}",
+            f"{finding.comparator} {finding.limit!r}",
             "–" if math.isnan(finding.margin) else f"{round_down(finding.margin, digits=3)}",
             "–" if finding.sample_size is None else str(finding.sample_size),
         )
@@ -147,7 +147,7 @@ def adversary_table(report: Report) -> Table:
         outcome = _matching(bound, report.facts.evidence.attacks.outcomes)
         table.add_row(
             Text(bound.adversary.title),
-            Text(_success(bound)),
+            Text(_success(bound, report.facts.evidence.attacks.nulls)),
             round_up(bound.value, digits=3),
             *_attack_cells(outcome, confidence),
         )
@@ -158,8 +158,9 @@ def adversary_table(report: Report) -> Table:
                 Text(outcome.adversary.title), f"{outcome.similarity.measure} ≥ {outcome.threshold:.3f}", "none", *cells
             )
     table.caption = (
-        f"upper limit: one-sided Clopper–Pearson, {confidence:g}; worst stratum: observed share, no population bound; "
-        "worst case and relaxed are identification among candidates"
+        f"bound: one noise draw; attack: any of several draws, with its one-sided Clopper–Pearson upper limit at "
+        f"{confidence:g}; worst stratum: observed share, no population bound; strangers: others' images that would "
+        "pass; worst case and relaxed: identification among candidates"
     )
     table.caption_justify = "left"
     return table
@@ -172,14 +173,12 @@ def _matching(bound: RiskBound, outcomes: tuple[AttackOutcome, ...]) -> AttackOu
     return None
 
 
-def _success(bound: RiskBound) -> str:
-    if bound.threshold is None:
-        return (
-            f"picks the target, prior {bound.prior_success:.3g}"
-            if bound.prior_success is not None
-            else "picks the target"
-        )
-    return f"NCC ≥ {round_down(bound.threshold, digits=3)}"
+def _success(bound: RiskBound, nulls: tuple[NullCalibration, ...]) -> str:
+    if bound.threshold is None or bound.prior_success is not None:
+        return f"picks the target, by chance {round_up(bound.prior_success or 0.0, digits=3)}"
+    passing = next((null.strangers_passing for null in nulls if null.similarity == bound.similarity), None)
+    strangers = "" if passing is None else f" ({100 * passing:.2g} % of strangers)"
+    return f"NCC ≥ {bound.threshold!r}{strangers}"
 
 
 def _attack_cells(outcome: AttackOutcome | None, confidence: float) -> tuple[str, str, str, str]:
@@ -189,7 +188,7 @@ def _attack_cells(outcome: AttackOutcome | None, confidence: float) -> tuple[str
         f"{outcome.sample.successes}/{outcome.sample.trials}",
         round_up(outcome.sample.upper(confidence=confidence), digits=3),
         f"{outcome.worst.successes}/{outcome.worst.trials}",
-        f"{outcome.positive_control.rate:.2f} / {outcome.negative_control.rate:.2f}",
+        f"{round_down(outcome.positive_control.rate, digits=3)} / {round_up(outcome.negative_control.rate, digits=3)}",
     )
 
 

@@ -156,5 +156,5 @@ def _norms(gradient: Tensor) -> Tensor:
 
 def _weighted_sum(gradient: Tensor, factors: Tensor) -> Tensor:
     """Σ factorᵢ·gᵢ in float64, a few columns at a time so that the float64 copy stays in the cache."""
-    columns = gradient.flatten(1).split(_COLUMNS, dim=1)
+    columns = torch.split(gradient.flatten(1), _COLUMNS, dim=1)
     return torch.cat([factors @ part.double() for part in columns]).view(gradient.shape[1:])
