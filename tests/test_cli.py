@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -235,7 +236,8 @@ def test_only_a_commands_own_exit_gives_1(capsys: pytest.CaptureFixture[str]) ->
 PIPES = """
 import os, sys
 import click
-from gatekeeper.cli import main as cli
+import importlib
+cli = importlib.import_module("gatekeeper.cli.main")
 @cli.app.command()
 def speak():
     {body}
@@ -306,8 +308,11 @@ def test_a_full_stdout_is_a_warning(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "warning: the report can't be printed" in capsys.readouterr().err
 
 
-def test_a_failure_to_sign_says_that_the_run_is_kept_and_how_to_sign_it(stage: Stage) -> None:
+def test_a_failure_to_sign_says_that_the_run_is_kept_and_how_to_sign_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for error in (SigningError("wrong passphrase", hint="try again"), RunDirectoryError("full")):
+        monkeypatch.setenv(VARIABLE, "pp")
         stage.during_release = raiser(error)
         ran = gatekeeper(*SIGNED)
         assert ran.code == error.exit_code
@@ -315,6 +320,7 @@ def test_a_failure_to_sign_says_that_the_run_is_kept_and_how_to_sign_it(stage: S
         assert "the run is approved and kept: gatekeeper sign .gatekeeper/runs/" in last
         assert last.endswith("--policy policy.yaml --key release.key --out out")
     stage.during_release = raiser(OSError(28, "No space left on device"))
+    monkeypatch.setenv(VARIABLE, "pp")
     ran = gatekeeper(*SIGNED)
     assert ran.code == 4
     assert "approved and kept" in ran.stderr
@@ -401,25 +407,21 @@ def test_an_unwritable_place_for_runs_is_named(stage: Stage, here: Path) -> None
 # Passphrases
 
 
-def piped(*pieces: bytes) -> int:
-    """A descriptor that yields its pieces one by one."""
-    reading, writing = os.pipe()
-    if os.fork() == 0:
-        os.close(reading)
-        for piece in pieces:
-            os.write(writing, piece)
-            time.sleep(0.05)
-        os._exit(0)
-    os.close(writing)
-    return reading
-
-
 def test_a_passphrase_that_comes_in_pieces_is_read_to_the_newline_or_the_end() -> None:
-    for pieces in ((b"correct ", b"horse\n", b"rest"), (b"correct ", b"horse")):
-        descriptor = piped(*pieces)
-        assert read_passphrase(descriptor) == b"correct horse"
-        os.close(descriptor)
-        os.wait()
+    for pieces in ((b"correct ", b"horse\n"), (b"correct ", b"horse")):
+        reading, writing = os.pipe()
+
+        def write(pieces: tuple[bytes, ...] = pieces, writing: int = writing) -> None:
+            for piece in pieces:
+                os.write(writing, piece)
+                time.sleep(0.05)
+            os.close(writing)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert read_passphrase(reading) == b"correct horse"
+        writer.join()
+        os.close(reading)
 
 
 def test_a_passphrase_is_bytes_and_leaves_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -679,7 +681,7 @@ def test_the_worker_removes_the_twin_and_leaves_the_lock_to_its_parent(
 
 
 def test_a_broken_run_is_listed_as_unreadable_and_the_list_goes_on(here: Path) -> None:
-    first, second, third = sorted((new_run(here / "runs") for _ in range(3)), key=lambda run: run.path)
+    first, second, _ = sorted((new_run(here / "runs") for _ in range(3)), key=lambda run: run.path)
     first.path.chmod(0o755)
     (second.path / "judgement.json").write_text("{}")
     ran = gatekeeper("runs", "list", "--runs", "runs")

@@ -142,3 +142,17 @@ def changed_datasets() -> list[Dataset]:
 def test_digest_changes_with_everything_else() -> None:
     digests = {whole.digest(salt=SALT) for whole in (dataset(), *changed_datasets())}
     assert len(digests) == len(changed_datasets()) + 1
+
+
+def test_groups_are_the_independent_draws() -> None:
+    side = Units(
+        images=np.arange(3 * 16, dtype=np.uint8).reshape(3, 1, 4, 4),
+        labels=np.zeros(3, dtype=np.int64),
+        unit_of=np.arange(3),
+        names=("a", "b", "c"),
+        groups=("second", "first", "second"),
+    )
+    grouped = side.by_group()
+    assert grouped.units == 2
+    assert grouped.unit_of.tolist() == [1, 0, 1]
+    assert grouped.images is side.images

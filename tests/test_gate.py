@@ -149,10 +149,12 @@ def test_an_attack_that_falls_short_of_its_own_read_out_is_broken_and_passes_not
 def test_a_stricter_confidence_does_not_make_the_negative_control_laxer() -> None:
     policy = sample_policy()
     (rule,) = policy.risk_rules
-    stricter = dataclasses.replace(policy, rules=(*policy.utility_rules, dataclasses.replace(rule, confidence=0.999)))
-    stricter = dataclasses.replace(stricter, audit=dataclasses.replace(stricter.audit, units=400))
-    facts = sample_facts(attack=outcome(negative_control=Count(successes=11, trials=100)))
-    assert not isinstance(decide(stricter, facts), Approval)
+    stricter = dataclasses.replace(policy, rules=(*policy.utility_rules, dataclasses.replace(rule, confidence=0.98)))
+    control = Count(successes=10, trials=100)
+    assert control.lower(confidence=0.95) > 0.05 > control.lower(confidence=0.98)
+    facts = sample_facts(attack=outcome(negative_control=control))
+    assert isinstance(decide(policy, facts), Inconclusive)
+    assert isinstance(decide(stricter, facts), Inconclusive)
 
 
 RANK = {Refusal: 0, Inconclusive: 1, Approval: 2}
