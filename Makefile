@@ -39,7 +39,7 @@ demo: $(VENV)/installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh examples/demo.sh $(BUILD)/demo
 
 test: $(VENV)/installed-test
-	$(PYTEST) -q -m "not slow and not interop" $(T)
+	OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist worksteal -m "not slow and not interop" $(T)
 
 slow: $(VENV)/installed-test
 	$(PYTEST) -q -m "slow" $(T)
