@@ -59,7 +59,9 @@ def test_a_twin_brings_its_own_measurements_and_the_drop() -> None:
     for measured, baseline, drop in zip(report.measurements, report.baseline, report.drops, strict=True):
         assert measured.metric == baseline.metric == drop.metric
         assert drop.estimate == pytest.approx(baseline.estimate - measured.estimate)
-        assert 0 < drop.low < drop.estimate < drop.high
+        assert drop.low < drop.estimate < drop.high
+        # The limits of AUROC are the widest: 60 units don't prove its drop.
+        assert drop.low > 0 or drop.metric == "auroc"
 
 
 def test_two_models_that_agree_may_still_differ_on_units_not_seen() -> None:
