@@ -15,7 +15,7 @@ from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
 from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import AttackOutcome, RiskBound
-from gatekeeper.core.rounding import round_up
+from gatekeeper.core.rounding import in_full, round_up
 from gatekeeper.core.utility import Measurement
 from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal, Status, Verdict
 from gatekeeper.errors import InvalidValueError
@@ -85,7 +85,7 @@ def _epsilon(policy: Policy, facts: Facts) -> Finding:
     status = _status(measured=measured, limit=limit, comparator="≤")
     return Finding(
         rule="privacy-epsilon",
-        statement=f"ε of this run is at most {limit!r}",
+        statement=f"ε of this run is at most {in_full(limit)}",
         status=status,
         comparator="≤",
         measured=measured,
@@ -94,7 +94,7 @@ def _epsilon(policy: Policy, facts: Facts) -> Finding:
         statistic="proven upper bound",
         confidence=None,
         sample_size=None,
-        detail=f"accountant {facts.guarantee.accountant}, δ = {facts.guarantee.delta!r}",
+        detail=f"accountant {facts.guarantee.accountant}, δ = {in_full(facts.guarantee.delta)}",
         remedy=None if status == "passed" else "lower training.epsilon in the candidate",
     )
 
@@ -106,7 +106,7 @@ def _delta(policy: Policy, facts: Facts) -> Finding:
     status = _status(measured=measured, limit=limit, comparator="≤") if below_units else "failed"
     return Finding(
         rule="privacy-delta",
-        statement=f"δ is at most {limit!r} and below 1/units",
+        statement=f"δ is at most {in_full(limit)} and below 1/units",
         status=status,
         comparator="≤",
         measured=measured,
@@ -137,7 +137,7 @@ def _utility(rule: UtilityRule, facts: Facts) -> Finding:
     status = _status(measured=measured, limit=limit, comparator=comparator) if enough else "inconclusive"
     return Finding(
         rule=rule.id,
-        statement=f"{what} {limit!r}",
+        statement=f"{what} {in_full(limit)}",
         status=status,
         comparator=comparator,
         measured=measured,
@@ -195,7 +195,7 @@ def _risk(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]:
         status = "inconclusive"
     main = Finding(
         rule=rule.id,
-        statement=f"{rule.adversary.title}: at most {rule.maximum!r} of units {_achievement(rule)}",
+        statement=f"{rule.adversary.title}: at most {in_full(rule.maximum)} of units {_achievement(rule)}",
         status=status,
         comparator="≤",
         measured=measured,
@@ -331,7 +331,7 @@ def _worst(rule: RiskRule, outcome: AttackOutcome | None, *, doubt: str | None) 
     trials = outcome.worst.trials if outcome is not None else 0
     return Finding(
         rule=f"{rule.id}/worst",
-        statement=f"{rule.adversary.title}: at most {limit!r} of the worst stratum reconstructed",
+        statement=f"{rule.adversary.title}: at most {in_full(limit)} of the worst stratum reconstructed",
         status=status,
         comparator="≤",
         measured=measured,

@@ -25,6 +25,16 @@ def round_down(value: float, *, digits: int = 4) -> str:
     return _round(value, digits=digits, up=False)
 
 
+def in_full(value: float) -> str:
+    """A number as somebody would write it, with every digit it has.
+
+    >>> in_full(1e15), in_full(0.02), in_full(1234563.9)
+    ('1e+15', '0.02', '1234563.9')
+    """
+    text = f"{value:.12g}"
+    return text if float(text) == value else repr(value)
+
+
 def _round(value: float, *, digits: int, up: bool) -> str:
     text = f"{value:.{digits}g}"
     if value == 0 or not math.isfinite(value):

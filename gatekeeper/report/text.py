@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
-from gatekeeper.core.rounding import round_down, round_up
+from gatekeeper.core.rounding import in_full, round_down, round_up
 from gatekeeper.core.utility import Measurement
 from gatekeeper.core.verdict import Finding
 from gatekeeper.report.content import (
@@ -108,7 +108,7 @@ def rule_table(findings: tuple[Finding, ...]) -> Table:
             Text(finding.rule),
             Text(f"{finding.statement} ({_statistic(finding)})"),
             _safe(finding.measured, comparator=finding.comparator),
-            f"{finding.comparator} {finding.limit!r}",
+            f"{finding.comparator} {in_full(finding.limit)}",
             "–" if math.isnan(finding.margin) else f"{round_down(finding.margin, digits=3)}",
             "–" if finding.sample_size is None else str(finding.sample_size),
         )
