@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from gatekeeper.core.checks import check_choice, check_integer, check_positive, check_probability, check_text
+from gatekeeper.core.checks import (
+    check_choice,
+    check_finite,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    check_probability,
+    check_text,
+)
 from gatekeeper.errors import InvalidValueError
 
 Sampling = Literal["poisson", "balls-and-bins"]
@@ -36,6 +44,7 @@ class Mechanism:
         adjacency: `zero-out`: a unit's record becomes nothing, and the number of units is public; accounted
             like add-or-remove-one.
         unit: whose privacy is protected: a column of the data set, such as `patient`.
+        sensitivity_slack: η ≥ 0: one unit changes the released sum by at most C(1 + η) in norm, rounding included.
     """
 
     sampling: Sampling
@@ -44,6 +53,7 @@ class Mechanism:
     steps: int
     adjacency: Adjacency
     unit: str
+    sensitivity_slack: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice(sampling=self.sampling, choices=_SAMPLINGS)
@@ -60,8 +70,15 @@ class Mechanism:
             raise InvalidValueError(f"steps must be at most {_MOST_STEPS}, got {self.steps!r}")
         check_choice(adjacency=self.adjacency, choices=_ADJACENCIES)
         check_text(unit=self.unit)
+        check_non_negative(sensitivity_slack=self.sensitivity_slack)
+        check_finite(sensitivity_slack=self.sensitivity_slack)
         if self.sampling == "balls-and-bins" and 1 / self.batches_per_epoch != self.sampling_rate:
             raise InvalidValueError(f"sampling_rate must be 1/batches for balls and bins, got {self.sampling_rate!r}")
+
+    @property
+    def relative_noise(self) -> float:
+        """σ/(1 + η), the noise in multiples of what one unit can change: what accountants and bounds read."""
+        return self.noise_multiplier / (1 + self.sensitivity_slack)
 
     @property
     def batches_per_epoch(self) -> int:

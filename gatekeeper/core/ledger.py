@@ -1,0 +1,180 @@
+"""What units of data have spent over all runs: the entries of the ledger, and what they add up to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gatekeeper.core.checks import (
+    check_choice,
+    check_integer,
+    check_open_probability,
+    check_sha256,
+    check_text,
+    check_tuple,
+)
+from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.errors import InvalidValueError
+
+Conclusion = Literal["approved", "refused", "inconclusive", "failed"]
+
+CONCLUSIONS: tuple[str, ...] = get_args(Conclusion)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identities:
+    """By what names each unit of a training set is known. Private: only their HMACs enter a ledger.
+
+    A unit may be known by several: two units are the same where any of these agrees.
+
+    Attributes:
+        units: for each unit its identities, at least one.
+    """
+
+    units: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        check_tuple(units=self.units, of=tuple)
+        if not self.units or not all(self.units):
+            raise InvalidValueError("there must be a unit, and each unit needs at least one identity")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """What a run may take of its units, written down before its first step.
+
+    Attributes:
+        run: the run's id, unique in the ledger.
+        mechanism: what will run, or None for a run that is not private at all.
+        delta: the δ at which the run is accounted.
+        non_private: whether the run also (or only) trains without privacy: a twin, or ε = ∞.
+        policy_name: the policy's name, for people.
+        policy_digest: SHA-256 of the policy's canonical form.
+    """
+
+    run: str
+    mechanism: Mechanism | None
+    delta: float
+    non_private: bool
+    policy_name: str
+    policy_digest: str
+
+    def __post_init__(self) -> None:
+        check_text(run=self.run)
+        check_open_probability(delta=self.delta)
+        check_text(policy_name=self.policy_name)
+        check_sha256(policy_digest=self.policy_digest)
+        if self.mechanism is None and not self.non_private:
+            raise InvalidValueError("a run without a mechanism is a non-private one")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spend:
+    """What one run took of a unit.
+
+    Attributes:
+        run: the run's id.
+        mechanism: as settled, or as reserved where the run was never settled: it may have taken every step.
+        settled: whether the run reported what it did.
+    """
+
+    run: str
+    mechanism: Mechanism
+    settled: bool
+
+    def __post_init__(self) -> None:
+        check_text(run=self.run)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """The spends that a group of units has in common.
+
+    Attributes:
+        units: how many units have exactly this history, at least 1.
+        spends: in the ledger's order; empty for units that no private run has used.
+    """
+
+    units: int
+    spends: tuple[Spend, ...]
+
+    def __post_init__(self) -> None:
+        check_integer(units=self.units, at_least=1)
+        check_tuple(spends=self.spends, of=Spend)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What a ledger says of a set of units.
+
+    Attributes:
+        histories: every distinct history among the units.
+        runs: private runs that used any of them.
+        non_private_runs: runs that used any of them without privacy; never part of a sum.
+        attempts: runs that used any of them under the policy that was asked about.
+    """
+
+    histories: tuple[History, ...]
+    runs: int
+    non_private_runs: int
+    attempts: int
+
+    def __post_init__(self) -> None:
+        check_tuple(histories=self.histories, of=History)
+        check_integer(runs=self.runs, at_least=0)
+        check_integer(non_private_runs=self.non_private_runs, at_least=0)
+        check_integer(attempts=self.attempts, at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerHead:
+    """Which ledger, and how far it had got: whoever kept an earlier head sees truncation and replacement.
+
+    Attributes:
+        ledger: the ledger's id, 32 hexadecimal digits, drawn when it was made.
+        length: its number of entries.
+        digest: the hash of its last entry, which chains all entries before it.
+    """
+
+    ledger: str
+    length: int
+    digest: str
+
+    def __post_init__(self) -> None:
+        check_text(ledger=self.ledger)
+        check_integer(length=self.length, at_least=0)
+        check_sha256(digest=self.digest)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerStatement:
+    """What a certificate says of the data's past: the run itself is included.
+
+    Attributes:
+        head: the ledger, just after this run was settled.
+        runs: private runs that used any of this run's units.
+        non_private_runs: runs without privacy that used any of them: what they yielded lies outside every ε.
+        attempts: runs under this policy that used any of them.
+        spends: all spends of the units that have spent the most, this run's among them.
+    """
+
+    head: LedgerHead
+    runs: int
+    non_private_runs: int
+    attempts: int
+    spends: tuple[Spend, ...]
+
+    def __post_init__(self) -> None:
+        check_integer(runs=self.runs, at_least=1)
+        check_integer(non_private_runs=self.non_private_runs, at_least=0)
+        check_integer(attempts=self.attempts, at_least=1)
+        check_tuple(spends=self.spends, of=Spend)
+        if not self.spends or len(self.spends) > self.runs or self.attempts > self.runs:
+            raise InvalidValueError(
+                f"{len(self.spends)} spends and {self.attempts} attempts don't fit {self.runs} runs, this one included"
+            )
+
+
+def check_conclusion(**named: object) -> None:
+    """Require the name of a run's end."""
+    check_choice(choices=CONCLUSIONS, **named)
