@@ -1,7 +1,7 @@
 # gatekeeper: `make demo` and `make test` work from nothing but Python ≥ 3.11, make and openssl.
 #
 #   make demo      install, certify a synthetic data set, leave a signed release and a report, verify it
-#   make test      the tests (under 5 minutes on two cores)
+#   make test      the tests (under 5 minutes on two cores; the ledger's on PostgreSQL skip without its server programs)
 #   make check     format, lint, types, architecture, imports, docs
 #   make slow      the tests that take minutes
 #   make interop   the tests against other programs

@@ -11,6 +11,12 @@ GATEKEEPER_KEY_PASSPHRASE=$(openssl rand -hex 16)
 export GATEKEEPER_KEY_PASSPHRASE
 gatekeeper keys generate "$out/release"
 
+# What the data have spent over all runs is kept in a ledger. An organisation has one; this one is for this demo only.
+GATEKEEPER_LEDGER=$out/ledger.sqlite
+GATEKEEPER_LEDGER_KEY=$out/ledger.key
+export GATEKEEPER_LEDGER GATEKEEPER_LEDGER_KEY
+gatekeeper ledger init
+
 gatekeeper certify examples/lesions.yaml --policy policies/demo.yaml \
   --key "$out/release.key" --out "$out/lesion-classifier" --runs "$out/runs" -o json:"$out/report.json" -o text:"$out/report.txt"
 
@@ -18,4 +24,6 @@ echo
 gatekeeper verify "$out/lesion-classifier" --public-key "$out/release.pub" --policy policies/demo.yaml
 echo
 echo "signed model: $out/lesion-classifier/model.onnx    report: $out/report.txt, $out/report.json"
-echo "to see a refusal: gatekeeper certify examples/lesions-1e9.yaml --policy policies/demo.yaml --no-sign"
+echo "the ledger: gatekeeper ledger show --ledger $GATEKEEPER_LEDGER --ledger-key $GATEKEEPER_LEDGER_KEY"
+echo "to see a refusal: gatekeeper ledger init, then"
+echo "                  gatekeeper certify examples/lesions-1e9.yaml --policy policies/demo.yaml --no-sign"

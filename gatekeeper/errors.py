@@ -7,7 +7,8 @@ GatekeeperError                    5  (a bug, unless a subclass says otherwise)
 │   ├── ConfigError                2  a policy or candidate file: all its mistakes at once
 │   ├── DataError                  2  a data set, an image, an archive, a split
 │   ├── UnsupportedModelError      2  a network that breaks differential privacy or can't be exported
-│   └── RunDirectoryError          2  a run directory that is missing, incomplete or in use
+│   ├── RunDirectoryError          2  a run directory that is missing, incomplete or in use
+│   └── LedgerError                2  a ledger that is missing, locked or changed, or a key that isn't its own
 ├── PrivacyError                   2  a mechanism that can't be accounted or calibrated
 ├── DivergedError                  3  training left the finite numbers: nothing can be judged
 ├── SigningError                   4  a key or a release that can't be signed
@@ -114,6 +115,12 @@ class RunDirectoryError(InvalidInputError):
     """A run directory is missing, incomplete, changed or in use."""
 
     code = "run-directory"
+
+
+class LedgerError(InvalidInputError):
+    """A ledger is missing, can't be read or written, or was changed; its key is another's; an entry can't follow."""
+
+    code = "ledger"
 
 
 class PrivacyError(GatekeeperError):

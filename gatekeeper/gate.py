@@ -44,8 +44,8 @@ def decide(policy: Policy, facts: Facts) -> Verdict:
         InvalidValueError: the facts are about another unit of privacy or adjacency than the policy's.
     """
     _check_subject(policy, facts)
-    findings = [_epsilon(policy, facts), _delta(policy, facts)]
-    for rule in policy.rules:
+    findings = [_epsilon(policy, facts), _delta(policy, facts), *_past(policy, facts)]
+    for rule in policy.rules_at(facts.ledger.attempts):
         findings += [_utility(rule, facts)] if isinstance(rule, UtilityRule) else _risk(rule, policy, facts)
     statuses = {finding.status for finding in findings}
     everything, policy_digest = tuple(findings), digest(policy)
@@ -117,6 +117,56 @@ def _delta(policy: Policy, facts: Facts) -> Finding:
         sample_size=units,
         detail=f"{units} units: 1/units = {1 / units:.3g}",
         remedy=None if status == "passed" else "lower training.delta in the candidate",
+    )
+
+
+def _past(policy: Policy, facts: Facts) -> list[Finding]:
+    """What the ledger says of the units, where the policy limits it."""
+    findings = []
+    if policy.privacy.max_total_epsilon is not None:
+        findings.append(_total_epsilon(policy.privacy.max_total_epsilon, facts))
+    if policy.max_attempts is not None:
+        findings.append(_attempts(policy.max_attempts, facts))
+    return findings
+
+
+def _total_epsilon(limit: float, facts: Facts) -> Finding:
+    measured = facts.total.epsilon.high
+    status = _status(measured=measured, limit=limit, comparator="≤")
+    unsettled = sum(not spend.settled for spend in facts.ledger.spends)
+    return Finding(
+        rule="privacy-total-epsilon",
+        statement=f"ε of all runs on these units is at most {in_full(limit)}",
+        status=status,
+        comparator="≤",
+        measured=measured,
+        limit=limit,
+        margin=_margin(measured=measured, limit=limit, comparator="≤"),
+        statistic="proven upper bound",
+        confidence=None,
+        sample_size=None,
+        detail=f"{len(facts.ledger.spends)} private runs on the units that spent the most, of which {unsettled} never "
+        f"reported their end and count in full; accountant {facts.total.accountant}, δ = {in_full(facts.total.delta)}",
+        remedy=None if status == "passed" else "nothing on these units: what was spent stays spent",
+    )
+
+
+def _attempts(limit: int, facts: Facts) -> Finding:
+    measured = float(facts.ledger.attempts)
+    status = _status(measured=measured, limit=float(limit), comparator="≤")
+    return Finding(
+        rule="attempts",
+        statement=f"this policy was tried on these units at most {limit} times",
+        status=status,
+        comparator="≤",
+        measured=measured,
+        limit=float(limit),
+        margin=_margin(measured=measured, limit=float(limit), comparator="≤"),
+        statistic="count",
+        confidence=None,
+        sample_size=None,
+        detail="from the ledger; refused and interrupted runs count",
+        remedy=None if status == "passed" else "other units, or another policy",
     )
 
 

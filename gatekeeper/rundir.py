@@ -6,7 +6,11 @@
   candidate.json            the candidate, canonical
   salt                      32 random bytes of the data commitment; never leaves
   model.onnx                the judged file; leaves only by an approval
+  planned.json              what the run is about to take of its data
+  identities.json           by what names its units are known; private
+  permit.json               that the ledger has counted the run
   evidence.json             what the private part yielded
+  ledger.json               what the ledger says of the units, this run included
   forecast.json             what the run would be (dry runs)
   failure.json              why the private part stopped, if it did
   judgement.json            facts and verdict
@@ -34,8 +38,9 @@ from typing import TypeVar
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence, Facts
 from gatekeeper.core.codec import decode, encode
+from gatekeeper.core.ledger import Identities, LedgerStatement
 from gatekeeper.core.policy import Policy
-from gatekeeper.core.record import Forecast
+from gatekeeper.core.record import Forecast, Permit, PlannedRun
 from gatekeeper.core.verdict import Approval, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError, RunDirectoryError
 
@@ -191,6 +196,38 @@ class RunDirectory:
     def read_candidate(self) -> Candidate:
         """The candidate of this run."""
         return self._read("candidate.json", Candidate)
+
+    def read_planned(self) -> PlannedRun:
+        """What the run is about to take of its data."""
+        return self._read("planned.json", PlannedRun)
+
+    def write_planned(self, planned: PlannedRun) -> None:
+        """Record what the run is about to take of its data."""
+        self._write("planned.json", planned)
+
+    def read_identities(self) -> Identities:
+        """By what names the units are known."""
+        return self._read("identities.json", Identities)
+
+    def write_identities(self, identities: Identities) -> None:
+        """Record by what names the units are known."""
+        self._write("identities.json", identities)
+
+    def read_permit(self) -> Permit:
+        """That the ledger has counted the run."""
+        return self._read("permit.json", Permit)
+
+    def write_permit(self, permit: Permit) -> None:
+        """Record that the ledger has counted the run."""
+        self._write("permit.json", permit)
+
+    def read_ledger(self) -> LedgerStatement:
+        """What the ledger says of the units, this run included."""
+        return self._read("ledger.json", LedgerStatement)
+
+    def write_ledger(self, statement: LedgerStatement) -> None:
+        """Record what the ledger says of the units, this run included."""
+        self._write("ledger.json", statement)
 
     def read_evidence(self) -> Evidence:
         """What the private part yielded."""

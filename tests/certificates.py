@@ -30,6 +30,7 @@ from gatekeeper.core.risk import (
 )
 from gatekeeper.core.utility import Measurement, UtilityReport
 from gatekeeper.core.verdict import Approval, Finding
+from tests.facts import statement
 
 NCC = Similarity()
 
@@ -122,6 +123,7 @@ def sample_evidence(model: bytes) -> Evidence:
             parameters=76_000,
             weights_digest=hashlib.sha256(b"weights").hexdigest(),
             noise_generator="philox, seeded by the operating system",
+            arithmetic="sums and noise are whole multiples of 2^-31",
             device="cpu",
             seconds=81.5,
             software=(Software(name="torch", version="2.9.0"),),
@@ -228,19 +230,22 @@ def sample_certificate(
         read_out="matched filter",
         participations=1,
     )
+    spent = Guarantee(
+        epsilon=Interval(low=9_990.0, estimate=9_995.0, high=10_000.0),
+        delta=8e-7,
+        accountant="participation-bound",
+        theorem="Theorem 1",
+    )
     return Certificate(
         gatekeeper_version="0.1.0",
         created="2025-06-01T12:00:00Z",
         policy=policy,
         facts=Facts(
             evidence=evidence,
-            guarantee=Guarantee(
-                epsilon=Interval(low=9_990.0, estimate=9_995.0, high=10_000.0),
-                delta=8e-7,
-                accountant="participation-bound",
-                theorem="Theorem 1",
-            ),
+            guarantee=spent,
             bounds=(bound,),
+            ledger=statement(evidence),
+            total=spent,
         ),
         approval=Approval(
             model_digest=evidence.model.sha256, policy_digest=codec.digest(policy), findings=_findings(policy)

@@ -177,7 +177,11 @@ METADATA_AND_PRIVACY = (
     in_policy("max: 1.0e+9", "max: «1e999", "too large", schema=False),
     in_policy("max: 1.0e+9", "max: «many", "must be a number, got 'many'"),
     in_policy("max: 8.0e-7", "max: «1", "strictly between 0 and 1"),
-    in_policy("max: 8.0e-7}", "max: 8.0e-7}\n    total_epsilon: «{max: 1.0e+10}", "needs the ledger"),
+    in_policy("max: 8.0e-7}", "max: 8.0e-7}\n    total_epsilon: {max: «0}", "total_epsilon.max must be above 0"),
+    in_policy(
+        "max: 8.0e-7}", "max: 8.0e-7}\n    total_epsilon: «{max: 1.0e+8}", "below the ε of one run", schema=False
+    ),
+    in_policy("  rules:", "  max_attempts: «0\n  rules:", "max_attempts must be a whole number of at least 1"),
 )
 
 METRIC_RULES = (
@@ -208,7 +212,7 @@ RISK_RULES_AND_AUDIT = (
     in_policy("above_null: 0.99", "at_least: «0.5, at_most: 0.6", "at_most caps"),
     in_policy("evidence: [", "evidence: «[", "use evidence: [attack]", also=("measure: ncc", "measure: ssim")),
     in_policy("max: 0.02", "max: «0", "0 of   59 units shows at most 4.96 %"),
-    in_policy("max: 0.02", "max: «0.001", "audit at least 2995 units", schema=False),
+    in_policy("max: 0.02", "max: «0.001", "audit at least 3688 units", schema=False),
     in_policy("max: 0.02", "max: «1e-300", "audit more than a billion units", schema=False),
     in_policy("max: 0.02", "max: «2", "must lie strictly between 0 and 1"),
     in_policy("      max: 0.02\n", "", "missing key `max`", also=("- id: reconstruction", "- «id: reconstruction")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Evidence, Facts
+from gatekeeper.core.ledger import LedgerHead, LedgerStatement, Spend
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.record import ModelArtifact, Software, TrainingRecord
 from gatekeeper.core.risk import ONE_STEP, AttackOutcome, AttackReport, Count, NullCalibration, RiskBound, Similarity
@@ -52,6 +53,7 @@ def sample_policy() -> Policy:
             ),
         ),
         audit=AuditTerms(units=200, worst_units=20, noise_draws=3, min_positive_control=0.9, max_negative_control=0.05),
+        max_attempts=1,
     )
 
 
@@ -103,6 +105,8 @@ def sample_facts(
     drop: Measurement | None = None,
     attack: AttackOutcome | None = None,
     risk: RiskBound | None = None,
+    past: LedgerStatement | None = None,
+    total: Guarantee | None = None,
     without: tuple[str, ...] = (),
 ) -> Facts:
     """Facts that satisfy `sample_policy`, with some replaced or left out."""
@@ -119,6 +123,7 @@ def sample_facts(
             parameters=1000,
             weights_digest="1" * 64,
             noise_generator="a generator",
+            arithmetic="sums and noise are whole multiples of 2^-31",
             device="cpu",
             seconds=1.5,
             software=(Software(name="torch", version="2"),),
@@ -146,13 +151,29 @@ def sample_facts(
             outcomes=() if "attack" in without else (attack or outcome(),),
         ),
     )
+    spent = Guarantee(
+        epsilon=Interval(low=epsilon * 0.9, estimate=epsilon, high=epsilon),
+        delta=delta,
+        accountant="balls-and-bins",
+        theorem="a theorem",
+    )
     return Facts(
         evidence=evidence,
-        guarantee=Guarantee(
-            epsilon=Interval(low=epsilon * 0.9, estimate=epsilon, high=epsilon),
-            delta=delta,
-            accountant="balls-and-bins",
-            theorem="a theorem",
-        ),
+        guarantee=spent,
         bounds=() if "bound" in without else (risk or bound(),),
+        ledger=past or statement(evidence),
+        total=total or spent,
+    )
+
+
+def statement(evidence: Evidence, *, earlier: tuple[Spend, ...] = (), attempts: int = 1) -> LedgerStatement:
+    """The ledger just after the run of `evidence` and `earlier` ones."""
+    own = Spend(run="this-run", mechanism=evidence.record.mechanism, settled=True)
+    return LedgerStatement(
+        run="this-run",
+        head=LedgerHead(ledger="ab" * 16, length=3, digest="3" * 64),
+        runs=max(attempts, len(earlier) + 1),
+        non_private_runs=1,
+        attempts=attempts,
+        spends=(*earlier, own),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, get_args
 
 from hypothesis import strategies as st
@@ -23,7 +24,15 @@ from gatekeeper.core.candidate import (
     TrainingSpec,
 )
 from gatekeeper.core.mechanism import Adjacency
-from gatekeeper.core.policy import METRICS, AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
+from gatekeeper.core.policy import (
+    METRICS,
+    AuditTerms,
+    Policy,
+    PrivacyTerms,
+    RiskRule,
+    UtilityRule,
+    confidence_of_attempt,
+)
 from gatekeeper.core.risk import ALL_STEPS, EVIDENCE, MEASURES, ONE_STEP, RELAXED, WORST_CASE, Adversary, Similarity
 
 texts = st.text(st.characters(blacklist_categories=["Cs"], min_codepoint=32), min_size=1, max_size=30).filter(
@@ -46,6 +55,10 @@ privacy_terms = st.builds(
     adjacency=st.sampled_from(get_args(Adjacency)),
     max_epsilon=positive,
     max_delta=shares,
+).flatmap(
+    lambda terms: maybe(st.floats(min_value=terms.max_epsilon, allow_infinity=False)).map(
+        lambda total: dataclasses.replace(terms, max_total_epsilon=total)
+    )
 )
 
 
@@ -100,8 +113,14 @@ def policies(draw: st.DrawFn) -> Policy:
     ]
     for rule_id in ids[2:]:
         rules.append(draw(utility_rules(rule_id=rule_id) | risk_rules(rule_id=rule_id, worst=worst_units > 0)))
+    max_attempts = draw(maybe(st.integers(min_value=1, max_value=1000)))
     needed = [
-        trials_needed(maximum=rule.maximum, confidence=rule.confidence) for rule in rules if isinstance(rule, RiskRule)
+        trials_needed(
+            maximum=rule.maximum,
+            confidence=confidence_of_attempt(rule.confidence, attempt=1, max_attempts=max_attempts),
+        )
+        for rule in rules
+        if isinstance(rule, RiskRule)
     ]
     return Policy(
         name=draw(texts),
@@ -119,6 +138,7 @@ def policies(draw: st.DrawFn) -> Policy:
             null_confidence=draw(st.floats(min_value=0.5, max_value=1, exclude_max=True)),
             candidates=draw(maybe(st.integers(min_value=2, max_value=10**18 - 1))),
         ),
+        max_attempts=max_attempts,
     )
 
 
@@ -134,6 +154,7 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
         label=draw(maybe(texts)),
         image_size=draw(maybe(st.tuples(sides, sides))),
         channels=draw(st.sampled_from((None, 1, 3))),
+        population=draw(maybe(texts)),
         split=SplitSpec(
             test=draw(maybe(shares)) if brings_split else draw(shares), seed=draw(naturals), by=draw(maybe(texts))
         ),

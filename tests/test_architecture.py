@@ -16,6 +16,7 @@ STAGES = {
     "config",
     "data",
     "privacy",
+    "ledger",
     "training",
     "evaluation",
     "audit",
@@ -33,13 +34,15 @@ HOMES = {
     "onnx": ("export", "evaluation"),
     "onnxruntime": ("export", "evaluation"),
     "yaml": ("config",),
-    "cryptography": ("signing",),
+    "cryptography": ("signing", "training"),
+    "mpmath": ("training",),
     "click": ("cli",),
     "rich": ("cli", "report"),
     "PIL": ("data",),
     "sklearn": ("data",),
+    "sqlalchemy": ("ledger",),
     "numpy": ("data", "privacy", "training", "evaluation", "audit", "export"),
-    "scipy": ("privacy", "evaluation", "audit"),
+    "scipy": ("privacy", "training", "evaluation", "audit"),
 }
 
 
@@ -136,7 +139,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["certify", "verify", "policy", "candidate", "keys", "runs", "report", "sign", "init"]
+    "command",
+    ["certify", "verify", "policy", "candidate", "keys", "runs", "report", "sign", "init", "budget"],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:
     loaded = _loaded(HELP.format(arguments=[command, "--help"]))

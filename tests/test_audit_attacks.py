@@ -30,7 +30,14 @@ from gatekeeper.core.binomial import lower_limit
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms
-from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, WORST_CASE, NullCalibration, Similarity
+from gatekeeper.core.risk import (
+    ALL_STEPS,
+    ONE_STEP,
+    WORST_CASE,
+    IdentificationPower,
+    NullCalibration,
+    Similarity,
+)
 from gatekeeper.errors import InvalidValueError
 from tests.tiny import TinyUnits, tiny_units
 
@@ -164,7 +171,9 @@ def test_the_attack_stays_below_the_bound(sigma: float, count: int, threshold: f
         nulls=(null(threshold),),
         pixels=64,
         max_images=1,
-        candidates=200,
+        power=IdentificationPower(
+            prior_success=1 / 200, worst_case=1.0, worst_case_method="any", relaxed=1.0, relaxed_method="any"
+        ),
     )[3]
     sample = outcome.sample
     assert lower_limit(successes=sample.successes, trials=sample.trials, confidence=1 - 1e-5) <= bound.value

@@ -23,10 +23,10 @@ from gatekeeper.cli.main import app, boundary
 from gatekeeper.cli.passphrase import MOST_BYTES, VARIABLE, read_passphrase
 from gatekeeper.cli.worker import work
 from gatekeeper.core.codec import encode
-from gatekeeper.core.record import Forecast
+from gatekeeper.core.record import Forecast, Permit
 from gatekeeper.core.verdict import Approval, Finding, Refusal
 from gatekeeper.errors import GatekeeperError, InternalError, PrivatePartError, RunDirectoryError, SigningError
-from gatekeeper.pipeline import child, judgement, planning
+from gatekeeper.pipeline import child, counting, judgement, planning
 from gatekeeper.rundir import Judgement, RunDirectory
 from tests.facts import sample_facts, sample_policy
 from tests.test_end_to_end import CANDIDATE, POLICY
@@ -52,8 +52,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, PASSPHRASE)
     (tmp_path / "candidate.yaml").write_text(CANDIDATE.format(epsilon="1.0e+3"))
-    (tmp_path / "policy.yaml").write_text(POLICY.format(minimum="0.1"))
+    (tmp_path / "policy.yaml").write_text(POLICY.format(minimum="0.1", attempts=1, total=""))
     write_key(tmp_path / "release.key")
+    assert gatekeeper("ledger", "init").code == 0
     return tmp_path
 
 
@@ -118,13 +119,30 @@ class Stage:
     during_training: Callable[[RunDirectory], None] = lambda run: None
     during_release: Callable[[], None] = lambda: None
     policies: list[str] = dataclasses.field(default_factory=list)
+    objection: str | None = None
+    everything: list[str] = dataclasses.field(default_factory=list)
 
     def run_private_part(self, run: RunDirectory, task: str, *, quiet: bool = False) -> None:
+        self.everything.append(task)
+        if task == "plan":
+            return
         self.calls.append(task)
         self.during_training(run)
 
+    def reserve(self, run: RunDirectory, policy: object, ledger: object) -> counting.Permission:
+        self.everything.append("reserve")
+        permit = Permit(attempt=1) if self.objection is None else None
+        return counting.Permission(permit=permit, objection=self.objection)
+
+    def settle(self, run: RunDirectory, ledger: object, *, permit: Permit) -> None:
+        self.everything.append("settle")
+
+    def conclude(self, run: RunDirectory, ledger: object, conclusion: str, detail: str = "") -> None:
+        self.everything.append(f"{conclusion} {detail}".strip())
+
     def judge(self, run: RunDirectory, *, policy: object, candidate: object) -> Judgement:
         self.calls.append("judge")
+        self.everything.append("judge")
         return Judgement(created="2026-01-01T00:00:00Z", facts=sample_facts(), verdict=self.verdict)
 
     def release(self, run: RunDirectory, *, policy: object, candidate: object, key: object, out: Path) -> None:
@@ -137,6 +155,8 @@ class Stage:
 def stage(here: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage([])
     monkeypatch.setattr(child, "run_private_part", stage.run_private_part)
+    for name in ("reserve", "settle", "conclude"):
+        monkeypatch.setattr(counting, name, getattr(stage, name))
     monkeypatch.setattr(judgement, "judge", stage.judge)
     monkeypatch.setattr(judgement, "release", stage.release)
     return stage
@@ -384,7 +404,7 @@ def test_what_would_spoil_the_signature_is_found_before_the_training(
     assert ran.code == 4
     assert fragment in ran.stderr
     assert stage.calls == []
-    assert not (here / ".gatekeeper").exists()
+    assert not (here / ".gatekeeper/runs").exists()
 
 
 def test_a_release_on_another_file_system_is_found_before_the_training(
@@ -676,6 +696,35 @@ def test_the_worker_removes_the_twin_and_leaves_the_lock_to_its_parent(
     with run.lock(), pytest.raises(click.exceptions.Exit):
         work("forecast", run.path, quiet=True)
     assert not list(run.path.glob("twin*"))
+
+
+# The ledger
+
+
+def test_a_run_is_counted_before_its_first_step_and_settled_before_it_is_judged(stage: Stage) -> None:
+    assert gatekeeper(*CERTIFY, "--no-sign").code == 0
+    assert stage.everything == ["plan", "reserve", "produce", "settle", "judge", "approved"]
+
+
+def test_what_the_policy_declines_is_not_trained(stage: Stage) -> None:
+    stage.objection = "the total would be too large"
+    ran = gatekeeper(*CERTIFY, "--no-sign")
+    assert ran.code == 1
+    assert "REFUSED before its first step: the total would be too large" in ran.stderr
+    assert stage.everything == ["plan", "reserve"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(GatekeeperError("no"), "failed gatekeeper-error"), (KeyboardInterrupt(), "failed interrupted")],
+)
+def test_a_run_that_fails_is_concluded_and_never_settled(stage: Stage, error: BaseException, said: str) -> None:
+    def fail(run: RunDirectory) -> None:
+        raise error
+
+    stage.during_training = fail
+    assert gatekeeper(*CERTIFY, "--no-sign").code not in (0, 1)
+    assert stage.everything == ["plan", "reserve", "produce", said]
 
 
 # Runs

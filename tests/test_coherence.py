@@ -23,6 +23,10 @@ def _evidence(edit: Callable[[Tree], None] = lambda _: None) -> Evidence:
     return from_plain(tree, Evidence)
 
 
+def _check(evidence: Evidence) -> None:
+    check_coherence(sample_policy(), evidence, sample_facts().ledger)
+
+
 def _set(path: str, value: object) -> Callable[[Tree], None]:
     def edit(tree: Tree) -> None:
         *parents, last = path.split(".")
@@ -35,7 +39,7 @@ def _set(path: str, value: object) -> Callable[[Tree], None]:
 
 
 def test_coherent_evidence_is_accepted() -> None:
-    check_coherence(sample_policy(), _evidence())
+    _check(_evidence())
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_coherent_evidence_is_accepted() -> None:
 )
 def test_a_contradiction_is_found_and_named(path: str, value: object, fragment: str) -> None:
     with pytest.raises(InvalidValueError, match=fragment):
-        check_coherence(sample_policy(), _evidence(_set(path, value)))
+        _check(_evidence(_set(path, value)))
 
 
 def test_an_exact_lower_limit_cannot_be_raised() -> None:
@@ -87,7 +91,7 @@ def test_an_exact_lower_limit_cannot_be_raised() -> None:
         tree["utility"]["measurements"][0]["low"] = 0.89
 
     with pytest.raises(InvalidValueError, match="216 of 240 units give"):
-        check_coherence(sample_policy(), _evidence(one_image_a_unit))
+        _check(_evidence(one_image_a_unit))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ apiVersion: gatekeeper/v1
 kind: ReleasePolicy
 metadata: {{name: tiny, version: 1, owner: tests}}
 spec:
-  privacy: {{unit: lesion, epsilon: {{max: 1.0e+12}}, delta: {{max: 1.0e-4}}}}
+  max_attempts: {attempts}
+  privacy: {{unit: lesion, epsilon: {{max: 1.0e+12}}, delta: {{max: 1.0e-4}}{total}}}
   rules:
     - {{id: accuracy, metric: accuracy, min: {minimum}, min_units: 20}}
     - id: drop
@@ -72,10 +73,11 @@ class Bench:
         self.path = path
         self.write()
         assert self.run("keys", "generate", "release").returncode == 0
+        assert self.run("ledger", "init").returncode == 0
 
-    def write(self, *, epsilon: str = "1.0e+3", minimum: str = "0.1") -> None:
+    def write(self, *, epsilon: str = "1.0e+3", minimum: str = "0.1", attempts: int = 1, total: str = "") -> None:
         (self.path / "candidate.yaml").write_text(CANDIDATE.format(epsilon=epsilon))
-        (self.path / "policy.yaml").write_text(POLICY.format(minimum=minimum))
+        (self.path / "policy.yaml").write_text(POLICY.format(minimum=minimum, attempts=attempts, total=total))
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run gatekeeper here; the passphrase is in the environment."""

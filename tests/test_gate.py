@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
-from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
+from gatekeeper.core.policy import Policy, RiskRule, UtilityRule, confidence_of_attempt
 from gatekeeper.core.risk import Count
 from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError
 from gatekeeper.gate import decide
-from tests.facts import bound, measurement, outcome, sample_facts, sample_policy
+from tests.facts import bound, measurement, outcome, sample_facts, sample_policy, statement
 
 
 def _finding(policy: Policy, facts: Facts, rule: str) -> Finding:
@@ -34,6 +35,7 @@ def test_every_rule_is_reported_in_the_policys_order() -> None:
     assert [finding.rule for finding in findings] == [
         "privacy-epsilon",
         "privacy-delta",
+        "attempts",
         "accuracy",
         "drop",
         "reconstruction",
@@ -194,3 +196,65 @@ def test_tightening_never_turns_a_refusal_into_an_approval(
     loose, tight = decide(sample_policy(), facts), decide(_tightened(sample_policy(), factor), facts)
     assert RANK[type(tight)] <= RANK[type(loose)]
     assert len(tight.findings) == len(loose.findings)
+
+
+# --- the past
+
+
+def _total(epsilon: float) -> Guarantee:
+    return Guarantee(
+        epsilon=Interval(low=0.0, estimate=epsilon, high=epsilon),
+        delta=1e-6,
+        accountant="gaussian",
+        theorem="a theorem",
+    )
+
+
+def _with_cap(limit: float) -> Policy:
+    policy = sample_policy()
+    return dataclasses.replace(policy, privacy=dataclasses.replace(policy.privacy, max_total_epsilon=limit))
+
+
+@pytest.mark.parametrize(("total", "verdict"), [(2e6, Approval), (2.000001e6, Refusal), (math.inf, Refusal)])
+def test_the_total_of_all_runs_is_held_to_its_cap(total: float, verdict: type) -> None:
+    found = decide(_with_cap(2e6), sample_facts(total=_total(total)))
+    assert isinstance(found, verdict)
+    (finding,) = [finding for finding in found.findings if finding.rule == "privacy-total-epsilon"]
+    assert finding.measured == total
+
+
+def test_without_a_cap_the_total_is_no_finding() -> None:
+    found = decide(sample_policy(), sample_facts(total=_total(1e30)))
+    assert isinstance(found, Approval)
+
+
+def test_one_attempt_too_many_is_refused() -> None:
+    facts = sample_facts()
+    again = sample_facts(past=statement(facts.evidence, attempts=2))
+    assert isinstance(decide(sample_policy(), facts), Approval)
+    found = decide(sample_policy(), again)
+    assert isinstance(found, Refusal)
+    assert [finding.rule for finding in found.findings if finding.status == "failed"] == ["attempts"]
+
+
+def test_each_attempt_is_read_with_the_confidence_that_is_left_to_it() -> None:
+    endless = dataclasses.replace(sample_policy(), max_attempts=None)
+    risks = []
+    for attempt in (1, 2, 3):
+        facts = sample_facts(past=statement(sample_facts().evidence, attempts=attempt))
+        risks.append(next(f for f in decide(endless, facts).findings if f.rule == "reconstruction"))
+    assert [round(risk.confidence or 0, 9) for risk in risks] == [
+        0.975,
+        round(1 - 0.05 / 6, 9),
+        round(1 - 0.05 / 12, 9),
+    ]
+    measured = [risk.measured for risk in risks]
+    assert measured == sorted(measured)
+    assert len(set(measured)) == 3, "the same counts, a higher limit at each attempt"
+
+
+def test_the_shares_of_all_attempts_add_up_to_no_more_than_the_confidence_leaves() -> None:
+    endless = sum(1 - confidence_of_attempt(0.9, attempt=j, max_attempts=None) for j in range(1, 10_000))
+    limited = sum(1 - confidence_of_attempt(0.9, attempt=j, max_attempts=7) for j in range(1, 8))
+    assert 0.0999 < endless <= 0.1
+    assert limited == pytest.approx(0.1)

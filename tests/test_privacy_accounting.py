@@ -6,7 +6,6 @@ import dataclasses
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ from gatekeeper.core.budget import Budget
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.errors import InvalidValueError, PrivacyError
 from gatekeeper.privacy import account, calibrate, gaussian, participation, participations, pld
-from tests.reference import gaussian_mpmath, pld_slow
+from tests.reference import gaussian_mpmath, pld_slow, privacy_monte_carlo
 
 mp = pytest.importorskip("mpmath")
 
@@ -122,29 +121,43 @@ def test_the_slow_twin_would_see_a_sigma_that_is_one_percent_off() -> None:
     assert pld_slow.delta(epsilon=wrong, rate=0.1, sigma=1.0, steps=8, remove=True, up=False, width=1e-3) > 1e-5
 
 
-def _monte_carlo(mechanism: Mechanism, epsilon: float, *, draws: int, seed: int) -> tuple[int, int]:
-    """How often a loss L of removing exceeds ε + Exp(1): P(L > ε + E) = E[(1 − e^{ε−L})⁺] = δ(ε)."""
-    generator = np.random.default_rng(seed)
-    q, sigma = mechanism.sampling_rate, mechanism.noise_multiplier
-    losses = np.zeros(draws)
-    for _ in range(mechanism.steps):
-        x = sigma * generator.standard_normal(draws) + (generator.random(draws) < q)
-        losses += np.logaddexp(math.log1p(-q), math.log(q) + (x - 0.5) / sigma**2)
-    return int((losses > epsilon + generator.exponential(size=draws)).sum()), draws
+POINTS = [  # q, σ, T, δ, from ε 0.5 to 1e6
+    (0.02, 1.0, 20, 1e-3),
+    (0.1, 2.0, 30, 0.01),
+    (0.1, 1.0, 20, 0.02),
+    (0.3, 2.0, 40, 0.03),
+    (0.05, 0.5, 30, 0.05),
+    (0.02, 0.3, 50, 0.05),
+    (0.1, 0.3, 20, 0.1),
+    (0.5, 0.5, 10, 0.01),
+    (0.01, 0.1, 40, 0.1),
+    (0.1, 0.1, 20, 0.02),
+    (0.3, 0.1, 20, 0.1),
+    (0.1, 0.05, 20, 0.05),
+    (0.5, 0.05, 10, 0.02),
+    (0.1, 0.02, 20, 0.05),
+    (0.02, 0.01, 60, 0.1),
+    (0.1, 0.01, 20, 0.03),
+    (0.3, 0.005, 10, 0.05),
+    (0.1, 0.003, 20, 0.05),
+    (0.5, 0.003, 10, 0.1),
+    (0.1, 0.001, 20, 0.05),
+]
 
 
 @pytest.mark.parametrize(
-    ("rate", "sigma", "steps", "delta"),
-    [(0.1, 1.0, 20, 0.02), (0.05, 0.5, 30, 0.05), (0.3, 2.0, 40, 0.03), (0.02, 0.3, 50, 0.05), (0.1, 0.05, 20, 0.05)],
+    ("draws", "point"),
+    [(40_000, point) for point in POINTS] + [pytest.param(10**6, p, marks=pytest.mark.slow) for p in POINTS],
 )
-def test_epsilon_agrees_with_monte_carlo(rate: float, sigma: float, steps: int, delta: float) -> None:
-    mechanism = _mechanism(sampling_rate=rate, noise_multiplier=sigma, steps=steps)
-    found = account(mechanism, delta).epsilon
-    hits, draws = _monte_carlo(mechanism, found.high, draws=40_000, seed=1)
+def test_epsilon_agrees_with_monte_carlo(draws: int, point: tuple[float, float, int, float]) -> None:
+    rate, sigma, steps, delta = point
+    found = account(_mechanism(sampling_rate=rate, noise_multiplier=sigma, steps=steps), delta).epsilon
+    drawn = privacy_monte_carlo.losses([(rate, sigma, steps)], draws=draws, seed=1)
+    hits = privacy_monte_carlo.hits(drawn, found.high, seed=2)
     assert lower_limit(successes=hits, trials=draws, confidence=0.9999) <= delta, "the upper end is an upper bound"
-    hits, draws = _monte_carlo(mechanism, found.low, draws=40_000, seed=2)
+    hits = privacy_monte_carlo.hits(drawn, found.low, seed=3)
     assert upper_limit(successes=hits, trials=draws, confidence=0.9999) >= delta, "the lower end is a lower bound"
-    hits, draws = _monte_carlo(mechanism, found.low * 0.8, draws=40_000, seed=3)
+    hits = privacy_monte_carlo.hits(drawn, found.low * 0.5, seed=4)
     assert lower_limit(successes=hits, trials=draws, confidence=0.9999) > delta, "and the check can fail"
 
 
@@ -196,13 +209,36 @@ def test_what_is_calibrated_keeps_the_budget_and_wastes_little(
 
 @pytest.mark.parametrize("rate", [1e-9, 1e-4, 0.3, 1.0])
 @pytest.mark.parametrize("steps", [1, 1000, pytest.param(10**7, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("sigma", [1e-9, 1e-2, 1.0, 1e3])
+@pytest.mark.parametrize("sigma", [1e-9, 1e-2, 0.3, 1.0, 1e3])
 @pytest.mark.parametrize("delta", [1e-300, 1e-5, 0.1])
 def test_extreme_mechanisms_give_a_number_with_ordered_ends(
     rate: float, steps: int, sigma: float, delta: float
 ) -> None:
     found = account(_mechanism(sampling_rate=rate, steps=steps, noise_multiplier=sigma), delta).epsilon
     assert 0 <= found.low <= found.estimate <= found.high < math.inf
+
+
+@pytest.mark.parametrize("batches", [2, 1000, 10**6])
+@pytest.mark.parametrize("sigma", [1e-9, 0.13, 1.0, 1e3])
+@pytest.mark.parametrize("delta", [1e-300, 1e-5, 0.1])
+def test_extreme_balls_and_bins_give_a_number_with_ordered_ends(batches: int, sigma: float, delta: float) -> None:
+    run = _mechanism(sampling="balls-and-bins", sampling_rate=1 / batches, steps=3 * batches, noise_multiplier=sigma)
+    found = account(run, delta).epsilon
+    assert 0 <= found.low <= found.estimate <= found.high < math.inf
+
+
+@pytest.mark.parametrize(("sampling", "rate"), [("poisson", 0.02), ("poisson", 1.0), ("balls-and-bins", 0.02)])
+@pytest.mark.parametrize("sigma", [1e-4, 0.6, 3.0])
+def test_slack_of_the_sensitivity_acts_like_less_noise(sampling: str, rate: float, sigma: float) -> None:
+    plain = _mechanism(sampling=sampling, sampling_rate=rate, noise_multiplier=sigma)
+    slack = dataclasses.replace(plain, noise_multiplier=sigma * 1.25, sensitivity_slack=0.25)
+    assert account(slack, 1e-5).epsilon.high == pytest.approx(account(plain, 1e-5).epsilon.high, rel=1e-9)
+    budget = Budget(epsilon=account(plain, 1e-5).epsilon.high, delta=1e-5)
+    arguments = {"sampling": sampling, "sampling_rate": rate, "steps": 50, "adjacency": "zero-out", "unit": "image"}
+    found = calibrate(budget, sensitivity_slack=0.25, **arguments)
+    assert found.sensitivity_slack == 0.25
+    assert account(found, 1e-5).epsilon.high <= budget.epsilon
+    assert found.noise_multiplier == pytest.approx(1.25 * sigma, rel=2e-3)
 
 
 def test_no_steps_spend_nothing() -> None:
@@ -234,7 +270,14 @@ def test_the_accountant_and_its_theorem_are_named() -> None:
             (1.0, "poisson", 0.02),
             (1e-6, "poisson", 0.02),
             (1e-6, "balls-and-bins", 0.02),
+            (1.0, "balls-and-bins", 0.02),
             (1.0, "poisson", 1.0),
         ]
     }
-    assert named == {"privacy-loss-distribution", "participation-bound", "balls-and-bins", "gaussian"}
+    assert named == {
+        "privacy-loss-distribution",
+        "participation-bound",
+        "balls-and-bins",
+        "balls-and-bins-amplified",
+        "gaussian",
+    }

@@ -95,8 +95,12 @@ def test_balls_and_bins_match(row: dict[str, Any]) -> None:
 
 
 def test_best_takes_the_smaller_noise() -> None:
-    for epsilon, sampling in ((8.0, "poisson"), (1e4, "balls-and-bins"), (1e12, "balls-and-bins")):
-        row = {"epsilon": epsilon, "delta": 1e-5, "steps": 1000, "sampling_rate": 0.01}
+    for epsilon, rate, steps, sampling in (
+        (8.0, 0.01, 1000, "balls-and-bins"),
+        (1e12, 0.01, 1000, "balls-and-bins"),
+        (8.0, 0.5, 1, "poisson"),  # an epoch that is broken off counts in full
+    ):
+        row = {"epsilon": epsilon, "delta": 1e-5, "steps": steps, "sampling_rate": rate}
         found = _calibrated(row, sampling="best")
         assert found.sampling == sampling
         others = [_calibrated(row, sampling=name).noise_multiplier for name in ("poisson", "balls-and-bins")]

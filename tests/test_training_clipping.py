@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,17 @@ from torch import nn
 
 from gatekeeper.core.candidate import AugmentationSpec, ModelSpec
 from gatekeeper.errors import DivergedError, UnsupportedModelError
-from gatekeeper.training.clipping.per_unit import PerUnitGradients, clip_factors, conv2d_weight_gradients
+from gatekeeper.training.clipping.per_unit import (
+    PerUnitGradients,
+    _rounded_sum,
+    clip_factors,
+    conv2d_weight_gradients,
+)
 from gatekeeper.training.clipping.validate import check_network
+from gatekeeper.training.grid import Grid, choose_grid
 from gatekeeper.training.networks import build
 from gatekeeper.training.networks.standardised import standardise, standardise_vjp
+from gatekeeper.training.noise import from_grid
 from gatekeeper.training.views import Views, ViewSource
 from tests.reference import dp_sgd_step
 from tests.tiny import tiny_units
@@ -30,68 +39,112 @@ def _flat(gradient: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([g.flatten() for g in gradient])
 
 
+def _grid(network: nn.Module, *, clipping_norm: float, sigma: float = 1e-3) -> Grid:
+    parameters = sum(p.numel() for p in network.parameters())
+    return choose_grid(noise_multiplier=sigma, clipping_norm=clipping_norm, units=1000, parameters=parameters)
+
+
+def _units(batch: Views, units: list[int], *, views: int) -> Views:
+    """The views of some of a batch's units."""
+    rows = [unit * views + view for unit in units for view in range(views)]
+    return Views(images=batch.images[rows], labels=batch.labels[rows])
+
+
+def _whole_numbers(sums: list[torch.Tensor]) -> list[int]:
+    return [int(value) for value in _flat(sums)]
+
+
 @pytest.mark.parametrize("name", ["resnet9", "mlp"])
-@pytest.mark.parametrize(("units", "views", "physical_batch"), [(5, 1, 2), (5, 3, 4), (4, 2, 100), (3, 4, 1)])
+@pytest.mark.parametrize(("units", "views", "at_once"), [(5, 1, 2), (5, 3, 1), (4, 2, 50), (3, 4, 2)])
 @pytest.mark.parametrize("clipping_norm", [0.01, 1.0, 1e9])
 def test_clipped_sum_equals_the_slow_twin(
-    name: str, units: int, views: int, physical_batch: int, clipping_norm: float
+    name: str, units: int, views: int, at_once: int, clipping_norm: float
 ) -> None:
     network, batch = _network(name), _batch(units, views)
     expected = _flat(dp_sgd_step.clipped_sum(network, batch, views=views, clipping_norm=clipping_norm))
-    engine = PerUnitGradients(network, views=views, physical_batch=physical_batch)
-    found = _flat(engine.clipped_sum(batch, clipping_norm=clipping_norm))
+    engine = PerUnitGradients(network, views=views, units_at_once=at_once)
+    # At C = 1e9 nothing is clipped; a smaller noise keeps the grid fine enough for gradients of ordinary size.
+    grid = _grid(network, clipping_norm=clipping_norm, sigma=1e-9 if clipping_norm > 1 else 1e-3)
+    sums = engine.clipped_sum(batch, grid=grid)
+    assert all(sum_.dtype == torch.int64 for sum_ in sums)
+    found = _flat(from_grid(sums, grid=grid))
     assert found.dtype == torch.float64
     assert float((found - expected).norm() / expected.norm()) < 5e-5  # float32 forward and backward
 
 
-def test_one_unit_contributes_at_most_the_clipping_norm() -> None:
+@pytest.mark.parametrize("sigma", [1e-11, 1e-6, 1e-3, 1.0])
+def test_one_unit_contributes_at_most_the_clipping_norm_exactly(sigma: float) -> None:
     network, views = _network("resnet9"), 3
-    engine = PerUnitGradients(network, views=views, physical_batch=6)
+    grid = _grid(network, clipping_norm=0.1, sigma=sigma)
+    engine = PerUnitGradients(network, views=views, units_at_once=2)
     for unit in range(6):
-        everything = _batch(6, views)
-        one = Views(
-            images=everything.images[unit * views : (unit + 1) * views],
-            labels=everything.labels[unit * views : (unit + 1) * views],
-        )
-        norm = float(_flat(engine.clipped_sum(one, clipping_norm=0.1)).norm())
-        assert norm <= 0.1
-        assert norm > 0.1 * (1 - 1e-5), "the clip binds here, so the norm is just below C"
+        alone = _whole_numbers(engine.clipped_sum(_units(_batch(6, views), [unit], views=views), grid=grid))
+        steps_squared = sum(value**2 for value in alone)
+        assert steps_squared <= (Fraction(0.1) / Fraction(grid.step)) ** 2
+        assert steps_squared > (Fraction(0.1) / Fraction(grid.step)) ** 2 * Fraction(998, 1000), "the clip binds here"
 
 
-def test_removing_one_unit_changes_the_sum_by_at_most_the_clipping_norm() -> None:
-    network, views = _network("resnet9"), 2
-    engine = PerUnitGradients(network, views=views, physical_batch=4)
-    batch = _batch(6, views)
-    whole = _flat(engine.clipped_sum(batch, clipping_norm=0.3))
-    for unit in range(6):
-        keep = [i for i in range(12) if i // views != unit]
-        without = Views(images=batch.images[keep], labels=batch.labels[keep])
-        assert float((whole - _flat(engine.clipped_sum(without, clipping_norm=0.3))).norm()) <= 0.3 * (1 + 1e-4)
+@pytest.mark.parametrize("name", ["resnet9", "mlp"])
+@pytest.mark.parametrize(("views", "at_once"), [(1, 3), (2, 4), (2, 50)])
+def test_a_unit_adds_the_same_whole_numbers_whoever_else_is_there(name: str, views: int, at_once: int) -> None:
+    """The sensitivity itself: what one unit changes is what it adds alone, to the last bit, wherever it stands."""
+    network = _network(name)
+    grid = _grid(network, clipping_norm=0.3)
+    engine = PerUnitGradients(network, views=views, units_at_once=at_once)
+    batch = _batch(7, views)
+
+    def total(units: list[int]) -> torch.Tensor:
+        return _flat(engine.clipped_sum(_units(batch, units, views=views), grid=grid))
+
+    alone = [total([unit]) for unit in range(7)]
+    assert torch.equal(total(list(range(7))), sum(alone))
+    for unit in range(7):
+        assert torch.equal(total(list(range(7))) - total([u for u in range(7) if u != unit]), alone[unit])
+    assert torch.equal(total([6, 2, 0, 5]), alone[6] + alone[2] + alone[0] + alone[5])
+
+
+def test_float32_sums_lack_that_property() -> None:
+    parts = torch.randn(7, 5000)
+    differences = parts.sum(0) - parts[1:].sum(0)
+    assert not torch.equal(differences, parts[0])
+
+
+@pytest.mark.parametrize("sigma", [1e-11, 1e-8, 1e-3, 1e6])
+def test_rounding_and_summing_equal_the_slow_twin_beyond_53_bits_too(sigma: float) -> None:
+    gradients = torch.randn(9, 40) * torch.logspace(-6, 3, 40)
+    factors = torch.rand(9, dtype=torch.float64) / gradients.double().norm(dim=1)
+    grid = choose_grid(noise_multiplier=sigma, clipping_norm=1.0, units=100, parameters=40)
+    found = _rounded_sum(gradients, factors, step=grid.step)
+    assert found.tolist() == dp_sgd_step.rounded_sum(gradients.tolist(), factors.tolist(), grid=grid)
+    assert (sigma > 1e-11) or int(found.abs().max()) > 2**53
 
 
 def test_an_empty_batch_sums_to_zero() -> None:
-    engine = PerUnitGradients(_network("resnet9"), views=2, physical_batch=4)
-    assert float(_flat(engine.clipped_sum(_batch(0, 2), clipping_norm=1.0)).abs().max()) == 0
+    network = _network("resnet9")
+    engine = PerUnitGradients(network, views=2, units_at_once=2)
+    sums = engine.clipped_sum(_batch(0, 2), grid=_grid(network, clipping_norm=1.0))
+    assert [sum_.shape for sum_ in sums] == [p.shape for p in network.parameters()]
+    assert int(_flat(sums).abs().max()) == 0
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run() -> None:
     network = _network("mlp")
+    grid = _grid(network, clipping_norm=1.0)
     with torch.no_grad():
         next(network.parameters()).fill_(float("inf"))
-    engine = PerUnitGradients(network, views=1, physical_batch=4)
+    engine = PerUnitGradients(network, views=1, units_at_once=4)
     with pytest.raises(DivergedError):
-        engine.clipped_sum(_batch(2, 1), clipping_norm=1.0)
+        engine.clipped_sum(_batch(2, 1), grid=grid)
 
 
 def test_a_zero_gradient_is_left_alone() -> None:
-    factors = clip_factors(torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64), clipping_norm=1.0)
-    assert factors[:2].tolist() == [1.0, 1.0]
-    assert factors[2] * 2 <= 1.0
+    factors = clip_factors(torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64), radius=1.0)
+    assert factors.tolist() == [1.0, 1.0, 0.5]
 
 
 def test_closing_takes_the_hooks_off() -> None:
     network = _network("resnet9")
-    PerUnitGradients(network, views=1, physical_batch=4).close()
+    PerUnitGradients(network, views=1, units_at_once=4).close()
     assert all(not module._forward_hooks and not module._backward_hooks for module in network.modules())
 
 

@@ -8,11 +8,15 @@ import torch
 
 from gatekeeper.core.candidate import AugmentationSpec, OptimizerSpec, TrainingSpec
 from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.errors import PrivacyError
 from gatekeeper.training import estimate_seconds, train, train_twin
 from gatekeeper.training import loop as loop_module
-from gatekeeper.training.noise import add_noise
+from gatekeeper.training.clipping import isolation
+from gatekeeper.training.grid import choose_grid
+from gatekeeper.training.noise import add_noise, from_grid
 from gatekeeper.training.optimizer import MasterWeights, learning_rate_factor
-from gatekeeper.training.sampling import batches, secret_generator
+from gatekeeper.training.sampling import batches
+from gatekeeper.training.secret_stream import SecretStream
 from gatekeeper.training.views import ViewSource
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
 
@@ -30,7 +34,7 @@ def _mechanism(sampling: str, *, batches_per_epoch: int, steps: int) -> Mechanis
 
 def test_balls_and_bins_use_each_unit_once_an_epoch() -> None:
     mechanism = _mechanism("balls-and-bins", batches_per_epoch=5, steps=20)
-    drawn = list(batches(mechanism, units=40, generator=secret_generator()))
+    drawn = list(batches(mechanism, units=40, stream=SecretStream()))
     assert len(drawn) == 20
     for epoch in range(4):
         together = np.concatenate(drawn[5 * epoch : 5 * epoch + 5])
@@ -39,7 +43,7 @@ def test_balls_and_bins_use_each_unit_once_an_epoch() -> None:
 
 def test_balls_and_bins_differ_from_epoch_to_epoch() -> None:
     mechanism = _mechanism("balls-and-bins", batches_per_epoch=5, steps=10)
-    drawn = list(batches(mechanism, units=100, generator=secret_generator()))
+    drawn = list(batches(mechanism, units=100, stream=SecretStream()))
     assert any(list(a) != list(b) for a, b in zip(drawn[:5], drawn[5:], strict=True))
 
 
@@ -53,7 +57,7 @@ def _rates_match(counts: np.ndarray, *, trials: int, rate: float) -> bool:
 def test_poisson_takes_each_unit_at_the_rate_and_a_wrong_rate_is_noticed() -> None:
     mechanism = _mechanism("poisson", batches_per_epoch=20, steps=2000)
     counts = np.zeros(500)
-    for units in batches(mechanism, units=500, generator=secret_generator()):
+    for units in batches(mechanism, units=500, stream=SecretStream()):
         counts[units] += 1
     assert _rates_match(counts, trials=2000, rate=0.05)
     assert not _rates_match(counts, trials=2000, rate=0.0525)
@@ -62,7 +66,7 @@ def test_poisson_takes_each_unit_at_the_rate_and_a_wrong_rate_is_noticed() -> No
 
 def test_poisson_batches_may_be_empty() -> None:
     mechanism = _mechanism("poisson", batches_per_epoch=50, steps=300)
-    sizes = [len(units) for units in batches(mechanism, units=2, generator=secret_generator())]
+    sizes = [len(units) for units in batches(mechanism, units=2, stream=SecretStream())]
     assert 0 in sizes
     assert len(sizes) == 300
 
@@ -74,13 +78,25 @@ def _is_normal(sample: np.ndarray, deviation: float) -> bool:
 
 
 def test_noise_has_the_stated_scale_and_neither_two_thirds_nor_three_halves_of_it() -> None:
-    zeros = [torch.zeros(200, 50, dtype=torch.float64), torch.zeros(77, dtype=torch.float64)]
-    noise = add_noise(zeros, standard_deviation=0.3, generator=secret_generator())
+    grid = choose_grid(noise_multiplier=0.5, clipping_norm=0.6, units=10, parameters=10_077)
+    zeros = [torch.zeros(200, 50, dtype=torch.int64), torch.zeros(77, dtype=torch.int64)]
+    noise = from_grid(add_noise(zeros, grid=grid, stream=SecretStream()), grid=grid)
+    assert [n.shape for n in noise] == [(200, 50), (77,)]
     sample = torch.cat([n.flatten() for n in noise]).numpy()
     assert _is_normal(sample, 0.3)
     assert not _is_normal(sample, 0.2)
     assert not _is_normal(sample, 0.45)
     assert abs(np.corrcoef(sample[:5000], sample[5000:10000])[0, 1]) < 0.08
+
+
+def test_noise_moves_a_sum_by_whole_steps_and_not_otherwise() -> None:
+    """The same draw on another sum: the sums' difference comes through exactly, be they small or large."""
+    grid = choose_grid(noise_multiplier=1e-7, clipping_norm=1.0, units=10**4, parameters=10)
+    sums = [torch.tensor([0, 1, -5, 2**61, -(2**61)])]
+    noisy = add_noise(sums, grid=grid, stream=SecretStream())[0]
+    assert noisy.dtype == torch.int64
+    assert not torch.equal(noisy, sums[0])
+    assert all(abs(int(n) - int(s)) < 16 * grid.noise_scale for n, s in zip(noisy, sums[0], strict=True))
 
 
 def test_the_loop_adds_noise_of_sigma_times_c_to_every_sum(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +129,38 @@ def test_the_record_counts_the_steps_that_ran_empty_ones_included() -> None:
     assert told == list(range(1, 10))
     assert trained.record.mechanism == plan.mechanism
     assert "not stored" in trained.record.noise_generator
+    assert "sums and noise are whole multiples of 2^-25;" in trained.record.arithmetic
+    assert "do not depend on companions (checked" in trained.record.arithmetic
+
+
+def test_a_run_whose_units_disturb_each_other_says_that_it_went_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "companions_matter", lambda *_, **__: True)
+    data = tiny_units(units=4)
+    trained = train(
+        candidate=tiny_candidate(), plan=tiny_plan(), card=tiny_card(data), data=data, on_step=lambda _: None
+    )
+    assert "one unit at a time" in trained.record.arithmetic
+
+
+def test_noise_too_small_to_be_carried_is_refused_before_the_first_step() -> None:
+    data = tiny_units(units=10_000, most_images=1)
+    told: list[int] = []
+    settings = {"candidate": tiny_candidate(), "card": tiny_card(data), "plan": tiny_plan(sigma=1e-12)}
+    with pytest.raises(PrivacyError, match="can't be added exactly"):
+        train(data=data, on_step=told.append, **settings)
+    with pytest.raises(PrivacyError, match="can't be added exactly"):
+        estimate_seconds(**settings)
+    assert told == []
+
+
+def test_the_smallest_noise_that_can_be_carried_still_has_its_scale() -> None:
+    grid = choose_grid(noise_multiplier=3e-13, clipping_norm=0.5, units=1000, parameters=5000)
+    assert 2**10 <= grid.noise_scale < 2**11
+    sums = [torch.full((5000,), 1000 * int(0.5 / grid.step))]
+    noise = (add_noise(sums, grid=grid, stream=SecretStream())[0] - sums[0]).double().numpy() * grid.step
+    assert _is_normal(noise, 1.5e-13)
+    assert not _is_normal(noise, 1e-13)
+    assert not _is_normal(noise, 2.25e-13)
 
 
 def test_two_runs_draw_different_noise() -> None:

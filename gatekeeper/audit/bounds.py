@@ -6,36 +6,42 @@ realistic figures they keep anybody from taking those for a guarantee against ev
 
 from __future__ import annotations
 
-from gatekeeper.audit.patterns import upper_quantile
 from gatekeeper.audit.realistic import all_steps, median_ncc, one_step
-from gatekeeper.audit.relaxed import relaxed
-from gatekeeper.audit.worst_case import worst_case
 from gatekeeper.core.checks import check_integer
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
-from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, Adversary, NullCalibration, RiskBound
+from gatekeeper.core.risk import (
+    ALL_STEPS,
+    ONE_STEP,
+    RELAXED,
+    WORST_CASE,
+    Adversary,
+    IdentificationPower,
+    NullCalibration,
+    RiskBound,
+)
 
 __all__ = ["bounds", "median_ncc"]
 
 _EVERY_ATTACK = "every attack"
-_UP_TO_SIGN = "attacks that know the target's gradient up to its sign"
+_UP_TO_SIGN = "attacks that know the target's gradient in each step up to its sign"
 _LINEAR = "linear read-outs without a prior, for images without a near-copy in another unit"
 _PLANTED = "planted layer, held-out mean image subtracted, clip binding"
 
 
 def _guessing(
-    *, adversary: Adversary, value: float, candidates: int, participations: int, read_out: str, proven_against: str
+    *, adversary: Adversary, value: float, prior_success: float, participations: int, read_out: str, proven_against: str
 ) -> RiskBound:
     return RiskBound(
         adversary=adversary,
-        quantity=f"P(the target is picked among {candidates} candidates)",
+        quantity=f"P(the target is picked among {round(1 / prior_success)} candidates)",
         similarity=None,
         threshold=None,
         value=value,
         proven_against=proven_against,
         read_out=read_out,
         participations=participations,
-        prior_success=1 / candidates,
+        prior_success=prior_success,
     )
 
 
@@ -56,27 +62,22 @@ def _reading(
     )
 
 
-def _candidate_bounds(
-    *, noise_multiplier: float, participations: Participations, candidates: int, upper: int
-) -> tuple[RiskBound, RiskBound]:
-    worst = worst_case(participations=participations, noise_multiplier=noise_multiplier, prior_success=1 / candidates)
-    unsigned = relaxed(participations=participations, noise_multiplier=noise_multiplier, prior_success=1 / candidates)
+def _candidate_bounds(*, power: IdentificationPower, upper: int) -> tuple[RiskBound, RiskBound]:
     return (
         _guessing(
             adversary=WORST_CASE,
-            value=worst,
-            candidates=candidates,
+            value=power.worst_case,
+            prior_success=power.prior_success,
             participations=upper,
-            read_out="likelihood-ratio test, participation revealed",
+            read_out=f"likelihood-ratio test ({power.worst_case_method})",
             proven_against=_EVERY_ATTACK,
         ),
         _guessing(
             adversary=RELAXED,
-            # Knowing less never helps; rounding must not make it seem so.
-            value=min(unsigned, worst),
-            candidates=candidates,
+            value=power.relaxed,
+            prior_success=power.prior_success,
             participations=upper,
-            read_out="generalised likelihood-ratio test in one dimension, participation revealed",
+            read_out=f"generalised likelihood-ratio test in one dimension ({power.relaxed_method})",
             proven_against=_UP_TO_SIGN,
         ),
     )
@@ -108,7 +109,7 @@ def bounds(
     nulls: tuple[NullCalibration, ...],
     pixels: int,
     max_images: int,
-    candidates: int,
+    power: IdentificationPower,
 ) -> tuple[RiskBound, ...]:
     """Upper bounds on the success of every adversary in the matrix.
 
@@ -118,7 +119,8 @@ def bounds(
         nulls: a calibrated threshold for each definition of success; those by NCC have a closed form.
         pixels: N, the number of values of an image, at least 2.
         max_images: the most images that one unit has, at least 1.
-        candidates: how many candidates the worst-case and relaxed adversaries choose among, at least 2.
+        power: what the worst-case and the relaxed adversary achieve; its κ is the reciprocal of the number of
+            candidates, at least 2.
 
     Returns:
         Worst case, relaxed, then for each null of measure `ncc` realistic with one step and with all steps.
@@ -129,11 +131,9 @@ def bounds(
     """
     check_integer(pixels=pixels, at_least=2)
     check_integer(max_images=max_images, at_least=1)
-    check_integer(candidates=candidates, at_least=2)
-    sigma, upper = mechanism.noise_multiplier, upper_quantile(participations)
-    result = _candidate_bounds(
-        noise_multiplier=sigma, participations=participations, candidates=candidates, upper=upper
-    )
+    check_integer(candidates=round(1 / power.prior_success), at_least=2)
+    sigma, upper = mechanism.relative_noise, participations.upper_quantile()
+    result = _candidate_bounds(power=power, upper=upper)
     readings = [
         bound
         for null in nulls

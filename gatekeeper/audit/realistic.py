@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincc, ndtr
 
-from gatekeeper.audit.rounding import rounded_up
 from gatekeeper.core.checks import check_integer, check_open_probability, check_positive
 from gatekeeper.core.participation import Participations
+from gatekeeper.core.probability import rounded_up
 
 # χ concentrates around √(N − 1) with a standard deviation below 0.71: it lies more than 7 below or 9 above with a
 # probability below 1e-17. A cell is then about 1e-3 wide, and the bound exceeds the probability by at most 6e-4, in the

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gatekeeper.cli.interrupts import ignore_interrupts
+from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.output import Target, check_targets, deliver, format_option, output_option, render_outputs
 from gatekeeper.cli.passphrase import passphrase_option
 from gatekeeper.cli.preflight import Signing, check_beside, prepare_signing
@@ -19,6 +21,9 @@ from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import GatekeeperError, SigningError
 from gatekeeper.rundir import Judgement, RunDirectory
+
+if TYPE_CHECKING:
+    from gatekeeper.pipeline.ledgers import Ledger
 
 DEFAULT_RUNS = Path(".gatekeeper/runs")
 
@@ -41,6 +46,8 @@ runs_option = click.option(
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 @passphrase_option
 @runs_option
+@ledger_option
+@ledger_key_option
 @format_option
 @output_option
 def certify(
@@ -53,12 +60,15 @@ def certify(
     quiet: bool,
     passphrase_fd: int | None,
     runs: Path,
+    ledger: str,
+    ledger_key: Path,
     stdout_format: str,
     targets: tuple[Target, ...],
 ) -> None:
     """Train CANDIDATE with differential privacy, judge it by a policy, and release it signed if it passes."""
     from gatekeeper.pipeline import inputs
     from gatekeeper.pipeline.judgement import report_of
+    from gatekeeper.pipeline.ledgers import find_ledger
     from gatekeeper.report import exit_code
 
     if no_sign and (key is not None or out is not None):
@@ -73,10 +83,11 @@ def certify(
         if key is None or out is None:
             raise click.UsageError("certify needs --key and --out, or --no-sign, or --dry-run")
         signing = prepare_signing(key=key, out=out, runs=runs, passphrase_fd=passphrase_fd)
+    counted_in = find_ledger(ledger, key=ledger_key)
     run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
     with run.lock():
         say(f"run directory: {run.path}")
-        judgement = _produce_and_judge(run, the_policy, the_candidate, quiet=quiet)
+        judgement = _produce_and_judge(run, the_policy, the_candidate, counted_in, quiet=quiet)
         outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
             _sign_or_say_how(run, the_policy, the_candidate, signing, policy_file=policy)
@@ -94,24 +105,61 @@ def certify(
 )
 @click.option("--key", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The release key.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The release directory to create.")
+@click.option("--ledger", metavar="PATH|URL", help="The ledger that counted the run, to check what the run says of it.")
+@ledger_key_option
 @passphrase_option
-def sign(run: Path, policy: Path, key: Path, out: Path, passphrase_fd: int | None) -> None:
-    """Sign a RUN directory that the policy approves: the last step of certify, where the key is."""
+def sign(
+    run: Path,
+    policy: Path,
+    key: Path,
+    out: Path,
+    ledger: str | None,
+    ledger_key: Path,
+    passphrase_fd: int | None,
+) -> None:
+    """Sign a RUN directory that the policy approves: the last step of certify, where the key is.
+
+    Without --ledger, what the data have spent is taken from the run directory as it stands.
+    """
+    from gatekeeper.pipeline.counting import check_statement
     from gatekeeper.pipeline.inputs import read_policy
+    from gatekeeper.pipeline.ledgers import find_ledger
 
     the_policy, directory = read_policy(policy), RunDirectory(run)
     check_beside(out, run=run)
+    if ledger is not None:
+        check_statement(directory, find_ledger(ledger, key=ledger_key))
     signing = prepare_signing(key=key, out=out, runs=run, passphrase_fd=passphrase_fd)
     with directory.lock():
         _release(directory, the_policy, directory.read_candidate(), signing)
 
 
-def _produce_and_judge(run: RunDirectory, policy: Policy, candidate: Candidate, *, quiet: bool) -> Judgement:
+def _produce_and_judge(
+    run: RunDirectory, policy: Policy, candidate: Candidate, ledger: Ledger, *, quiet: bool
+) -> Judgement:
+    """The run, counted in the ledger before its first step; however it ends, the ledger is told."""
+    from gatekeeper.pipeline import counting
     from gatekeeper.pipeline.child import run_private_part
     from gatekeeper.pipeline.judgement import judge
+    from gatekeeper.report import verdict_word
 
-    run_private_part(run, "produce", quiet=quiet)
-    return judge(run, policy=policy, candidate=candidate)
+    run_private_part(run, "plan", quiet=quiet)
+    permission = counting.reserve(run, policy, ledger)
+    if permission.permit is None:
+        say(f"REFUSED before its first step: {permission.objection}")
+        raise click.exceptions.Exit(1)
+    try:
+        run_private_part(run, "produce", quiet=quiet)
+        counting.settle(run, ledger, permit=permission.permit)
+        judgement = judge(run, policy=policy, candidate=candidate)
+    except GatekeeperError as error:
+        counting.conclude(run, ledger, "failed", error.code)
+        raise
+    except KeyboardInterrupt:
+        counting.conclude(run, ledger, "failed", "interrupted")
+        raise
+    counting.conclude(run, ledger, verdict_word(judgement.verdict))
+    return judgement
 
 
 def _sign_or_say_how(

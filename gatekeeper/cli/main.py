@@ -12,10 +12,12 @@ from collections.abc import Callable
 
 import click
 
+from gatekeeper.cli.budget import budget
 from gatekeeper.cli.candidates import candidate_group, init
 from gatekeeper.cli.certify import certify, sign
 from gatekeeper.cli.interrupts import interrupt_on_termination
 from gatekeeper.cli.keys import keys_group
+from gatekeeper.cli.ledger import ledger_group
 from gatekeeper.cli.policies import policy_group
 from gatekeeper.cli.runs import report, runs_group
 from gatekeeper.cli.streams import prepare_streams, say, settle_streams, show
@@ -41,7 +43,10 @@ def app() -> None:
     """
 
 
-for _command in (init, certify, sign, verify, report, runs_group, policy_group, candidate_group, keys_group):
+for _command in (
+    *(init, certify, sign, verify, report, runs_group, policy_group, candidate_group, keys_group, budget),
+    ledger_group,
+):
     app.add_command(_command)
 
 

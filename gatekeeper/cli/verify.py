@@ -18,6 +18,11 @@ import click
 @click.option("--policy", type=click.Path(dir_okay=False, path_type=Path), help="The policy that must have passed.")
 @click.option("--policy-digest", metavar="SHA256", help="Its digest instead, as `policy validate` prints it.")
 @click.option("--any-policy", is_flag=True, help="Accept whatever policy the signer chose.")
+@click.option(
+    "--ledger-head",
+    metavar="ID:LENGTH:DIGEST",
+    help="How far the ledger had got when you last looked; a release counted in another, or before, is refused.",
+)
 @click.option("--report", "show_report", is_flag=True, help="Print the certified report afterwards.")
 def verify(
     directory: Path,
@@ -25,14 +30,17 @@ def verify(
     policy: Path | None,
     policy_digest: str | None,
     any_policy: bool,
+    ledger_head: str | None,
     show_report: bool,
 ) -> None:
     """Verify a release DIRECTORY: signatures, digests, then accounting, bounds and verdict once more."""
+    from gatekeeper.core.ledger import LedgerHead
     from gatekeeper.pipeline.verification import verify as check
     from gatekeeper.report.content import RECOMPUTED, TRUSTED, verified_report
 
     digest = _demanded_digest(policy, policy_digest, any_policy=any_policy)
-    result = check(directory, public_key=public_key, policy_digest=digest)
+    head = None if ledger_head is None else LedgerHead.parse(ledger_head)
+    result = check(directory, public_key=public_key, policy_digest=digest, ledger_head=head)
     for number, step in enumerate(result.steps, start=1):
         click.echo(f"{number:2d}. {step.title}: {step.detail}")
     click.echo(f"recomputed: {'; '.join(RECOMPUTED)}")

@@ -26,6 +26,8 @@ def work(task: str, path: Path, *, quiet: bool) -> None:
     try:
         if task == "forecast":
             _forecast(run)
+        elif task == "plan":
+            _plan(run)
         else:
             _produce(run, quiet=quiet)
     except GatekeeperError as error:
@@ -39,6 +41,12 @@ def _forecast(run: RunDirectory) -> None:
     from gatekeeper.pipeline.planning import forecast
 
     run.write_forecast(forecast(run))
+
+
+def _plan(run: RunDirectory) -> None:
+    from gatekeeper.pipeline.production import plan
+
+    plan(run)
 
 
 def _produce(run: RunDirectory, *, quiet: bool) -> None:

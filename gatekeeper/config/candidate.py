@@ -68,6 +68,7 @@ def _data(section: Section) -> Read[DataSpec]:
     channels = section.optional("channels", one_of_numbers(1, 3), default=None)
     split = _split(section, data_format)
     phantom = _phantom(section, data_format)
+    population = section.optional("population", TEXT, default=None)
     return section.build(
         lambda: DataSpec(
             format=data_format.value,
@@ -78,6 +79,7 @@ def _data(section: Section) -> Read[DataSpec]:
             channels=channels.value,
             split=split.value,
             phantom=phantom.value,
+            population=population.value,
         ),
         blame="image_size",
     )

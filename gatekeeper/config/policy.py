@@ -14,7 +14,8 @@ from gatekeeper.config.rules import RuleRead, read_rule
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import check_open_probability, check_positive
 from gatekeeper.core.mechanism import Adjacency
-from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, confidence_of_attempt
+from gatekeeper.core.rounding import in_full
 
 _SMALLEST_AUDITABLE = 1e-9
 
@@ -39,10 +40,11 @@ def load_policy(path: Path) -> Policy:
     privacy = _privacy(spec.mapping("privacy"))
     rules = _rules(spec)
     audit = _audit(spec.mapping("audit"))
+    max_attempts = spec.optional("max_attempts", whole(at_least=1), default=None)
     for rule in rules:
         noun = rule.noun.value_or(None)
         if isinstance(noun, RiskRule):
-            _check_sample(rule.section, noun, audit)
+            _check_sample(rule.section, noun, audit, next(iter(max_attempts.content), None))
     policy = document.root.build(
         lambda: Policy(
             name=name.value,
@@ -52,6 +54,7 @@ def load_policy(path: Path) -> Policy:
             privacy=privacy.value,
             rules=tuple(rule.noun.value for rule in rules),
             audit=audit.noun.value,
+            max_attempts=max_attempts.value,
         ),
         blame="spec",
     )
@@ -63,18 +66,17 @@ def _privacy(section: Section) -> Read[PrivacyTerms]:
     adjacency: Read[Adjacency] = section.optional("adjacency", choice(get_args(Adjacency)), default="zero-out")
     epsilon = section.mapping("epsilon").required("max", real(check_positive))
     delta = section.mapping("delta").required("max", real(check_open_probability))
-    if section.has("total_epsilon"):
-        section.report(
-            "total_epsilon",
-            f"{section.full_name('total_epsilon')} needs the ledger of past runs, which this version does not have: "
-            "the limit would not be enforced",
-            hint="remove the key; each run is still held to epsilon.max",
-        )
+    all_runs = section.optional_mapping("total_epsilon")
+    total = all_runs.required("max", real(check_positive)) if all_runs else Read((None,))
     return section.build(
         lambda: PrivacyTerms(
-            unit=unit.value, adjacency=adjacency.value, max_epsilon=epsilon.value, max_delta=delta.value
+            unit=unit.value,
+            adjacency=adjacency.value,
+            max_epsilon=epsilon.value,
+            max_delta=delta.value,
+            max_total_epsilon=total.value,
         ),
-        blame="epsilon",
+        blame="total_epsilon" if all_runs else "epsilon",
     )
 
 
@@ -133,7 +135,7 @@ def _check_unique(rules: tuple[RuleRead, ...]) -> None:
         seen.update(rule.id.content)
 
 
-def _check_sample(section: Section, rule: RiskRule, audit: _AuditRead) -> None:
+def _check_sample(section: Section, rule: RiskRule, audit: _AuditRead, max_attempts: int | None) -> None:
     """Refuse what the audit's sample can't answer: the demand of `Policy`, with a place for each limit."""
     if rule.worst_max is not None and audit.worst_units.value_or(None) == 0:
         section.report(
@@ -143,22 +145,24 @@ def _check_sample(section: Section, rule: RiskRule, audit: _AuditRead) -> None:
         )
     if "attack" in rule.evidence:
         for units in audit.units.content:
-            _check_reachable(section, rule, units)
+            confidence = confidence_of_attempt(rule.confidence, attempt=1, max_attempts=max_attempts)
+            _check_reachable(section, rule, units, confidence)
 
 
-def _check_reachable(section: Section, rule: RiskRule, units: int) -> None:
-    """Refuse a limit that is below what `units` units without a success can show."""
-    best = upper_limit(successes=0, trials=units, confidence=rule.confidence)
+def _check_reachable(section: Section, rule: RiskRule, units: int, confidence: float) -> None:
+    """Refuse a limit that is below what `units` units without a success can show at a first attempt."""
+    best = upper_limit(successes=0, trials=units, confidence=confidence)
     if best > rule.maximum:
         section.report(
             "max",
-            f"rule {rule.id}: 0 of {units} units gives an upper limit of {best:.4f}, above max {rule.maximum!r}",
-            hint=f"audit {_units_needed(rule)} (spec.audit.units), or raise max",
+            f"rule {rule.id}: 0 of {units} units gives an upper limit of {best:.4f} at confidence "
+            f"{in_full(round(confidence, 6))}, above max {rule.maximum!r}",
+            hint=f"audit {_units_needed(rule, confidence)} (spec.audit.units), or raise max",
         )
 
 
-def _units_needed(rule: RiskRule) -> str:
+def _units_needed(rule: RiskRule, confidence: float) -> str:
     # Below this the exact number is of no use to anyone, and soon beyond floating point.
     if rule.maximum < _SMALLEST_AUDITABLE:
         return "more than a billion units"
-    return f"at least {trials_needed(maximum=rule.maximum, confidence=rule.confidence)} units"
+    return f"at least {trials_needed(maximum=rule.maximum, confidence=confidence)} units"

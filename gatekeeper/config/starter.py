@@ -46,6 +46,9 @@ def render_policy(policy: Policy) -> str:
         *_indented(_privacy(policy.privacy)),
         "  rules:",
         *_indented(_indented(rules)),
+        *_optional(
+            "  max_attempts: {}  # on the same units; they share the rules' confidence", policy.max_attempts, str
+        ),
         *_indented(_audit(policy.audit)),
     )
 
@@ -97,6 +100,7 @@ def _privacy(privacy: PrivacyTerms) -> tuple[str, ...]:
         f"  adjacency: {privacy.adjacency}{_ADJACENCY_NOTES[privacy.adjacency]}",
         f"  epsilon: {{max: {number(privacy.max_epsilon)}}}  # the largest budget of one run",
         f"  delta: {{max: {number(privacy.max_delta)}}}  # must also be below 1 / number of units",
+        *_optional("  total_epsilon: {{max: {}}}  # of all runs on the units", privacy.max_total_epsilon, number),
     )
 
 
@@ -175,6 +179,7 @@ def _data(data: DataSpec) -> tuple[str, ...]:
         *_optional("  image_size: {}  # height and width", data.image_size, _size),
         *_optional("  channels: {}  # 1 is grey, 3 is colour", data.channels, str),
         f"  split: {{{', '.join(_split(data.split))}}}  # by unit, so that nobody is on both sides",
+        *_optional("  population: {}  # whose unit names these are, for the ledger", data.population, text),
         *_optional("  phantom: {}  # size and seed of the synthetic images", data.phantom, _phantom),
     )
 

@@ -78,6 +78,8 @@ class DataSpec:
         channels: 1 (grey), 3 (RGB), or None to keep the file's.
         split: how units are divided.
         phantom: size and seed of a synthetic set; None for real data.
+        population: whose unit names these are: data sets of one population call the same unit by the same name, so
+            that the ledger recognises it; None means that names are this data set's own.
     """
 
     format: DataFormat
@@ -88,6 +90,7 @@ class DataSpec:
     channels: int | None = None
     split: SplitSpec
     phantom: PhantomSpec | None = None
+    population: str | None = None
 
     def __post_init__(self) -> None:
         check_choice(format=self.format, choices=DATA_FORMATS)
@@ -99,6 +102,8 @@ class DataSpec:
             raise InvalidValueError(f"format {self.format} {need}")
         if self.label is not None:
             check_text(label=self.label)
+        if self.population is not None:
+            check_text(population=self.population)
         if self.image_size is not None:
             for side in self.image_size:
                 check_integer(image_size=side, at_least=4)

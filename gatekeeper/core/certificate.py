@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.checks import check_integer, check_sha256, check_text, check_tuple, check_utc_time
+from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, ModelArtifact, TrainingPlan, TrainingRecord
 from gatekeeper.core.risk import AttackReport, RiskBound
@@ -49,11 +50,16 @@ class Facts:
         evidence: what was measured.
         guarantee: what the mechanism that ran is proven to spend; recomputed by `verify`.
         bounds: what the mechanism is proven to withstand; recomputed by `verify`.
+        ledger: the data's past, this run included; the signer's word.
+        total: what all runs in the ledger spent of the units that have spent the most, at the run's δ; recomputed by
+            `verify` from the spends in `ledger`.
     """
 
     evidence: Evidence
     guarantee: Guarantee
     bounds: tuple[RiskBound, ...]
+    ledger: LedgerStatement
+    total: Guarantee
 
     def __post_init__(self) -> None:
         check_tuple(bounds=self.bounds, of=RiskBound)

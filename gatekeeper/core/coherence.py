@@ -14,6 +14,7 @@ from gatekeeper.core.binomial import lower_limit
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence, Facts
+from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard
 from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
@@ -27,7 +28,7 @@ _CONTRADICTION_CONFIDENCE = 1 - 1e-6
 _NULL_UNITS = 1000
 
 
-def check_coherence(policy: Policy, evidence: Evidence) -> None:
+def check_coherence(policy: Policy, evidence: Evidence, statement: LedgerStatement) -> None:
     """Refuse evidence whose parts contradict each other or the policy's terms of audit.
 
     Raises:
@@ -40,6 +41,7 @@ def check_coherence(policy: Policy, evidence: Evidence) -> None:
         *_nulls(policy, evidence),
         *_outcomes(evidence),
         *_utility(evidence.utility, evidence.dataset),
+        *_past(evidence, statement),
     ]
     if found:
         raise InvalidValueError("the evidence contradicts itself:\n  " + "\n  ".join(found))
@@ -83,6 +85,13 @@ def _check_outcome(bound: RiskBound, outcome: AttackOutcome) -> None:
 def _differ(what: str, one: object, other: object) -> Iterator[str]:
     if one != other:
         yield f"{what}: {one!r} and {other!r}"
+
+
+def _past(evidence: Evidence, statement: LedgerStatement) -> Iterator[str]:
+    own = next(spend.taken for spend in statement.spends if spend.run == statement.run)
+    yield from _differ("mechanism of ledger and record", own, evidence.record.mechanism)
+    if evidence.utility.baseline and not statement.non_private_runs:
+        yield "a non-private twin was measured, and the ledger knows of no non-private run"
 
 
 def _plan(policy: Policy, evidence: Evidence) -> Iterator[str]:

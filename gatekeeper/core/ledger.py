@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from gatekeeper.core.checks import (
@@ -76,14 +76,35 @@ class Spend:
         run: the run's id.
         mechanism: as settled, or as reserved where the run was never settled: it may have taken every step.
         settled: whether the run reported what it did.
+        multiplicity: how many of the run's units were this one, at least 1. Above 1 where the run protected smaller
+            units, such as the images of a patient: then its guarantee speaks of each of them, not of all at once.
     """
 
     run: str
     mechanism: Mechanism
     settled: bool
+    multiplicity: int = 1
 
     def __post_init__(self) -> None:
         check_text(run=self.run)
+        check_integer(multiplicity=self.multiplicity, at_least=1)
+
+    @property
+    def taken(self) -> Mechanism:
+        """A mechanism that takes of the unit at least what the run took: of all m of the run's units that it was.
+
+        Together they change a step's sum by at most mC, and take part in it with a probability of at most mq. Dealt
+        into bins, Σ Nₜ² over an epoch's steps is at most m²: no worse than all m in one bin, which bin being told.
+        """
+        mechanism, times = self.mechanism, self.multiplicity
+        if times == 1:
+            return mechanism
+        noise = mechanism.noise_multiplier / times
+        if mechanism.sampling == "poisson":
+            return replace(mechanism, noise_multiplier=noise, sampling_rate=min(1.0, times * mechanism.sampling_rate))
+        return replace(
+            mechanism, sampling="poisson", sampling_rate=1.0, steps=mechanism.epochs_begun, noise_multiplier=noise
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,19 +166,36 @@ class LedgerHead:
         check_integer(length=self.length, at_least=0)
         check_sha256(digest=self.digest)
 
+    def __str__(self) -> str:
+        return f"{self.ledger}:{self.length}:{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> LedgerHead:
+        """The head that `str` wrote.
+
+        Raises:
+            InvalidValueError: the text is not of the form ID:LENGTH:DIGEST.
+        """
+        parts = text.strip().split(":")
+        if len(parts) != 3 or not parts[1].isascii() or not parts[1].isdecimal() or len(parts[1]) > 18:
+            raise InvalidValueError(f"a ledger's head has the form ID:LENGTH:DIGEST, got {text!r}")
+        return cls(ledger=parts[0], length=int(parts[1]), digest=parts[2])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerStatement:
     """What a certificate says of the data's past: the run itself is included.
 
     Attributes:
+        run: this run's id.
         head: the ledger, just after this run was settled.
         runs: private runs that used any of this run's units.
         non_private_runs: runs without privacy that used any of them: what they yielded lies outside every ε.
-        attempts: runs under this policy that used any of them.
+        attempts: which attempt of its policy on these units the run is, from 1.
         spends: all spends of the units that have spent the most, this run's among them.
     """
 
+    run: str
     head: LedgerHead
     runs: int
     non_private_runs: int
@@ -165,11 +203,14 @@ class LedgerStatement:
     spends: tuple[Spend, ...]
 
     def __post_init__(self) -> None:
+        check_text(run=self.run)
         check_integer(runs=self.runs, at_least=1)
         check_integer(non_private_runs=self.non_private_runs, at_least=0)
         check_integer(attempts=self.attempts, at_least=1)
         check_tuple(spends=self.spends, of=Spend)
-        if not self.spends or len(self.spends) > self.runs or self.attempts > self.runs:
+        if [spend.settled for spend in self.spends if spend.run == self.run] != [True]:
+            raise InvalidValueError(f"run {self.run!r} must be among the spends, once and settled")
+        if len(self.spends) > self.runs or self.attempts > self.runs:
             raise InvalidValueError(
                 f"{len(self.spends)} spends and {self.attempts} attempts don't fit {self.runs} runs, this one included"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 
 from gatekeeper.core.checks import check_integer, check_probability, check_tuple
 from gatekeeper.errors import InvalidValueError
@@ -38,3 +39,14 @@ class Participations:
             raise InvalidValueError("counts must increase")
         if abs(math.fsum(self.probabilities) + self.tail - 1) > 1e-6:
             raise InvalidValueError("probabilities and tail must add up to 1")
+
+    def upper_quantile(self, probability: float = 0.99) -> int:
+        """The smallest k with P(K ≤ k) ≥ `probability`, or the largest count kept where the tail hides it.
+
+        >>> Participations(counts=(3,), probabilities=(1.0,), tail=0.0).upper_quantile()
+        3
+        """
+        for count, reached in zip(self.counts, accumulate(self.probabilities), strict=True):
+            if reached >= probability - 1e-12:
+                return count
+        return self.counts[-1]

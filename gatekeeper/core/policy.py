@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from gatekeeper.core.binomial import trials_needed, upper_limit
@@ -36,18 +37,28 @@ class PrivacyTerms:
         adjacency: how neighbouring data sets differ.
         max_epsilon: the largest ε of one run.
         max_delta: the largest δ; it must also be below 1/units.
+        max_total_epsilon: the largest ε of all runs in the ledger that used the same units, at the run's δ; a run
+            that would pass it is refused before its first step. None means no limit.
     """
 
     unit: str
     adjacency: Adjacency
     max_epsilon: float
     max_delta: float
+    max_total_epsilon: float | None = None
 
     def __post_init__(self) -> None:
         check_text(unit=self.unit)
         check_choice(adjacency=self.adjacency, choices=get_args(Adjacency))
         check_positive(max_epsilon=self.max_epsilon)
         check_open_probability(max_delta=self.max_delta)
+        if self.max_total_epsilon is not None:
+            check_positive(max_total_epsilon=self.max_total_epsilon)
+            if self.max_total_epsilon < self.max_epsilon:
+                raise InvalidValueError(
+                    f"total_epsilon {self.max_total_epsilon!r} is below the ε of one run, {self.max_epsilon!r}: raise "
+                    "the one or lower the other"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +194,30 @@ class AuditTerms:
             check_integer(candidates=self.candidates, at_least=2)
 
 
+def confidence_of_attempt(confidence: float, *, attempt: int, max_attempts: int | None) -> float:
+    """A confidence that holds over all attempts together: repetition until luck passes must not pay.
+
+    By the union bound the shares of 1 − confidence that the attempts spend may add up to it: equal shares where
+    their number is limited, otherwise 1/(j(j + 1)) of it at attempt j, a series that adds up to 1.
+
+    Args:
+        confidence: of a statement made once, strictly between 0 and 1.
+        attempt: j, from 1.
+        max_attempts: how many there may be, or None.
+
+    >>> confidence_of_attempt(0.95, attempt=1, max_attempts=1)
+    0.95
+    >>> round(confidence_of_attempt(0.95, attempt=2, max_attempts=5), 6)
+    0.99
+    >>> round(confidence_of_attempt(0.95, attempt=2, max_attempts=None), 6)
+    0.991667
+    """
+    if max_attempts == 1:
+        return confidence
+    share = attempt * (attempt + 1) if max_attempts is None else max_attempts
+    return min(1 - (1 - confidence) / share, math.nextafter(1.0, 0.0))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """What must hold before a model may be released.
@@ -195,6 +230,8 @@ class Policy:
         privacy: ceilings on the budget.
         rules: every demand, at least one on risk, in the order in which findings are reported.
         audit: how hard the audit looks.
+        max_attempts: how often the policy may be tried on the same units; None means without end, at a price (see
+            `confidence_of_attempt`).
     """
 
     name: str
@@ -204,11 +241,14 @@ class Policy:
     privacy: PrivacyTerms
     rules: tuple[UtilityRule | RiskRule, ...]
     audit: AuditTerms
+    max_attempts: int | None = None
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
         check_integer(version=self.version, at_least=1)
         check_text(owner=self.owner)
+        if self.max_attempts is not None:
+            check_integer(max_attempts=self.max_attempts, at_least=1)
         if not self.rules:
             raise InvalidValueError("a policy without rules approves nothing; add at least one")
         ids = [rule.id for rule in self.rules]
@@ -228,13 +268,24 @@ class Policy:
             raise InvalidValueError(f"rule {rule.id} limits the worst stratum, but audit.worst_units is 0")
         if "attack" not in rule.evidence:
             return
-        best = upper_limit(successes=0, trials=self.audit.units, confidence=rule.confidence)
+        confidence = confidence_of_attempt(rule.confidence, attempt=1, max_attempts=self.max_attempts)
+        best = upper_limit(successes=0, trials=self.audit.units, confidence=confidence)
         if best > rule.maximum:
-            needed = trials_needed(maximum=rule.maximum, confidence=rule.confidence)
+            needed = trials_needed(maximum=rule.maximum, confidence=confidence)
             raise InvalidValueError(
                 f"rule {rule.id}: 0 of {self.audit.units} units gives an upper limit of {best:.4f}, above max "
                 f"{rule.maximum!r}; audit at least {needed} units or raise max"
             )
+
+    def rules_at(self, attempt: int) -> tuple[UtilityRule | RiskRule, ...]:
+        """The rules as they are read at one attempt on the same units, from 1: with the confidence left to it."""
+        return tuple(
+            replace(
+                rule,
+                confidence=confidence_of_attempt(rule.confidence, attempt=attempt, max_attempts=self.max_attempts),
+            )
+            for rule in self.rules
+        )
 
     @property
     def utility_rules(self) -> tuple[UtilityRule, ...]:

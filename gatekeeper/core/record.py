@@ -102,6 +102,35 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedRun:
+    """What a run is about to take of its data: what the ledger is asked before the first step.
+
+    Attributes:
+        dataset: the data's public facts.
+        plan: what will run.
+        non_private: whether a non-private twin will be trained beside it.
+    """
+
+    dataset: DatasetCard
+    plan: TrainingPlan
+    non_private: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permit:
+    """That the ledger has counted a run, and which attempt on its units it is.
+
+    Attributes:
+        attempt: from 1.
+    """
+
+    attempt: int
+
+    def __post_init__(self) -> None:
+        check_integer(attempt=self.attempt, at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Software:
     """One piece of software and its version."""
 
@@ -124,6 +153,7 @@ class TrainingRecord:
         parameters: trainable parameters.
         weights_digest: SHA-256 of the released weights.
         noise_generator: which generator made the noise and the sampling, and how it was seeded.
+        arithmetic: how sums and noise are held, and what keeps the rounding of one unit from depending on others.
         device: where it ran.
         seconds: how long it took.
         software: what it ran on.
@@ -135,6 +165,7 @@ class TrainingRecord:
     parameters: int
     weights_digest: str
     noise_generator: str
+    arithmetic: str
     device: str
     seconds: float
     software: tuple[Software, ...]
@@ -145,6 +176,7 @@ class TrainingRecord:
         check_integer(parameters=self.parameters, at_least=1)
         check_sha256(weights_digest=self.weights_digest)
         check_text(noise_generator=self.noise_generator)
+        check_text(arithmetic=self.arithmetic)
         check_text(device=self.device)
         check_non_negative(seconds=self.seconds)
         check_tuple(software=self.software, of=Software)

@@ -11,6 +11,7 @@ from gatekeeper.core.checks import (
     check_finite,
     check_integer,
     check_open_probability,
+    check_positive,
     check_probability,
     check_text,
     check_tuple,
@@ -138,6 +139,44 @@ class NullCalibration:
         check_open_probability(confidence=self.confidence)
         check_integer(units=self.units, at_least=1)
         check_probability(strangers_passing=self.strangers_passing)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdentificationPower:
+    """How often adversaries who know candidates can pick the target, whatever they compute.
+
+    The adversary is right by chance with probability κ; its success is at most γ = 1 − f(κ), f being the trade-off
+    function of the mechanism (Balle, Cherubin and Hayes 2022, "Reconstructing training data with informed
+    adversaries"; Kaissis et al. 2023, "Bounding data reconstruction attacks with the hypothesis testing
+    interpretation of differential privacy").
+
+    Attributes:
+        prior_success: κ, above 0 and at most 1; the reciprocal of the number of candidates.
+        worst_case: γ of an adversary who knows every other training record; in [κ, 1], rounded up.
+        worst_case_method: which proof gave it, such as `privacy-loss-distribution`.
+        relaxed: γ of an adversary who knows the target's gradient in each step up to its sign; at least κ and at most
+            `worst_case`, rounded up.
+        relaxed_method: which proof gave it.
+    """
+
+    prior_success: float
+    worst_case: float
+    worst_case_method: str
+    relaxed: float
+    relaxed_method: str
+
+    def __post_init__(self) -> None:
+        check_positive(prior_success=self.prior_success)
+        check_probability(prior_success=self.prior_success)
+        check_probability(worst_case=self.worst_case)
+        check_text(worst_case_method=self.worst_case_method)
+        check_probability(relaxed=self.relaxed)
+        check_text(relaxed_method=self.relaxed_method)
+        if not self.prior_success <= self.relaxed <= self.worst_case:
+            raise InvalidValueError(
+                f"prior_success ≤ relaxed ≤ worst_case must hold, got {self.prior_success!r}, {self.relaxed!r} and "
+                f"{self.worst_case!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.candidate import DataSpec
+from gatekeeper.core.ledger import Identities
 from gatekeeper.data.formats import FORMATS, FormatDescription
 
 if TYPE_CHECKING:
     from gatekeeper.data.dataset import Dataset
 
-__all__ = ["FORMATS", "FormatDescription", "detect", "load"]
+__all__ = ["FORMATS", "FormatDescription", "detect", "identities", "load"]
 
 
 def load(spec: DataSpec) -> Dataset:
@@ -37,6 +38,13 @@ def load(spec: DataSpec) -> Dataset:
     from gatekeeper.data.splits import divide
 
     return divide(READERS[spec.format](spec), spec)
+
+
+def identities(dataset: Dataset, *, population: str | None) -> Identities:
+    """By what names the ledger knows the training units; see `gatekeeper.data.identities`."""
+    from gatekeeper.data.identities import identities as name
+
+    return name(dataset, population=population)
 
 
 def detect(path: Path) -> DataSpec:

@@ -30,7 +30,7 @@ from typing import Literal
 from gatekeeper.errors import InternalError, PrivatePartError, RunDirectoryError
 from gatekeeper.rundir import Failure, RunDirectory
 
-Task = Literal["produce", "forecast"]
+Task = Literal["plan", "produce", "forecast"]
 
 _WORKER = "gatekeeper.cli.worker"
 
@@ -64,7 +64,7 @@ def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False) -> N
 
     Args:
         run: where policy and candidate lie, and results go; the caller holds its lock.
-        task: `produce` the evidence, or `forecast` the run.
+        task: `plan` what the run will take, `produce` the evidence, or `forecast` the run.
         quiet: whether to draw no progress.
 
     Raises:

@@ -12,7 +12,7 @@ from gatekeeper.core.risk import ONE_STEP, Similarity
 if TYPE_CHECKING:
     from gatekeeper.signing.keys import KeyPaths, SigningKey
 
-_STARTER_UNITS = 200
+_STARTER_UNITS = 300
 
 
 def read_policy(path: Path) -> Policy:
@@ -100,6 +100,7 @@ def _starter_policy(unit: str) -> Policy:
                 evidence=("bound", "attack"),
             ),
         ),
+        max_attempts=5,
         audit=AuditTerms(
             units=_STARTER_UNITS, worst_units=20, noise_draws=3, min_positive_control=0.9, max_negative_control=0.05
         ),

@@ -12,6 +12,7 @@ from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Certificate, Evidence, Facts
 from gatekeeper.core.codec import encode
 from gatekeeper.core.coherence import check_bounds, check_coherence
+from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import InvalidInputError, SigningError
@@ -24,28 +25,31 @@ if TYPE_CHECKING:
     from gatekeeper.signing.keys import SigningKey
 
 
-def establish(evidence: Evidence, policy: Policy) -> Facts:
-    """The facts that follow from the evidence: what the mechanism spends, and what it withstands.
+def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement) -> Facts:
+    """The facts that follow from evidence and ledger: what was spent, and what the mechanism withstands.
 
     Raises:
         InvalidValueError: the evidence contradicts itself.
     """
     from gatekeeper.audit.bounds import bounds
-    from gatekeeper.privacy import account, participations
+    from gatekeeper.privacy import account, compose, identification_power, participations
 
-    check_coherence(policy, evidence)
+    check_coherence(policy, evidence, statement)
     mechanism = evidence.record.mechanism
     candidates = policy.audit.candidates or evidence.dataset.train_units
+    delta = evidence.plan.budget.delta
     return Facts(
         evidence=evidence,
-        guarantee=account(mechanism, evidence.plan.budget.delta),
+        ledger=statement,
+        total=compose([spend.taken for spend in statement.spends], delta),
+        guarantee=account(mechanism, delta),
         bounds=bounds(
             mechanism=mechanism,
             participations=participations(mechanism),
             nulls=evidence.attacks.nulls,
             pixels=evidence.dataset.pixels,
             max_images=evidence.dataset.max_images_per_unit,
-            candidates=candidates,
+            power=identification_power(mechanism, prior_success=1 / candidates),
         ),
     )
 
@@ -69,7 +73,7 @@ def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate) -> Judgeme
         raise InvalidInputError(
             f"model.onnx has sha256 {found}, the evidence is about {evidence.model.sha256}", where=str(run.model)
         )
-    facts = establish(evidence, policy)
+    facts = establish(evidence, policy, run.read_ledger())
     check_bounds(facts)
     judgement = Judgement(created=_now(), facts=facts, verdict=decide(policy, facts))
     run.write_judgement(judgement)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.candidate import Candidate
-from gatekeeper.core.policy import Policy
+from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, Forecast, TrainingPlan
+from gatekeeper.core.rounding import in_full
 from gatekeeper.errors import InvalidInputError
 from gatekeeper.rundir import RunDirectory
 
@@ -69,21 +70,24 @@ def _budget(candidate: Candidate, policy: Policy, card: DatasetCard) -> Budget:
     return Budget(epsilon=epsilon, delta=delta)
 
 
-def obstacles(policy: Policy, card: DatasetCard) -> tuple[str, ...]:
-    """Why this data set can't satisfy the policy, whatever is measured on it."""
+def obstacles(policy: Policy, card: DatasetCard, *, attempt: int) -> tuple[str, ...]:
+    """Why this data set can't satisfy the policy at this attempt, whatever is measured on it."""
     found = [
         f"rule {rule.id} asks for {rule.min_units} independent test units; there are {card.test_groups}"
         for rule in policy.utility_rules
         if card.test_groups < rule.min_units
     ]
     units = min(policy.audit.units, card.train_units)
-    for rule in policy.risk_rules:
+    for rule in policy.rules_at(attempt):
+        if isinstance(rule, UtilityRule):
+            continue
         best = upper_limit(successes=0, trials=units, confidence=rule.confidence)
         if "attack" in rule.evidence and best > rule.maximum:
             needed = trials_needed(maximum=rule.maximum, confidence=rule.confidence)
             found.append(
-                f"rule {rule.id} allows {rule.maximum:g}; {units} audited units with no success show {best:.4f}; "
-                f"at least {needed} are needed"
+                f"rule {rule.id} allows {rule.maximum:g}; {units} audited units with no success show {best:.4f} at "
+                f"confidence {in_full(round(rule.confidence, 6))} (attempt {attempt} on these units); at least "
+                f"{needed} are needed"
             )
     return tuple(found)
 
@@ -91,7 +95,6 @@ def obstacles(policy: Policy, card: DatasetCard) -> tuple[str, ...]:
 def forecast(run: RunDirectory) -> Forecast:
     """What the run would be: budget, noise, closed-form similarity and time, without training on the data."""
     from gatekeeper import data, training
-    from gatekeeper.audit.patterns import upper_quantile
     from gatekeeper.audit.realistic import median_ncc
     from gatekeeper.privacy import account, participations
 
@@ -99,8 +102,8 @@ def forecast(run: RunDirectory) -> Forecast:
     card = data.load(candidate.data).card(salt=run.salt)
     plan = make_plan(candidate, policy, card)
     guarantee = account(plan.mechanism, plan.budget.delta)
-    most = upper_quantile(participations(plan.mechanism))
-    sigma = plan.mechanism.noise_multiplier
+    most = participations(plan.mechanism).upper_quantile()
+    sigma = plan.mechanism.relative_noise
     return Forecast(
         dataset=card,
         plan=plan,
@@ -109,5 +112,5 @@ def forecast(run: RunDirectory) -> Forecast:
         median_ncc_one_step=median_ncc(noise_multiplier=sigma, participations=1, pixels=card.pixels),
         median_ncc_all_steps=median_ncc(noise_multiplier=sigma, participations=most, pixels=card.pixels),
         training_seconds=training.estimate_seconds(candidate=candidate, plan=plan, card=card),
-        problems=obstacles(policy, card),
+        problems=obstacles(policy, card, attempt=1),
     )

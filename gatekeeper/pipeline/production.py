@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.mechanism import Mechanism
-from gatekeeper.core.policy import Policy
-from gatekeeper.core.record import DatasetCard, TrainingPlan
+from gatekeeper.core.policy import Policy, UtilityRule
+from gatekeeper.core.record import DatasetCard, PlannedRun, TrainingPlan
 from gatekeeper.core.risk import AttackReport, Similarity
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.errors import DataError
-from gatekeeper.pipeline.planning import make_plan, obstacles
+from gatekeeper.pipeline.planning import make_plan
 from gatekeeper.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -32,32 +32,53 @@ class Progress(Protocol):
         """`steps` more are done."""
 
 
-def produce(run: RunDirectory, progress: Progress) -> Evidence:
-    """The private part: load, plan, train, export, measure, attack; then look at the data once more.
+def plan(run: RunDirectory) -> PlannedRun:
+    """The first private part: load, plan, and say by what names the units are known. Nothing is trained.
 
     Raises:
-        DataError: the data can't be used, or changed while the run went on.
-        DivergedError: the training left the finite numbers.
-        UnsupportedModelError: the network can't be trained privately or exported.
+        DataError: the data can't be used, or can't satisfy the policy.
+        InvalidInputError: candidate and policy don't fit together.
+        PrivacyError: no noise meets the budget.
     """
-    from gatekeeper import data, export, training
+    from gatekeeper import data
 
     policy, candidate = run.read_policy(), run.read_candidate()
     dataset = data.load(candidate.data)
     card = dataset.card(salt=run.salt)
-    plan = make_plan(candidate, policy, card)
-    problems = obstacles(policy, card)
-    if problems:
-        raise DataError("this data set can't satisfy the policy:\n  " + "\n  ".join(problems), where=card.name)
+    planned = PlannedRun(
+        dataset=card,
+        plan=make_plan(candidate, policy, card),
+        non_private=any(rule.needs_twin for rule in policy.utility_rules),
+    )
+    run.write_identities(data.identities(dataset, population=candidate.data.population))
+    run.write_planned(planned)
+    return planned
+
+
+def produce(run: RunDirectory, progress: Progress) -> Evidence:
+    """The second private part, once the ledger has counted the run: train, export, measure, attack.
+
+    The data are loaded again, and looked at once more at the end: they must be what was planned.
+
+    Raises:
+        DataError: the data changed since the run was planned.
+        RunDirectoryError: the run was not planned, or not counted by the ledger.
+        DivergedError: the training left the finite numbers.
+        UnsupportedModelError: the network can't be trained privately or exported.
+    """
+    from gatekeeper import export, training
+
+    policy, candidate = run.read_policy(), run.read_candidate()
+    planned, permit = run.read_planned(), run.read_permit()
+    card, plan = planned.dataset, planned.plan
+    dataset = _unchanged(run, candidate, card)
     progress.begin("training", plan.mechanism.steps)
     trained = training.train(candidate=candidate, plan=plan, card=card, data=dataset.train, on_step=progress.done)
     model = export.export(trained.network, image_shape=card.image_shape, path=run.model)
-    utility = _measure(run, candidate, policy, plan, card, dataset, progress)
+    rules = tuple(rule for rule in policy.rules_at(permit.attempt) if isinstance(rule, UtilityRule))
+    utility = _measure(run, candidate, rules, plan, card, dataset, progress)
     attacks = _attack(policy, plan, trained.record.mechanism, dataset, progress)
-    if data.load(candidate.data).digest(salt=run.salt) != card.commitment:
-        raise DataError(
-            "the data changed while the run went on", where=card.name, hint="keep the data fixed and certify again"
-        )
+    _unchanged(run, candidate, card)
     evidence = Evidence(
         candidate=candidate,
         dataset=card,
@@ -71,10 +92,22 @@ def produce(run: RunDirectory, progress: Progress) -> Evidence:
     return evidence
 
 
+def _unchanged(run: RunDirectory, candidate: Candidate, card: DatasetCard) -> Dataset:
+    """The data, which must still be those that were planned for."""
+    from gatekeeper import data
+
+    dataset = data.load(candidate.data)
+    if dataset.card(salt=run.salt) != card:
+        raise DataError(
+            "the data changed while the run went on", where=card.name, hint="keep the data fixed and certify again"
+        )
+    return dataset
+
+
 def _measure(
     run: RunDirectory,
     candidate: Candidate,
-    policy: Policy,
+    rules: tuple[UtilityRule, ...],
     plan: TrainingPlan,
     card: DatasetCard,
     dataset: Dataset,
@@ -86,7 +119,7 @@ def _measure(
     progress.begin("measuring accuracy", len(dataset.test.labels))
     logits = evaluation.predict(run.model, dataset.test.images, on_images=progress.advance)
     baseline = None
-    if any(rule.needs_twin for rule in policy.utility_rules):
+    if any(rule.needs_twin for rule in rules):
         progress.begin("training the non-private twin", plan.mechanism.steps)
         twin = training.train_twin(candidate=candidate, plan=plan, card=card, data=dataset.train, on_step=progress.done)
         # The twin is not private: its file exists only while it is measured.
@@ -96,7 +129,7 @@ def _measure(
             baseline = evaluation.predict(path, dataset.test.images, on_images=None)
         finally:
             path.unlink(missing_ok=True)
-    confidences = tuple(sorted({rule.confidence for rule in policy.utility_rules}))
+    confidences = tuple(sorted({rule.confidence for rule in rules}))
     return evaluation.evaluate(
         logits=logits, test=dataset.test.by_group(), confidences=confidences, baseline_logits=baseline
     )

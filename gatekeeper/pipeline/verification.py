@@ -10,6 +10,7 @@ from pathlib import Path
 from gatekeeper.core.certificate import Certificate
 from gatekeeper.core.codec import digest, encode, plain
 from gatekeeper.core.coherence import check_bounds
+from gatekeeper.core.ledger import LedgerHead
 from gatekeeper.core.rounding import round_up
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import GatekeeperError, VerificationError
@@ -47,13 +48,17 @@ class Verification:
     steps: tuple[VerifiedStep, ...]
 
 
-def verify(directory: Path, *, public_key: Path, policy_digest: str | None) -> Verification:
+def verify(
+    directory: Path, *, public_key: Path, policy_digest: str | None, ledger_head: LedgerHead | None = None
+) -> Verification:
     """Check a release against a public key and, where given, a policy.
 
     Args:
         directory: the release.
         public_key: a PEM file from outside the release.
         policy_digest: SHA-256 of the canonical form of the policy that must have passed, or None for any policy.
+        ledger_head: how far the ledger had got when somebody last looked, or None; the release must have been
+            counted in that very ledger, and not before.
 
     Raises:
         VerificationError: naming the file, number or digest that disagrees.
@@ -66,6 +71,7 @@ def verify(directory: Path, *, public_key: Path, policy_digest: str | None) -> V
     steps = [VerifiedStep(title=step.title, detail=step.detail) for step in release.steps]
     certificate = release.certificate
     steps.append(_check_policy(certificate, policy_digest))
+    steps.append(_check_ledger(certificate.facts.ledger.head, ledger_head))
     steps += recompute(certificate)
     steps.append(check_report(directory, certificate))
     return Verification(certificate=certificate, steps=tuple(steps))
@@ -84,6 +90,26 @@ def _check_policy(certificate: Certificate, demanded: str | None) -> VerifiedSte
     return VerifiedStep(title="policy", detail=f"{certificate.policy.name} {found[:16]}…, {pinned}")
 
 
+def _check_ledger(found: LedgerHead, remembered: LedgerHead | None) -> VerifiedStep:
+    """A fresh, replaced or truncated ledger has forgotten what a remembered head proves."""
+    if remembered is None:
+        return VerifiedStep(title="ledger", detail=f"{found}, not compared with any remembered head")
+    problem = None
+    if found.ledger != remembered.ledger:
+        problem = f"the release was counted in ledger {found.ledger}, not in {remembered.ledger}"
+    elif found.length < remembered.length:
+        problem = f"the ledger had {found.length} entries, fewer than the remembered {remembered.length}: it was cut"
+    elif found.length == remembered.length and found.digest != remembered.digest:
+        problem = f"entry {found.length} of the ledger is another one than the remembered: it was rewritten"
+    if problem is not None:
+        raise VerificationError(
+            problem,
+            where="attestations/certificate.sigstore.json",
+            hint="compare with `gatekeeper ledger check --head`",
+        )
+    return VerifiedStep(title="ledger", detail=f"{found}, not behind the remembered {remembered}")
+
+
 def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
     """Account, bound and decide again from the signed facts.
 
@@ -92,7 +118,7 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
     """
     claimed = certificate.facts
     try:
-        facts = establish(claimed.evidence, certificate.policy)
+        facts = establish(claimed.evidence, certificate.policy, claimed.ledger)
         check_bounds(facts)
         verdict = decide(certificate.policy, facts)
     except (GatekeeperError, ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
@@ -102,6 +128,7 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
         ) from error
     differences = [
         *_differences(plain(claimed.guarantee), plain(facts.guarantee), path="guarantee"),
+        *_differences(plain(claimed.total), plain(facts.total), path="total"),
         *_differences([plain(b) for b in claimed.bounds], [plain(b) for b in facts.bounds], path="bounds"),
         *_differences(
             [plain(f) for f in certificate.approval.findings], [plain(f) for f in verdict.findings], path="findings"

@@ -7,6 +7,7 @@ construction and not by the accuracy of a search.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,25 +16,28 @@ from gatekeeper.core.checks import check_choice, check_integer
 from gatekeeper.core.mechanism import Adjacency, Mechanism
 from gatekeeper.errors import PrivacyError
 from gatekeeper.privacy import gaussian, participation
-from gatekeeper.privacy.accounting import account, quick_epsilon
+from gatekeeper.privacy.accounting import account, quick_delta
 from gatekeeper.privacy.roots import passing_root
 
 Choice = Literal["poisson", "balls-and-bins", "best"]
 
-_WORTH_REFINING = 1.0001  # of the budget's ε: below it the participation bound is as good as it gets
+_WORTH_REFINING = 1.0005  # of the budget's ε: below it the participation bound is as good as it gets
 _TOLERANCE = 1e-4  # relative, in the logarithm of σ over a value that fails
 _NEARLY_ONE = 1 - 2.0**-53
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Run:
-    """The mechanism but for its noise."""
+    """The mechanism but for its noise, which is counted in multiples of what one unit can change."""
 
     mechanism: Mechanism
     budget: Budget
 
-    def with_noise(self, sigma: float) -> Mechanism:
-        return replace(self.mechanism, noise_multiplier=sigma)
+    def with_noise(self, relative: float) -> Mechanism:
+        return replace(self.mechanism, noise_multiplier=relative * (1 + self.mechanism.sensitivity_slack))
+
+    def spends(self, relative: float) -> float:
+        return account(self.with_noise(relative), self.budget.delta).epsilon.high
 
 
 def _certain_noise(run: _Run, uses: int) -> float:
@@ -70,25 +74,28 @@ def _participation_noise(run: _Run) -> float:
 
 
 def _refined_noise(run: _Run, sufficient: float) -> float:
-    """A smaller σ than `sufficient` that the privacy loss distribution allows.
+    """A smaller σ than `sufficient` that the losses allow.
 
-    The search uses the quick figure, which may lie a per cent above `account`'s. So what it finds is accounted
-    once, and the search repeated for the quick figure that stands for the budget's ε; `_checked` has the last word.
+    The search's grid is coarser than `account`'s, whose ε may be a per cent lower. So what it finds is accounted
+    once, and the search repeated for the ε of its own that stands for the budget's; `_checked` has the last word.
     """
     epsilon = run.budget.epsilon
-    sigma = _quick_noise(run, sufficient, quick=epsilon)
-    spent = account(run.with_noise(sigma), run.budget.delta).epsilon.high
-    return sigma if spent * _WORTH_REFINING >= epsilon else _quick_noise(run, sigma, quick=epsilon * epsilon / spent)
+    sigma = _quick_noise(run, sufficient, epsilon)
+    spent = run.spends(sigma)
+    return sigma if spent * _WORTH_REFINING >= epsilon else _quick_noise(run, sigma, epsilon * epsilon / spent)
 
 
-def _quick_noise(run: _Run, sufficient: float, *, quick: float) -> float:
-    """The smallest σ, at most `sufficient`, whose quick figure is at most `quick`."""
+def _quick_noise(run: _Run, sufficient: float, epsilon: float) -> float:
+    """The smallest σ, at most `sufficient`, whose losses on the search's grid prove ε: one sum a σ."""
+    delta = run.budget.delta
 
     def excess(sigma: float) -> float:
-        found = quick_epsilon(run.with_noise(sigma), delta=run.budget.delta)
-        return math.log(max(1e-300, found) / quick)
+        found = quick_delta(run.with_noise(sigma), epsilon=epsilon, delta=delta)
+        return math.log(max(found, sys.float_info.min) / delta)
 
-    bottom = sufficient
+    if excess(sufficient) > 0:
+        return sufficient
+    bottom = sufficient * 0.95
     while excess(bottom) <= 0:
         bottom, sufficient = bottom * 0.7, bottom
     ratio = math.log(sufficient / bottom)
@@ -99,19 +106,22 @@ def _quick_noise(run: _Run, sufficient: float, *, quick: float) -> float:
 def _checked(run: _Run, sigma: float) -> Mechanism:
     """The mechanism with σ, or with as little more as `account` asks for."""
     step = 1e-12
-    while account(run.with_noise(sigma), run.budget.delta).epsilon.high > run.budget.epsilon:
+    while (spent := run.spends(sigma)) > run.budget.epsilon:
+        # Where the excess is plain, at once by as much as repairs it: ε falls at least as fast as 1/√σ.
+        step = max(step, 0.2 * (spent / run.budget.epsilon - 1))
         sigma, step = sigma * (1 + step), step * 4
     return run.with_noise(sigma)
 
 
 def _calibrated(run: _Run) -> Mechanism:
     mechanism = run.mechanism
-    if mechanism.sampling == "balls-and-bins":
-        return _checked(run, _certain_noise(run, mechanism.epochs_begun))
     if mechanism.sampling_rate == 1:
         return _checked(run, _certain_noise(run, mechanism.steps))
-    sigma = _participation_noise(run)
-    if account(run.with_noise(sigma), run.budget.delta).epsilon.high * _WORTH_REFINING < run.budget.epsilon:
+    if mechanism.sampling == "balls-and-bins":
+        sigma = _certain_noise(run, mechanism.epochs_begun)
+    else:
+        sigma = _participation_noise(run)
+    if run.spends(sigma) * _WORTH_REFINING < run.budget.epsilon:
         sigma = _refined_noise(run, sigma)
     return _checked(run, sigma)
 
@@ -121,7 +131,14 @@ def _has_whole_batches(rate: float) -> bool:
 
 
 def calibrate(
-    budget: Budget, *, sampling: Choice, sampling_rate: float, steps: int, adjacency: Adjacency, unit: str
+    budget: Budget,
+    *,
+    sampling: Choice,
+    sampling_rate: float,
+    steps: int,
+    adjacency: Adjacency,
+    unit: str,
+    sensitivity_slack: float = 0.0,
 ) -> Mechanism:
     """The mechanism with the least noise that keeps the budget.
 
@@ -133,6 +150,7 @@ def calibrate(
         steps: T, at least 1.
         adjacency: see `Mechanism`.
         unit: whose privacy is protected.
+        sensitivity_slack: η ≥ 0, see `Mechanism`; the noise multiplier found is 1 + η times that without it.
 
     Returns:
         A mechanism with account(mechanism, budget.delta).epsilon.high ≤ budget.epsilon; its σ is within 1e-11 of the
@@ -156,6 +174,7 @@ def calibrate(
         steps=steps,
         adjacency=adjacency,
         unit=unit,
+        sensitivity_slack=sensitivity_slack,
     )
     first = _calibrated(_Run(mechanism=bare, budget=budget))
     if sampling != "best" or sampling_rate == 1 or not _has_whole_batches(sampling_rate):

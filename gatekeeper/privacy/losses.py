@@ -1,4 +1,4 @@
-"""The privacy loss of one step of the Poisson-subsampled Gaussian, on a grid, dominating the true one.
+"""The privacy loss of one step, above all of the Poisson-subsampled Gaussian, on a grid, dominating the true one.
 
 Removing a unit compares P = (1−q) N(0, σ²) + q N(1, σ²) with Q = N(0, σ²), adding one compares Q with P: these
 pairs dominate every pair of neighbouring data sets, and so do their compositions (Zhu, Dong and Wang 2022,
@@ -17,17 +17,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
-import scipy.special as sc
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from gatekeeper.privacy.intervals import SLACK, Array, Cells, gaussian_masses, mixture
+
 Direction = Literal["remove", "add"]
 
-_UNIT_ROUNDOFF = 2.0**-53
-_SLACK = 16 * _UNIT_ROUNDOFF  # bounds the rounding error of a handful of operations, each below one or two roundoffs
+
+class OneStep(Protocol):
+    """What a grid needs to know of one step: a loss that is monotone in a real output, and the masses of intervals."""
+
+    @property
+    def rising(self) -> bool:
+        """Whether the loss grows with the output."""
+
+    def output(self, losses: Array) -> Array:
+        """The output with the given privacy loss; the nearest end of the outputs for losses that none has."""
+
+    def extent(self, tail: float) -> tuple[float, float]:
+        """Losses (low, high) outside which P has at most `tail` on each side."""
+
+    def cells(self, low: Array, high: Array) -> Cells:
+        """The masses of the intervals [low, high] of outputs under P and under Q."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +57,11 @@ class Subsampled:
     rate: float
     sigma: float
     direction: Direction
+
+    @property
+    def rising(self) -> bool:
+        """Whether the loss grows with the output: removing a unit moves the output up."""
+        return self.direction == "remove"
 
     def loss(self, x: float) -> float:
         """The privacy loss in nats at the output x."""
@@ -64,6 +83,13 @@ class Subsampled:
         if self.direction == "remove":
             return self.loss(-reach), self.loss(1 + reach)
         return self.loss(reach), self.loss(-reach)
+
+    def cells(self, low: Array, high: Array) -> Cells:
+        """The masses of the intervals [low, high] of outputs under P and under Q."""
+        base = gaussian_masses(low / self.sigma, high / self.sigma)
+        moved = gaussian_masses((low - 1) / self.sigma, (high - 1) / self.sigma)
+        mixed = mixture((math.log1p(-self.rate), base), (math.log(self.rate), moved))
+        return Cells(p=mixed, q=base) if self.direction == "remove" else Cells(p=base, q=mixed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,66 +122,19 @@ class GridLoss:
         return np.asarray(self.indices * self.width, dtype=float)
 
 
-def _log_interval(low: Array, high: Array) -> tuple[Array, Array]:
-    """log(Φ(high) − Φ(low)) on the side of the smaller tail, and a bound on its error.
-
-    Intervals too narrow for floating point get a mass above their own and an error that says so.
-    """
-    flip = low > 0
-    larger = np.asarray(sc.log_ndtr(np.where(flip, -low, high)), dtype=float)
-    smaller = np.asarray(sc.log_ndtr(np.where(flip, -high, low)), dtype=float)
-    empty = np.isneginf(larger)
-    gap = np.where(empty, 0.0, larger - np.where(empty, 0.0, smaller))
-    tied = (gap == 0) & (low < high) & ~empty
-    gap = np.where(tied, _SLACK * (1 - np.where(tied, smaller, 0.0)), gap)
-    finite = np.isfinite(smaller) & (gap > 0)
-    relative = np.where(finite, 1 - smaller, 0.0) / np.expm1(np.where(finite, np.minimum(gap, 700.0), 1.0))
-    error = _SLACK * (1 + np.where(empty, 0.0, -larger) + relative)
-    return larger + np.log(-np.expm1(-gap)), np.where(tied, 1.0, error)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Masses:
-    """Logarithms of the masses of intervals, and bounds on their errors."""
-
-    logs: Array
-    error: Array
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Cells:
-    """The masses of intervals of outputs under P and under Q."""
-
-    p: _Masses
-    q: _Masses
-
-
-def _cells(step: Subsampled, low: Array, high: Array) -> _Cells:
-    base, base_error = _log_interval(low / step.sigma, high / step.sigma)
-    moved, moved_error = _log_interval((low - 1) / step.sigma, (high - 1) / step.sigma)
-    base_part, moved_part = math.log1p(-step.rate) + base, math.log(step.rate) + moved
-    mixed = np.logaddexp(base_part, moved_part)
-    known = np.isfinite(mixed)
-    size = np.where(known, mixed, 0.0)
-    error = np.exp(np.where(known, base_part, -np.inf) - size) * base_error
-    error += np.exp(np.where(known, moved_part, -np.inf) - size) * moved_error - _SLACK * (size - 1)
-    without, with_unit = _Masses(logs=base, error=base_error), _Masses(logs=mixed, error=error)
-    return _Cells(p=with_unit, q=without) if step.direction == "remove" else _Cells(p=without, q=with_unit)
-
-
-def _outer(step: Subsampled, edges: Array) -> tuple[float, float]:
+def _outer(step: OneStep, edges: Array) -> tuple[float, float]:
     """P's mass (below, above) the grid in terms of the loss, rounded up."""
     first, last = (edges[:1], edges[-1:])
     nothing = np.full(1, -np.inf)
     ends = ((nothing, first), (last, -nothing))
-    if step.direction == "add":
+    if not step.rising:
         ends = ((first, -nothing), (nothing, last))
-    sides = [_cells(step, *end) for end in ends]
+    sides = [step.cells(*end) for end in ends]
     below, above = (min(1.0, float(np.exp(side.p.logs + side.p.error)[0])) for side in sides)
     return below, above
 
 
-def _upper_share(cells: _Cells, lower_losses: Array, width: float) -> tuple[Array, Array]:
+def _upper_share(cells: Cells, lower_losses: Array, width: float) -> tuple[Array, Array]:
     """The share of each cell's mass that goes to its upper end, rounded up, and by how much.
 
     b = (P − e^{g} Q) / (P (1 − e^{−h})), which keeps both masses (Doroshenko et al. 2022, section 4).
@@ -164,16 +143,16 @@ def _upper_share(cells: _Cells, lower_losses: Array, width: float) -> tuple[Arra
     log_p, log_q = np.where(known, cells.p.logs, 0.0), np.where(seen, cells.q.logs, 0.0)
     log_ratio = np.minimum(0.0, np.where(seen, log_q + lower_losses - log_p, -np.inf))
     size = 1 + np.abs(lower_losses) + np.abs(log_p) + np.abs(log_q)
-    slack = (_SLACK * size + cells.p.error + cells.q.error) / -math.expm1(-width)
+    slack = (SLACK * size + cells.p.error + cells.q.error) / -math.expm1(-width)
     share = np.where(known, -np.expm1(log_ratio) / -math.expm1(-width) + slack, 1.0)
     return np.minimum(1.0, share), np.where(known, 2 * slack, 0.0)
 
 
-def grid_loss(step: Subsampled, *, width: float, tail: float) -> GridLoss:
+def grid_loss(step: OneStep, *, width: float, tail: float) -> GridLoss:
     """The discrete loss on multiples of `width` that dominates one step's.
 
     Args:
-        step: the mechanism and direction.
+        step: one step in one direction, such as `Subsampled`.
         width: h in nats, above 0; the number of grid points is about the extent of the losses over h.
         tail: the mass that may go to infinity at the upper end, or be clipped at the lower one.
 
@@ -184,9 +163,9 @@ def grid_loss(step: Subsampled, *, width: float, tail: float) -> GridLoss:
     indices = np.arange(math.floor(low / width), math.ceil(high / width) + 1, dtype=np.int64)
     points = np.asarray(indices * width, dtype=float)
     edges = step.output(points)
-    lower, upper = (edges[:-1], edges[1:]) if step.direction == "remove" else (edges[1:], edges[:-1])
+    lower, upper = (edges[:-1], edges[1:]) if step.rising else (edges[1:], edges[:-1])
     with np.errstate(divide="ignore", over="ignore", under="ignore"):
-        cells = _cells(step, lower, upper)
+        cells = step.cells(lower, upper)
         share, slack = _upper_share(cells, points[:-1], width)
         below, above = _outer(step, edges)
         masses = np.minimum(0.0, cells.p.logs + cells.p.error)
@@ -201,5 +180,5 @@ def grid_loss(step: Subsampled, *, width: float, tail: float) -> GridLoss:
         clipped=below,
         inflation=math.expm1(min(700.0, 2 * float(cells.p.error.max()))),
         lift=min(width, width * width / 8) + width * min(1.0, float(slack.max())),
-        error=_SLACK * (1 + max(abs(low), abs(high)) + width),
+        error=SLACK * (1 + max(abs(low), abs(high)) + width),
     )

@@ -168,8 +168,20 @@ def log_excess(*, epsilon: float, sigma: float, delta: float, found: Spread) -> 
     return _log_mixture(epsilon, sigma, found) + rounding - math.log(delta - found.tail)
 
 
+def log_shortfall(*, epsilon: float, sigma: float, delta: float, found: Spread) -> float:
+    """Log of (the lower bound on δ at ε, over δ), rounding included: above 0 where ε is not enough.
+
+    Args:
+        epsilon: ε in nats, at least 0.
+        sigma: noise multiplier, above 0.
+        delta: δ.
+        found: the distribution of K, with the prices of its patterns.
+    """
+    return _log_mixture(epsilon + found.prices, sigma, found) - math.log(delta) - 1e-11 - found.rounding
+
+
 def _upper(mechanism: Mechanism, delta: float) -> float:
-    sigma = mechanism.noise_multiplier
+    sigma = mechanism.relative_noise
     found = spread(mechanism, tail=delta * 1e-12)
     if found.tail >= delta:
         return math.inf
@@ -183,11 +195,9 @@ def _upper(mechanism: Mechanism, delta: float) -> float:
 def _lower(mechanism: Mechanism, delta: float, upper: float) -> float:
     dealt = mechanism.sampling == "balls-and-bins"
     found = _dealt(mechanism) if dealt else spread(mechanism, tail=delta * 1e-12)
-    target = math.log(delta) + 1e-11 + found.rounding
+    sigma = mechanism.relative_noise
     return failing_root(
-        lambda epsilon: _log_mixture(epsilon + found.prices, mechanism.noise_multiplier, found) - target,
-        low=0.0,
-        high=upper,
+        lambda epsilon: log_shortfall(epsilon=epsilon, sigma=sigma, delta=delta, found=found), low=0.0, high=upper
     )
 
 

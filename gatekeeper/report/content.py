@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gatekeeper.core.certificate import Certificate, Facts
 from gatekeeper.core.policy import Policy
@@ -17,14 +18,18 @@ NON_CLAIMS = (
     "figure is proven against every attacker, and only for picking the target among equally likely candidates.",
     "The attack is simulated on the mechanism that ran (its noise, clipping and participation); the network and the "
     "training code themselves were not attacked.",
-    "ε covers this run alone: earlier runs on the same units, refused ones included, compose with it and are not "
-    "counted here.",
+    "ε is this run's. The data's total composes every run that the ledger knows on the same units, refused and "
+    "interrupted ones included, as if their parameters had been fixed beforehand; runs that no ledger counted, and "
+    "units that it can't recognise (renamed and changed), are not in it.",
+    "Runs without privacy (non-private twins, ε = ∞) are counted and never summed: what they yielded lies outside ε.",
     "ε is about the training units. The test units have no differential privacy: accuracy and the similarity threshold "
     "were measured on their images.",
     "No noise was added to: the list of classes and the image shape (which the model has), numbers of units and "
     "images, the most images of a unit, accuracy of model and twin, the similarity threshold and its limits, attack "
     "and control counts, the median similarity, and the verdict.",
-    "The noise is floating-point: it is not proven against attacks on the least significant bits of the weights.",
+    "Sums and noise are added exactly, as whole multiples of a grid. That no unit's gradient depends on its companions "
+    "in the batch is checked by comparing bits on random data, not proven; and that the random bits can't be foreseen "
+    "rests on AES-256.",
     "The model is not anonymous in a legal sense because it passed.",
 )
 
@@ -33,10 +38,11 @@ TRUSTED = (
     "what the attacks and their controls achieved, and the threshold calibrated on the null",
     "the accuracy on the test units and its limits (but for exact ones)",
     "the data set's description",
+    "what the ledger says of earlier runs and attempts on these units",
 )
 
 RECOMPUTED = (
-    "ε from the mechanism",
+    "ε from the mechanism, and the total from the mechanisms of all runs as signed",
     "the risk bounds from the mechanism, and from image shape, numbers of units and images and threshold as signed",
     "the upper limits of attack rates from their counts",
     "that the parts of the evidence don't contradict each other",
@@ -64,7 +70,7 @@ class Report:
     verdict: Verdict
 
 
-def verdict_word(verdict: Verdict) -> str:
+def verdict_word(verdict: Verdict) -> Literal["approved", "refused", "inconclusive"]:
     """`approved`, `refused` or `inconclusive`."""
     if isinstance(verdict, Approval):
         return "approved"
@@ -103,6 +109,30 @@ def epsilon_meaning(epsilon: float) -> str:
         "At this ε the formal promise is weak: an attacker who holds a candidate record may well tell whether it took "
         "part. Whether an attacker without one can read an image out of the noise is what the realistic figures say."
     )
+
+
+def ledger_sentence(facts: Facts) -> str:
+    """What the data have spent over all runs, in two sentences."""
+    ledger, total = facts.ledger, facts.total
+    unsettled = sum(not spend.settled for spend in ledger.spends)
+    open_ones = f" ({unsettled} of them never reported an end and count in full)" if unsettled else ""
+    return (
+        f"The units that have spent the most took part in {len(ledger.spends)} private runs{open_ones}, this one "
+        f"included: together ({round_up(total.epsilon.high)}, {round_up(total.delta)})-differential privacy, by the "
+        f"{total.accountant} accountant. Ledger {ledger.head.ledger}, entry {ledger.head.length}, counts {ledger.runs} "
+        f"private and {ledger.non_private_runs} non-private runs on any of these units, and this policy's attempt "
+        f"{ledger.attempts} on them."
+    )
+
+
+def arithmetic_sentence(facts: Facts) -> str:
+    """How sums and noise were computed, and where the random bits came from."""
+    record = facts.evidence.record
+    return f"{_capital(record.arithmetic)}. Random bits: {record.noise_generator}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def twin_sentence(facts: Facts) -> str | None:

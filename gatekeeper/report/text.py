@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gatekeeper.core.policy import RiskRule
 from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
 from gatekeeper.core.rounding import in_full, round_down, round_up
 from gatekeeper.core.utility import Measurement
@@ -19,7 +20,9 @@ from gatekeeper.report.content import (
     RECOMPUTED,
     TRUSTED,
     Report,
+    arithmetic_sentence,
     epsilon_meaning,
+    ledger_sentence,
     privacy_sentence,
     twin_sentence,
     verdict_word,
@@ -66,6 +69,8 @@ def _parts(report: Report) -> list[RenderableType]:
         utility_table(report),
         Text(""),
         Text(f"Privacy  {privacy_sentence(facts)} {epsilon_meaning(facts.guarantee.epsilon.high)}"),
+        Text(f"Numbers  {arithmetic_sentence(facts)}"),
+        Text(f"Ledger   {ledger_sentence(facts)}"),
         Text(
             f"Data     {dataset.name}{synthetic}: {dataset.train_units} training and {dataset.test_units} test units "
             f"({dataset.unit}), {dataset.train_images} and {dataset.test_images} images of "
@@ -142,7 +147,9 @@ def adversary_table(report: Report) -> Table:
     table = _table("Adversaries, gated or not: the share of units reconstructed or identified")
     for name in ("adversary", "success", "bound", "attack", "upper limit", "worst stratum", "controls +/−"):
         table.add_column(name)
-    confidence = max(rule.confidence for rule in report.policy.risk_rules)
+    confidence = max(
+        rule.confidence for rule in report.policy.rules_at(report.facts.ledger.attempts) if isinstance(rule, RiskRule)
+    )
     for bound in report.facts.bounds:
         outcome = _matching(bound, report.facts.evidence.attacks.outcomes)
         table.add_row(

@@ -20,11 +20,14 @@ from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.record import DatasetCard, Software, TrainingPlan, TrainingRecord
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import DivergedError
+from gatekeeper.training.clipping import isolation
 from gatekeeper.training.clipping.per_unit import PerUnitGradients
+from gatekeeper.training.grid import Grid, choose_grid
 from gatekeeper.training.networks import build
-from gatekeeper.training.noise import add_noise
+from gatekeeper.training.noise import add_noise, from_grid
 from gatekeeper.training.optimizer import MasterWeights
-from gatekeeper.training.sampling import GENERATOR_NAME, batches, secret_generator
+from gatekeeper.training.sampling import batches
+from gatekeeper.training.secret_stream import GENERATOR_NAME, SecretStream
 from gatekeeper.training.views import Views, ViewSource
 
 Progress = Callable[[int], None]
@@ -63,7 +66,8 @@ def train(
 ) -> TrainedModel:
     """Train with DP-SGD: each step adds noise N(0, (σC)²) to the sum of clipped per-unit gradients.
 
-    An empty batch adds noise and counts like any other (Abadi et al. 2016).
+    Sums and noise are whole multiples of a power of two, added exactly, so that the step is a rounding of the
+    Gaussian mechanism and of nothing less. An empty batch adds noise and counts like any other (Abadi et al. 2016).
 
     Args:
         candidate: network and recipe.
@@ -74,21 +78,22 @@ def train(
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
+        PrivacyError: the noise is too small beside the sums to be added exactly; raised before the first step.
         DivergedError: a gradient or a weight is not finite.
     """
     began = time.monotonic()
     spec, mechanism = candidate.training, plan.mechanism
     network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
-    gradients = PerUnitGradients(network, views=spec.views, physical_batch=spec.physical_batch)
+    parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    grid = grid_of(plan, units=data.units, parameters=parameters)
+    gradients = engine(network, candidate=candidate, card=card)
     weights = MasterWeights(network, spec=spec, steps=mechanism.steps)
-    noise = secret_generator()
-    deviation = mechanism.noise_multiplier * plan.clipping_norm
+    noise = SecretStream()
     steps = 0
     for batch in _batches(candidate, plan, data):
-        clipped = gradients.clipped_sum(batch, clipping_norm=plan.clipping_norm)
-        noisy = add_noise(clipped, standard_deviation=deviation, generator=noise)
+        noisy = add_noise(gradients.clipped_sum(batch, grid=grid), grid=grid, stream=noise)
         steps += 1
-        weights.update([sum_ / plan.divisor for sum_ in noisy])
+        weights.update([sum_ / plan.divisor for sum_ in from_grid(noisy, grid=grid)])
         on_step(steps)
     gradients.close()
     weights.release()
@@ -97,14 +102,38 @@ def train(
         mechanism=dataclasses.replace(mechanism, steps=steps),
         clipping_norm=plan.clipping_norm,
         divisor=plan.divisor,
-        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        parameters=parameters,
         weights_digest=weights_digest(network),
         noise_generator=GENERATOR_NAME,
+        arithmetic=f"sums and noise are whole multiples of 2^{grid.exponent}; {isolation.statement(gradients)}",
         device="cpu",
         seconds=round(time.monotonic() - began, 3),
         software=software(),
     )
     return TrainedModel(network=network.eval(), record=record)
+
+
+def grid_of(plan: TrainingPlan, *, units: int, parameters: int) -> Grid:
+    """The grid of a plan's sums: see `choose_grid`, whose errors it raises."""
+    return choose_grid(
+        noise_multiplier=plan.mechanism.noise_multiplier,
+        clipping_norm=plan.clipping_norm,
+        units=units,
+        parameters=parameters,
+    )
+
+
+def engine(network: nn.Module, *, candidate: Candidate, card: DatasetCard) -> PerUnitGradients:
+    """What computes the candidate's per-unit gradients: see `isolated_gradients`, whose errors it raises."""
+    spec = candidate.training
+    return isolation.isolated_gradients(
+        network,
+        views=spec.views,
+        physical_batch=spec.physical_batch,
+        expected_batch=spec.expected_batch,
+        image_shape=card.image_shape,
+        classes=len(card.classes),
+    )
 
 
 def train_twin(
@@ -142,7 +171,7 @@ def _batches(candidate: Candidate, plan: TrainingPlan, data: UnitImages) -> Iter
     """The views of each step's units."""
     spec = candidate.training
     source = ViewSource(data, views=spec.views, augmentation=spec.augmentation, seed=spec.seed)
-    drawn: Iterator[NDArray[np.int64]] = batches(plan.mechanism, units=data.units, generator=secret_generator())
+    drawn: Iterator[NDArray[np.int64]] = batches(plan.mechanism, units=data.units, stream=SecretStream())
     for step, units in enumerate(drawn):
         yield source.draw(step, units)
 

@@ -1,27 +1,34 @@
-"""Gaussian noise for clipped sums, drawn and added in float64.
-
-float32 normals stop at 5.8 standard deviations, and float32 sums swallow noise far below their magnitude;
-float64 keeps noise down to σ ≈ 1e-11 for sums of thousands of units. (A float64 Gaussian still has holes:
-Mironov 2012, "On significance of the least significant bits for differential privacy".)
-"""
+"""Gaussian noise for sums on a grid: whole numbers, distributed exactly as a rounded Gaussian, added exactly."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from gatekeeper.training.exact_normal import rounded_normals
+from gatekeeper.training.grid import Grid
+from gatekeeper.training.secret_stream import SecretStream
 
-def add_noise(sums: list[Tensor], *, standard_deviation: float, generator: np.random.Generator) -> list[Tensor]:
-    """Each sum plus independent N(0, standard_deviation²) in every coordinate.
+
+def add_noise(sums: list[Tensor], *, grid: Grid, stream: SecretStream) -> list[Tensor]:
+    """Each sum plus an independent round(s·Z) in every coordinate: the noisy sums that are released.
 
     Args:
-        sums: float64 tensors.
-        standard_deviation: σC, at least 0.
-        generator: seeded by the operating system for this run.
+        sums: in steps of the grid, int64.
+        grid: its `noise_scale` is s.
+        stream: this run's, and only for noise.
+
+    Returns:
+        In steps of the grid, int64, of the same shapes.
     """
-    return [sum_ + standard_deviation * _normals(sum_, generator=generator) for sum_ in sums]
+    return [sum_ + _noise(sum_, grid=grid, stream=stream) for sum_ in sums]
 
 
-def _normals(like: Tensor, *, generator: np.random.Generator) -> Tensor:
-    return torch.from_numpy(generator.standard_normal(tuple(like.shape))).to(like.device)
+def from_grid(sums: list[Tensor], *, grid: Grid) -> list[Tensor]:
+    """Sums as float64 numbers: sum·h. A function of what was released, so its rounding beyond 2⁵³ steps is harmless."""
+    return [sum_.to(torch.float64) * grid.step for sum_ in sums]
+
+
+def _noise(like: Tensor, *, grid: Grid, stream: SecretStream) -> Tensor:
+    noise = rounded_normals(like.numel(), scale=grid.noise_scale, stream=stream)
+    return torch.from_numpy(noise).view(like.shape).to(like.device)

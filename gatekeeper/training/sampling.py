@@ -1,59 +1,74 @@
 """Which units take part in which step: Poisson sampling, and balls and bins.
 
-The accountant assumes exactly these distributions, and that the adversary can't see the draws. So the
-generator is seeded by the operating system for each run, apart from the noise's, and its seed is never
-stored. Participation is decided in float64: a float32 uniform has a grid of 2⁻²⁴, which raises a rate of
-1e-6 by 1.3 %.
+The accountant assumes exactly these distributions, and that the adversary can't see the draws. So they are made from
+whole words of a secret stream, without a float in between: a float32 uniform has a grid of 2⁻²⁴, which raises a rate
+of 1e-6 by 1.3 %.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.training.secret_stream import SecretStream
 
-GENERATOR_NAME = (
-    "NumPy PCG64DXSM, one for noise and one for sampling, each seeded with 256 bits by the operating system for "
-    "this run; seeds not stored; not a cryptographic generator"
-)
+_WORDS = 1 << 64
 
 
-def secret_generator() -> np.random.Generator:
-    """A generator seeded by the operating system; nobody, this program included, can seed it again."""
-    return np.random.Generator(np.random.PCG64DXSM(secrets.randbits(256)))
-
-
-def batches(mechanism: Mechanism, *, units: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def batches(mechanism: Mechanism, *, units: int, stream: SecretStream) -> Iterator[NDArray[np.int64]]:
     """The units of each step, as sorted indices in 0 … units − 1; a step may be empty.
 
     Args:
         mechanism: its sampling, sampling rate and steps.
         units: how many units there are, at least 1.
-        generator: source of the draws.
+        stream: this run's, and only for sampling.
 
     Yields:
         One int64 array for each of the mechanism's steps.
     """
     if mechanism.sampling == "poisson":
-        yield from _poisson(mechanism, units=units, generator=generator)
+        yield from _poisson(mechanism, units=units, stream=stream)
     else:
-        yield from _balls_and_bins(mechanism, units=units, generator=generator)
+        yield from _balls_and_bins(mechanism, units=units, stream=stream)
 
 
-def _poisson(mechanism: Mechanism, *, units: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Each unit independently with probability q in every step."""
+def _poisson(mechanism: Mechanism, *, units: int, stream: SecretStream) -> Iterator[NDArray[np.int64]]:
+    """Each unit independently in every step, with the largest multiple of 2⁻⁶⁴ up to q as probability.
+
+    From q = 2⁻¹¹ on that is q itself; below, it is less by under 2⁻⁶⁴, which costs no privacy: a rarer participation
+    is q's mechanism with some participations replaced by none.
+    """
+    threshold = int(Fraction(mechanism.sampling_rate) * _WORDS)
     for _ in range(mechanism.steps):
-        yield np.flatnonzero(generator.random(units) < mechanism.sampling_rate)
+        # threshold itself may be 2⁶⁴, which no word holds.
+        yield np.flatnonzero(stream.words(units) <= np.uint64(threshold - 1))
 
 
-def _balls_and_bins(mechanism: Mechanism, *, units: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def _balls_and_bins(mechanism: Mechanism, *, units: int, stream: SecretStream) -> Iterator[NDArray[np.int64]]:
     """Each epoch drops every unit into one of its batches, uniformly and independently (Chua et al. 2024)."""
     for step in range(mechanism.steps):
         bin_index = step % mechanism.batches_per_epoch
         if bin_index == 0:
-            bins = generator.integers(mechanism.batches_per_epoch, size=units)
-        yield np.flatnonzero(bins == bin_index)
+            bins = uniform_integers(units, below=mechanism.batches_per_epoch, stream=stream)
+        yield np.flatnonzero(bins == np.uint64(bin_index))
+
+
+def uniform_integers(count: int, *, below: int, stream: SecretStream) -> NDArray[np.uint64]:
+    """Independent and exactly uniform whole numbers in 0 … below − 1.
+
+    Words at or above the last multiple of `below` are drawn again: their remainders would favour small numbers.
+
+    Args:
+        count: how many, at least 0.
+        below: in 1 … 2⁶³.
+        stream: source of the bits.
+    """
+    words = stream.words(count)
+    last = np.uint64(_WORDS - _WORDS % below - 1)
+    while len(refused := np.flatnonzero(words > last)):
+        words[refused] = stream.words(len(refused))
+    return words % np.uint64(below)

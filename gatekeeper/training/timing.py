@@ -8,8 +8,10 @@ import torch
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.record import DatasetCard, TrainingPlan
-from gatekeeper.training.clipping.per_unit import PerUnitGradients
+from gatekeeper.training.loop import engine, grid_of
 from gatekeeper.training.networks import build
+from gatekeeper.training.noise import add_noise
+from gatekeeper.training.secret_stream import SecretStream
 from gatekeeper.training.views import Views
 
 _STEPS = 2
@@ -21,15 +23,21 @@ def estimate_seconds(*, candidate: Candidate, plan: TrainingPlan, card: DatasetC
     Args:
         candidate: network and recipe.
         plan: steps and divisor.
-        card: image shape and classes.
+        card: number of training units, image shape and classes.
+
+    Raises:
+        UnsupportedModelError: the network can't be trained with per-unit clipping.
+        PrivacyError: the noise is too small beside the sums to be added exactly.
     """
     spec = candidate.training
     network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
-    gradients = PerUnitGradients(network, views=spec.views, physical_batch=spec.physical_batch)
+    parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    grid = grid_of(plan, units=card.train_units, parameters=parameters)
+    gradients, stream = engine(network, candidate=candidate, card=card), SecretStream()
     count = max(1, round(card.train_units * plan.mechanism.sampling_rate)) * spec.views
     batch = Views(images=torch.rand((count, *card.image_shape)), labels=torch.zeros(count, dtype=torch.int64))
-    gradients.clipped_sum(batch, clipping_norm=plan.clipping_norm)  # the first step allocates
+    add_noise(gradients.clipped_sum(batch, grid=grid), grid=grid, stream=stream)  # the first step allocates
     began = time.monotonic()
     for _ in range(_STEPS):
-        gradients.clipped_sum(batch, clipping_norm=plan.clipping_norm)
+        add_noise(gradients.clipped_sum(batch, grid=grid), grid=grid, stream=stream)
     return (time.monotonic() - began) / _STEPS * plan.mechanism.steps

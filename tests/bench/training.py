@@ -15,12 +15,17 @@ import torch
 from torch.nn import functional
 
 from gatekeeper.core.candidate import ModelSpec
+from gatekeeper.training.clipping.isolation import units_at_once
 from gatekeeper.training.clipping.per_unit import PerUnitGradients
+from gatekeeper.training.grid import choose_grid
 from gatekeeper.training.networks import build
+from gatekeeper.training.noise import add_noise
+from gatekeeper.training.secret_stream import SecretStream
 from gatekeeper.training.views import Views
 
 ROUNDS = 7
 BATCH = 64
+SAMPLED = 72
 CASES = (
     ("resnet9 w16, 3×32×32", ModelSpec(network="resnet9", width=16), (3, 32, 32)),
     ("resnet9 w8, 3×64×64", ModelSpec(network="resnet9", width=8), (3, 64, 64)),
@@ -35,17 +40,23 @@ def _seconds(step: Callable[[], object]) -> float:
 
 
 def ratio(spec: ModelSpec, shape: tuple[int, int, int]) -> float:
-    """Median over rounds of (forward, backward, clip, sum) over (forward, backward)."""
-    plain = build(spec, image_shape=shape, classes=10, seed=0)
-    private = PerUnitGradients(build(spec, image_shape=shape, classes=10, seed=0), views=1, physical_batch=BATCH)
-    batch = Views(images=torch.rand((BATCH, *shape)), labels=torch.randint(10, (BATCH,)))
+    """Median over rounds of (forward, backward, clip, round, sum, noise) over (forward, backward).
+
+    The step has a deviation more units than expected, so that the private one's last physical batch is half filled.
+    """
+    plain, network = (build(spec, image_shape=shape, classes=10, seed=0) for _ in range(2))
+    at_once = units_at_once(views=1, physical_batch=BATCH, expected_batch=BATCH)
+    private, stream = PerUnitGradients(network, views=1, units_at_once=at_once), SecretStream()
+    parameters = sum(p.numel() for p in network.parameters())
+    grid = choose_grid(noise_multiplier=1.0, clipping_norm=1.0, units=1000, parameters=parameters)
+    batch = Views(images=torch.rand((SAMPLED, *shape)), labels=torch.randint(10, (SAMPLED,)))
 
     def plain_step() -> None:
         plain.zero_grad()
         functional.cross_entropy(plain(batch.images), batch.labels).backward()
 
     def private_step() -> None:
-        private.clipped_sum(batch, clipping_norm=1.0)
+        add_noise(private.clipped_sum(batch, grid=grid), grid=grid, stream=stream)
 
     plain_step(), private_step()  # the first steps allocate
     return statistics.median(_seconds(private_step) / _seconds(plain_step) for _ in range(ROUNDS))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gatekeeper.training.grid import Grid
 from gatekeeper.training.views import Views
 
 
@@ -40,3 +42,11 @@ def clipped_sum(network: nn.Module, batch: Views, *, views: int, clipping_norm: 
         for sum_, part in zip(total, gradient, strict=True):
             sum_ += factor * part
     return total
+
+
+def rounded_sum(gradients: list[list[float]], factors: list[float], *, grid: Grid) -> list[int]:
+    """Σ round(factorᵢ·gᵢ/h), coordinate by coordinate, in Python's unbounded whole numbers."""
+    return [
+        sum(round(Fraction(factor * g) / Fraction(grid.step)) for factor, g in zip(factors, column, strict=True))
+        for column in zip(*gradients, strict=True)
+    ]

@@ -12,7 +12,6 @@ from gatekeeper.audit.attacks.analytic import fresh_generator, plant
 from gatekeeper.audit.attacks.sample import Targets, choose_targets
 from gatekeeper.audit.attacks.trials import Draws, attack_units, negative_control
 from gatekeeper.audit.null import calibrate_null
-from gatekeeper.audit.patterns import upper_quantile
 from gatekeeper.audit.similarity import mean_image
 from gatekeeper.core.checks import check_non_negative, check_positive
 from gatekeeper.core.mechanism import Mechanism
@@ -113,7 +112,7 @@ def attack(
             generator=generator,
         ),
         noise_draws=audit.noise_draws,
-        participations=1 if adversary == ONE_STEP else upper_quantile(participations),
+        participations=1 if adversary == ONE_STEP else participations.upper_quantile(),
         median_similarity=float(np.median(sample.first)),
         source="simulated",
     )

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from gatekeeper.audit.patterns import Patterns
-from gatekeeper.audit.rounding import rounded_up
+from gatekeeper.core.probability import rounded_up
+from gatekeeper.privacy.patterns import Patterns
 
 Tail = Callable[[float], NDArray[np.float64]]
 

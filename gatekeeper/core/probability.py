@@ -1,4 +1,4 @@
-"""Rounding of probabilities to the safe side."""
+"""Probabilities rounded to the safe side."""
 
 from __future__ import annotations
 

@@ -1,0 +1,164 @@
+"""The ledger around a run: counted before its first step, settled after its last, and what it says in between.
+
+The private part never sees the ledger or its key. It says what it is about to take and of whom; the parent reserves
+that, and only then may the private part train. Whatever happens afterwards, the reservation stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gatekeeper.core.codec import digest
+from gatekeeper.core.ledger import Conclusion, History, LedgerStatement, Reservation, Spend, Standing
+from gatekeeper.core.policy import Policy
+from gatekeeper.core.record import Permit, PlannedRun
+from gatekeeper.core.rounding import in_full, round_up
+from gatekeeper.errors import DataError, InvalidInputError
+from gatekeeper.pipeline.planning import obstacles
+from gatekeeper.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from gatekeeper.ledger import Ledger
+
+
+def run_id(run: RunDirectory) -> str:
+    """The name of a run in the ledger: that of its directory."""
+    return run.path.resolve().name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permission:
+    """The ledger's and the policy's answer to a planned run.
+
+    Attributes:
+        permit: that the run is counted and may begin, or None.
+        objection: why the policy refuses it, or None.
+    """
+
+    permit: Permit | None
+    objection: str | None
+
+
+def reserve(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permission:
+    """Count a planned run before its first step, or say why it must not begin.
+
+    Args:
+        run: planned by the private part.
+        policy: as read by this process.
+        ledger: where it is counted.
+
+    Returns:
+        A permit, which then lies in the run directory too; or why the policy refuses the run: the units' total would
+        pass `total_epsilon`, or the policy was tried on them too often.
+
+    Raises:
+        DataError: no outcome of this attempt could pass the policy; nothing is counted.
+        LedgerError: the ledger can't be read or written, or was tampered with.
+    """
+    planned = run.read_planned()
+    if run.read_policy() != policy:
+        raise InvalidInputError("the run is about another policy", where=str(run.path))
+    reservation = Reservation(
+        run=run_id(run),
+        mechanism=planned.plan.mechanism,
+        delta=planned.plan.budget.delta,
+        non_private=planned.non_private,
+        policy_name=policy.name,
+        policy_digest=digest(policy),
+    )
+    found = ledger.reserve(
+        reservation, run.read_identities(), allow=lambda standing: _objection(planned, policy, standing)
+    )
+    if found.declined is not None:
+        return Permission(permit=None, objection=found.declined)
+    permit = Permit(attempt=found.standing.attempts + 1)
+    run.write_permit(permit)
+    return Permission(permit=permit, objection=None)
+
+
+def _objection(planned: PlannedRun, policy: Policy, standing: Standing) -> str | None:
+    """Why the policy refuses this run, given what its units have spent."""
+    attempt = standing.attempts + 1
+    if policy.max_attempts is not None and attempt > policy.max_attempts:
+        return (
+            f"this would be attempt {attempt} of policy {policy.name} on these units; it allows {policy.max_attempts}"
+        )
+    problems = obstacles(policy, planned.dataset, attempt=attempt)
+    if problems:
+        raise DataError(
+            "this data set can't satisfy the policy:\n  " + "\n  ".join(problems), where=planned.dataset.name
+        )
+    limit = policy.privacy.max_total_epsilon
+    return None if limit is None else _above(limit, planned, standing)
+
+
+def _above(limit: float, planned: PlannedRun, standing: Standing) -> str | None:
+    """What the total would be, where it would pass the limit: the privacy filter (Rogers et al. 2016)."""
+    own = Spend(run="this run", mechanism=planned.plan.mechanism, settled=False)
+    delta = planned.plan.budget.delta
+    histories = standing.histories or (History(units=planned.dataset.train_units, spends=()),)
+    total = max(_total((*history.spends, own), delta) for history in histories)
+    if total <= limit:
+        return None
+    return (
+        f"with this run the ε of all runs on these units would be {round_up(total, digits=6)} at δ = {in_full(delta)}; "
+        f"total_epsilon allows {in_full(limit)}"
+    )
+
+
+def _total(spends: tuple[Spend, ...], delta: float) -> float:
+    from gatekeeper.privacy import compose
+
+    return compose([spend.taken for spend in spends], delta).epsilon.high
+
+
+def settle(run: RunDirectory, ledger: Ledger, *, permit: Permit) -> LedgerStatement:
+    """Write down what a run really took, and keep what the ledger then says in the run directory.
+
+    Args:
+        run: it left its evidence.
+        ledger: where it was counted.
+        permit: as `reserve` gave it.
+
+    Raises:
+        LedgerError: the ledger can't be written, or the run took other than was reserved; it then counts in full.
+    """
+    evidence = run.read_evidence()
+    name, delta = run_id(run), evidence.plan.budget.delta
+    ledger.settle(name, evidence.record.mechanism)
+    position = ledger.position(name)
+    standing = position.standing
+    most = max(standing.histories, key=lambda history: _total(history.spends, delta))
+    statement = LedgerStatement(
+        run=name,
+        head=position.head,
+        runs=standing.runs,
+        non_private_runs=standing.non_private_runs,
+        attempts=permit.attempt,
+        spends=most.spends,
+    )
+    run.write_ledger(statement)
+    return statement
+
+
+def conclude(run: RunDirectory, ledger: Ledger, conclusion: Conclusion, detail: str = "") -> None:
+    """Write down how a run ended, for people."""
+    ledger.conclude(run_id(run), conclusion, detail)
+
+
+def check_statement(run: RunDirectory, ledger: Ledger) -> None:
+    """Refuse a run whose statement is not about it, or not from this ledger.
+
+    Raises:
+        InvalidInputError: it isn't.
+    """
+    statement = run.read_ledger()
+    if statement.run != run_id(run):
+        raise InvalidInputError(f"the ledger's statement is about run {statement.run}", where=str(run.path))
+    if not ledger.contains(statement.head):
+        raise InvalidInputError(
+            f"entry {statement.head.length} of this ledger is not the one that the run names",
+            where=str(run.path),
+            hint="give the ledger that the run was counted in",
+        )

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import math
+import sys
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.errors import InvalidValueError, PrivacyError
+from gatekeeper.training.exact_normal import LARGEST_SCALE
+from gatekeeper.training.grid import Grid, choose_grid
+
+
+def _grid(sigma: float, norm: float = 1.0, *, units: int = 1000, parameters: int = 10**5) -> Grid:
+    return choose_grid(noise_multiplier=sigma, clipping_norm=norm, units=units, parameters=parameters)
+
+
+def _log_uniform(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high).map(lambda exponent: 10.0**exponent)
+
+
+@given(
+    sigma=_log_uniform(-9, 12),
+    norm=_log_uniform(-30, 30),
+    units=st.integers(1, 10**6),
+    parameters=st.integers(1, 10**8),
+)
+def test_a_grid_keeps_what_the_proof_needs(sigma: float, norm: float, units: int, parameters: int) -> None:
+    grid = _grid(sigma, norm, units=units, parameters=parameters)
+    step, scale = Fraction(grid.step), Fraction(grid.noise_scale)
+    assert math.frexp(grid.step)[0] == 0.5, "a power of two"
+    assert grid.step == 2.0**grid.exponent
+    assert scale * step >= Fraction(sigma) * Fraction(norm), "never less noise than was accounted for"
+    assert scale * step <= Fraction(sigma) * Fraction(norm) * Fraction(1 + 4 * sys.float_info.epsilon)
+    assert 2**10 <= grid.noise_scale <= LARGEST_SCALE
+    assert units * Fraction(norm) / step + 16 * scale <= 2**62, "no sum overflows"
+    moved = Fraction(math.sqrt(parameters)) * step / 2
+    assert Fraction(grid.radius) + moved <= Fraction(norm) * (1 - Fraction(9, 10**7)), "rounded gradients stay within C"
+
+
+@given(sigma=_log_uniform(-6, 6), parameters=st.integers(1, 10**7))
+def test_an_ordinary_grid_is_the_coarsest_that_costs_nothing(sigma: float, parameters: int) -> None:
+    grid = _grid(sigma, 0.7, parameters=parameters)
+    wanted = min(sigma * 0.7 / 2**20, 0.7 / 2**10 / math.sqrt(parameters))
+    assert grid.step <= wanted * (1 + 1e-15)
+    assert 2 * grid.step > wanted
+    assert grid.radius > 0.7 * (1 - 2.0**-11 - 2e-6)
+
+
+def test_small_noise_is_refused_with_the_least_that_can_be_carried() -> None:
+    with pytest.raises(PrivacyError, match=r"σ = 1e-14 at C = 0\.5 .*1000 gradients needs a grid of") as caught:
+        _grid(1e-14, 0.5)
+    assert caught.value.hint is not None
+    least = float(caught.value.hint.split()[-1])
+    assert _grid(least, 0.5).noise_scale >= 2**10
+    with pytest.raises(PrivacyError):
+        _grid(0.97 * least, 0.5)
+
+
+def test_more_units_need_more_noise() -> None:
+    assert _grid(1e-12, units=100).noise_scale >= 2**10
+    with pytest.raises(PrivacyError, match="1000000 gradients"):
+        _grid(1e-12, units=10**6)
+
+
+def test_the_largest_noise_has_a_grid_that_still_resolves_c() -> None:
+    grid = _grid(1e12, parameters=10**8)
+    assert grid.noise_scale * 16 < 2**62
+    assert grid.radius > 0.9
+
+
+@pytest.mark.parametrize("norm", [5e-324, 1e-300, 1e300, 1.7e308])
+@pytest.mark.parametrize("sigma", [1e-6, 1.0, 1e12])
+def test_a_clipping_norm_at_the_ends_of_float64_is_refused_with_a_reason(norm: float, sigma: float) -> None:
+    with pytest.raises(PrivacyError, match="range of float64"):
+        _grid(sigma, norm)
+
+
+def test_a_network_too_large_for_the_noises_grid_is_refused() -> None:
+    with pytest.raises(PrivacyError, match="too coarse for gradients of"):
+        _grid(1e12, parameters=10**13)
+
+
+@pytest.mark.parametrize("values", [(0.0, 1.0), (1.0, 0.0), (math.nan, 1.0), (1.0, math.inf)])
+def test_senseless_values_are_refused(values: tuple[float, float]) -> None:
+    with pytest.raises(InvalidValueError):
+        _grid(*values)
