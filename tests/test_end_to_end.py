@@ -243,7 +243,7 @@ SMALL_EPSILON = {"low": 0.5, "estimate": 1.0, "high": 1.0}
         (_set("facts", "guarantee", "accountant", value="wishful"), "guarantee.accountant"),
         (_set("facts", "evidence", "record", "mechanism", "noise_multiplier", value=1e3), "record and plan"),
         (_set("facts", "bounds", 0, "value", value=0.001), "bounds[0].value"),
-        (_set("facts", "evidence", "utility", "measurements", 0, "low", value=0.3), "findings[2].measured"),
+        (_set("facts", "evidence", "utility", "measurements", 0, "low", value=0.3), "findings[3].measured"),
         (_set("facts", "evidence", "attacks", "outcomes", 0, "sample", "successes", value=40), "its bound allows"),
         (_set("approval", "findings", 0, "measured", value=1.0), "findings[0].measured"),
         (_set("policy", "rules", 0, "minimum", value=0.95), "verdict"),
@@ -348,7 +348,7 @@ def test_a_missing_key_is_found_before_the_training(bench: Bench) -> None:
     result = bench.certify()
     assert result.returncode == 4
     assert "no such key" in result.stderr
-    assert not (bench.path / ".gatekeeper").exists()
+    assert not (bench.path / ".gatekeeper/runs").exists()
 
 
 def test_usage_errors_exit_2(bench: Bench) -> None:

@@ -4,7 +4,7 @@
 | --------------------------- | ------------------------------------------------- | -------------------------------- |
 | `gaussian`                  | every mechanism, as if each step used each unit   | at q = 1: exact                  |
 | `balls-and-bins`            | balls and bins: one use an epoch, bins revealed   | at large ε                       |
-| `balls-and-bins-amplified`  | balls and bins, σ above 0.2, bins secret          | mostly to 0.3 % (not proven)     |
+| `balls-and-bins-amplified`  | balls and bins, σ above 0.125, bins secret        | mostly to 0.3 % (not proven)     |
 | `participation-bound`       | Poisson sampling, pattern revealed                | at large ε                       |
 | `privacy-loss-distribution` | Poisson sampling, where the above is not narrow   | mostly to 0.3 %                  |
 
@@ -63,13 +63,14 @@ def _by_pattern(mechanism: Mechanism, delta: float) -> _Bounds:
 
 def _wants_losses(mechanism: Mechanism, epsilon: Interval, delta: float) -> bool:
     wide = math.isfinite(epsilon.high) and epsilon.low < epsilon.high * (1 - _NARROW)
-    hidden = mechanism.sampling == "poisson" or amplifiable(mechanism)
+    hidden = mechanism.sampling == "poisson" or amplifiable(mechanism, delta)
     return wide and hidden and delta >= _LEAST_DELTA_OF_LOSSES
 
 
-def amplifiable(mechanism: Mechanism) -> bool:
+def amplifiable(mechanism: Mechanism, delta: float) -> bool:
     """Whether balls and bins hide the unit's batch well enough for `balls_and_bins` to have a say."""
-    return mechanism.batches_per_epoch > 1 and 1 / mechanism.relative_noise <= balls_and_bins.LARGEST_MU
+    well = mechanism.batches_per_epoch > 1 and 1 / mechanism.relative_noise <= balls_and_bins.LARGEST_MU
+    return well and delta >= balls_and_bins.LEAST_DELTA
 
 
 def epochs(mechanism: Mechanism, direction: Direction) -> balls_and_bins.Epochs:
@@ -153,7 +154,7 @@ def quick_delta(mechanism: Mechanism, *, epsilon: float, delta: float) -> float:
     """
     if mechanism.sampling == "poisson":
         return pld.upper_delta(mechanism, epsilon=epsilon, delta=delta)
-    if not amplifiable(mechanism):
+    if not amplifiable(mechanism, delta):
         return 1.0
     return max(
         pld.Accountant(sources=(epochs(mechanism, direction),), delta=delta).suited(epsilon).delta_upper(epsilon)

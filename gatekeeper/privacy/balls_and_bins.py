@@ -42,6 +42,7 @@ from gatekeeper.privacy.tilting import Repeated
 _ROUNDING = 1e-9
 _FINENESS = 0.06  # γ over the relative standard deviation of the sum that it holds
 _COARSEST = 0.1
+LEAST_DELTA = 1e-280  # below it the shares of δ that rare values may take are no normal numbers
 LARGEST_MU = 8.0  # beyond it R is heavy-tailed: hardly any amplification, at a great cost
 
 

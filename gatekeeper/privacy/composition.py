@@ -179,7 +179,7 @@ def _one_gaussian(runs: Sequence[Mechanism], *, shrink: float = 0.0) -> list[Sou
 def _by_losses(runs: Sequence[Mechanism], delta: float, scale: float) -> Interval:
     """The losses of all runs, added; from below those of the most telling ones whose losses are known exactly."""
     poisson = sorted((one for one in runs if not _certain(one)), key=_telling, reverse=True)
-    hidden = [one for one in runs if one.sampling == "balls-and-bins" and amplifiable(one)][:_MOST_LOSSES]
+    hidden = [one for one in runs if one.sampling == "balls-and-bins" and amplifiable(one, delta)][:_MOST_LOSSES]
     plain = [one for one in runs if _certain(one) and one not in hidden]
     known = [one for one in plain if one.sampling == "poisson"]
     fewer = _fewer(poisson, _MOST_LOSSES)
