@@ -517,7 +517,8 @@ def test_nothing_interrupts_a_release(stage: Stage, number: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_training_can_be_interrupted_and_nothing_is_claimed(stage: Stage, number: int) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run under nohup ignores it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run under nohup ignores it,
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and one in a shell's background this one
     interrupt_on_termination()
     stage.during_training = lambda run: signal.raise_signal(number)
     ran = gatekeeper(*SIGNED)

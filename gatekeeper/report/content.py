@@ -116,8 +116,9 @@ def ledger_sentence(facts: Facts) -> str:
     ledger, total = facts.ledger, facts.total
     unsettled = sum(not spend.settled for spend in ledger.spends)
     open_ones = f" ({unsettled} of them never reported an end and count in full)" if unsettled else ""
+    private_runs = f"{len(ledger.spends)} private run{'' if len(ledger.spends) == 1 else 's'}"
     return (
-        f"The units that have spent the most took part in {len(ledger.spends)} private runs{open_ones}, this one "
+        f"The units that have spent the most took part in {private_runs}{open_ones}, this one "
         f"included: together ({round_up(total.epsilon.high)}, {round_up(total.delta)})-differential privacy, by the "
         f"{total.accountant} accountant. Ledger {ledger.head.ledger}, entry {ledger.head.length}, counts {ledger.runs} "
         f"private and {ledger.non_private_runs} non-private runs on any of these units, and this policy's attempt "
