@@ -139,6 +139,8 @@ def _began(bench: Bench) -> Iterator[Path]:
 @pytest.mark.slow
 def test_however_a_run_is_killed_the_ledger_never_understates(bench: Bench) -> None:
     bench.write(attempts=100)
+    policy = bench.path / "policy.yaml"
+    policy.write_text(policy.read_text().replace("max: 0.05\n", "max: 0.2\n"))  # what 80 units can show at 99.95 %
     generator = random.Random(7)
     for _ in range(10):
         process = _certify_in_background(bench)

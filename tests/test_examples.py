@@ -19,6 +19,8 @@ pytestmark = pytest.mark.slow
 
 def _certify(directory: Path, candidate: Path, policy: str) -> tuple[int, dict]:
     """Exit code and report of certifying a candidate under a ready policy, in an empty directory."""
+    if not (directory / ".gatekeeper/ledger.sqlite").exists():
+        subprocess.run([sys.executable, "-m", "gatekeeper", "ledger", "init"], cwd=directory, check=True)
     command = [
         sys.executable,
         "-m",

@@ -69,7 +69,10 @@ def _wants_losses(mechanism: Mechanism, epsilon: Interval, delta: float) -> bool
 
 def amplifiable(mechanism: Mechanism, delta: float) -> bool:
     """Whether balls and bins hide the unit's batch well enough for `balls_and_bins` to have a say."""
-    well = mechanism.batches_per_epoch > 1 and 1 / mechanism.relative_noise <= balls_and_bins.LARGEST_MU
+    well = (
+        1 < mechanism.batches_per_epoch <= balls_and_bins.MOST_BATCHES
+        and 1 / mechanism.relative_noise <= balls_and_bins.LARGEST_MU
+    )
     return well and delta >= balls_and_bins.LEAST_DELTA
 
 

@@ -42,7 +42,10 @@ from gatekeeper.privacy.tilting import Repeated
 _ROUNDING = 1e-9
 _FINENESS = 0.06  # γ over the relative standard deviation of the sum that it holds
 _COARSEST = 0.1
-LEAST_DELTA = 1e-280  # below it the shares of δ that rare values may take are no normal numbers
+LEAST_DELTA = (
+    1e-100  # with the largest losses, e^−ε times the masses that decide it would leave float64's range far below
+)
+MOST_BATCHES = 10**5  # an epoch of more takes seconds
 LARGEST_MU = 8.0  # beyond it R is heavy-tailed: hardly any amplification, at a great cost
 
 
