@@ -171,7 +171,7 @@ def statement(evidence: Evidence, *, earlier: tuple[Spend, ...] = (), attempts: 
     own = Spend(run="this-run", mechanism=evidence.record.mechanism, settled=True)
     return LedgerStatement(
         run="this-run",
-        head=LedgerHead(ledger="ab" * 16, length=3, digest="3" * 64),
+        head=LedgerHead(ledger="ab" * 16, length=99, digest="3" * 64),
         runs=max(attempts, len(earlier) + 1),
         non_private_runs=1,
         attempts=attempts,

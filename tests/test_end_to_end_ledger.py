@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from gatekeeper.core.codec import canonical
 from tests.test_end_to_end import PASSPHRASE, Bench
 
 LEDGER = ".gatekeeper/ledger.sqlite"
@@ -57,7 +58,7 @@ def test_a_second_run_on_the_same_units_composes_with_the_first(bench: Bench) ->
     ledger, _, digest = before.split(":")
     for wrong, said in (
         (f"{'0' * 32}:1:{digest}", "not in 0000"),
-        (f"{ledger}:900:{digest}", "fewer than the remembered 900"),
+        (f"{ledger}:900:{digest}", "before the remembered 900"),
         ("nonsense", "ID:LENGTH:DIGEST"),
     ):
         refused = bench.run(*verify, wrong)
@@ -86,6 +87,30 @@ def test_one_attempt_too_many_never_begins(bench: Bench) -> None:
     result = bench.certify(out="two")
     assert result.returncode == 1
     assert "attempt 2 of policy tiny" in result.stderr
+
+
+def test_sign_believes_the_ledger_and_not_the_run_directory(bench: Bench) -> None:
+    bench.write(attempts=2)
+    command = ("candidate.yaml", "--policy", "policy.yaml", "--no-sign", "-q")
+    for _ in range(2):
+        assert bench.run("certify", *command).returncode == 0
+    run = sorted((bench.path / ".gatekeeper/runs").iterdir())[-1]
+    sign = ("sign", str(run), "--policy", "policy.yaml", "--key", "release.key", "--ledger", LEDGER, "--out")
+    assert bench.run(*sign, "honest").returncode == 0
+
+    kept = (run / "ledger.json").read_text()
+    own = json.loads(kept)
+    own["spends"] = [spend for spend in own["spends"] if spend["run"] == own["run"]]
+    for forged in (
+        {**own, "runs": 1, "non_private_runs": 1, "attempts": 1},
+        {**json.loads(kept), "attempts": 1},
+        own,
+    ):
+        (run / "ledger.json").write_text(canonical(forged))
+        refused = bench.run(*sign, "forged")
+        assert refused.returncode == 2, refused.stderr
+        assert "the ledger does not confirm the run" in refused.stderr
+        assert not (bench.path / "forged").exists()
 
 
 def test_a_refused_run_counts_like_any_other(bench: Bench) -> None:

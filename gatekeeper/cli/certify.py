@@ -15,11 +15,12 @@ from gatekeeper.cli.passphrase import passphrase_option
 from gatekeeper.cli.preflight import Signing, check_beside, prepare_signing
 from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.ledger import Conclusion
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import Forecast
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval
-from gatekeeper.errors import GatekeeperError, SigningError
+from gatekeeper.errors import GatekeeperError, LedgerError, SigningError
 from gatekeeper.rundir import Judgement, RunDirectory
 
 if TYPE_CHECKING:
@@ -127,10 +128,10 @@ def sign(
 
     the_policy, directory = read_policy(policy), RunDirectory(run)
     check_beside(out, run=run)
-    if ledger is not None:
-        check_statement(directory, find_ledger(ledger, key=ledger_key))
     signing = prepare_signing(key=key, out=out, runs=run, passphrase_fd=passphrase_fd)
     with directory.lock():
+        if ledger is not None:
+            check_statement(directory, find_ledger(ledger, key=ledger_key), policy=the_policy)
         _release(directory, the_policy, directory.read_candidate(), signing)
 
 
@@ -153,13 +154,23 @@ def _produce_and_judge(
         counting.settle(run, ledger, permit=permission.permit)
         judgement = judge(run, policy=policy, candidate=candidate)
     except GatekeeperError as error:
-        counting.conclude(run, ledger, "failed", error.code)
+        _conclude(run, ledger, "failed", error.code)
         raise
     except KeyboardInterrupt:
-        counting.conclude(run, ledger, "failed", "interrupted")
+        _conclude(run, ledger, "failed", "interrupted")
         raise
-    counting.conclude(run, ledger, verdict_word(judgement.verdict))
+    _conclude(run, ledger, verdict_word(judgement.verdict))
     return judgement
+
+
+def _conclude(run: RunDirectory, ledger: Ledger, conclusion: Conclusion, detail: str = "") -> None:
+    """Tell the ledger how the run ended: for people only, so a ledger that is away changes nothing else."""
+    from gatekeeper.pipeline import counting
+
+    try:
+        counting.conclude(run, ledger, conclusion, detail)
+    except LedgerError as error:
+        say(f"warning: the ledger was not told that the run was {conclusion}: {error}")
 
 
 def _sign_or_say_how(

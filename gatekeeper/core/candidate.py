@@ -79,7 +79,7 @@ class DataSpec:
         split: how units are divided.
         phantom: size and seed of a synthetic set; None for real data.
         population: whose unit names these are: data sets of one population call the same unit by the same name, so
-            that the ledger recognises it; None means that names are this data set's own.
+            that the ledger recognises it besides by its name in this data set; None means by that alone.
     """
 
     format: DataFormat

@@ -210,6 +210,11 @@ class LedgerStatement:
         check_tuple(spends=self.spends, of=Spend)
         if [spend.settled for spend in self.spends if spend.run == self.run] != [True]:
             raise InvalidValueError(f"run {self.run!r} must be among the spends, once and settled")
+        if len(self.head.ledger) != 32 or set(self.head.ledger) - set("0123456789abcdef"):
+            raise InvalidValueError(f"a ledger's id has 32 lower-case hexadecimal digits, got {self.head.ledger!r}")
+        entries = 1 + max(self.runs, self.non_private_runs) + sum(spend.settled for spend in self.spends)
+        if self.head.length < entries:
+            raise InvalidValueError(f"a ledger of {self.head.length} entries can't tell of so many runs")
         if len(self.spends) > self.runs or self.attempts > self.runs:
             raise InvalidValueError(
                 f"{len(self.spends)} spends and {self.attempts} attempts don't fit {self.runs} runs, this one included"

@@ -1,8 +1,8 @@
 """By what names the ledger knows the units of a data set.
 
-A unit is known by its name, which is the data set's own unless the candidate says which population it belongs to,
-and by the pixels of each of its images: so a copy under another name is recognised, and so is the same patient
-with a new image. Pixels are those that the network sees: resized otherwise, an image is known by its name alone.
+A unit is known by its name in the data set, by its name in the population where the candidate says which, and by the
+pixels of each of its images: so a copy under another name is recognised, and so is the same patient with a new image.
+Pixels are those that the network sees: an image that is resized otherwise is known by its names alone.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ def identities(dataset: Dataset, *, population: str | None) -> Identities:
 
     Args:
         dataset: its training side.
-        population: whose names they are; None means the data set's own, by its format and name.
+        population: whose names they are besides being the data set's own (by its format and name), or None.
     """
     train = dataset.train
-    namespace = f"{dataset.format} {dataset.name}" if population is None else f"population {population}"
-    known: list[list[str]] = [[f"name\n{namespace}\n{dataset.unit}\n{name}"] for name in train.names]
+    # A population adds a name and takes none away: no key of the candidate may make the ledger forget.
+    namespaces = [f"{dataset.format} {dataset.name}", *([] if population is None else [f"population {population}"])]
+    known: list[list[str]] = [
+        [f"name\n{namespace}\n{dataset.unit}\n{name}" for namespace in namespaces] for name in train.names
+    ]
     for pixels, unit in zip(train.images, train.unit_of.tolist(), strict=True):
         digest = hashlib.sha256(f"{pixels.shape}\n".encode() + pixels.tobytes()).hexdigest()
         known[unit].append(f"pixels\n{digest}")

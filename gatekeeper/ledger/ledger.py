@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from gatekeeper.ledger.chain import follow, head_of, head_problems
 from gatekeeper.ledger.database import Database
 from gatekeeper.ledger.keys import LedgerKey
 from gatekeeper.ledger.nouns import Account, Declined, Ending, Entry, Fact, Position, Reserved, RunSummary, Settlement
-from gatekeeper.ledger.replay import Run, settlement_objection
+from gatekeeper.ledger.replay import Run, replay, settlement_objection
 from gatekeeper.ledger.store import count_units, read_entries, read_set, write_entry, write_set
 from gatekeeper.ledger.unitsets import disguise
 
@@ -114,6 +115,36 @@ class Ledger:
             return Position(
                 head=book.head, standing=read_standing(connection, book, asked, policy_digest=policy_digest)
             )
+
+    def statement_at(self, run: str, head: LedgerHead) -> Standing | None:
+        """What the units of a run had spent when the ledger ended at `head`; None where it never did.
+
+        Raises:
+            LedgerError: the run was not reserved.
+        """
+        with self._database.reading() as connection:
+            book = self._sound(connection)
+            run_of_it = book.run(run)
+            then = replay(book.entries[: head.length], ledger=book.ledger)
+            if run not in then.runs:
+                return None
+            earlier = dataclasses.replace(book, entries=book.entries[: head.length], story=then)
+            asked = read_set(connection, run_of_it.set_digest)
+            return read_standing(connection, earlier, asked, policy_digest=run_of_it.reservation.policy_digest)
+
+    def attempt(self, run: str) -> int:
+        """Which attempt of its policy on its units a run was, from 1: as its reservation found it.
+
+        Raises:
+            LedgerError: the run was not reserved.
+        """
+        with self._database.reading() as connection:
+            book = self._sound(connection)
+            its = book.run(run)
+            then = replay(book.entries[: its.number], ledger=book.ledger)
+            earlier = dataclasses.replace(book, entries=book.entries[: its.number], story=then)
+            asked = read_set(connection, its.set_digest)
+            return read_standing(connection, earlier, asked, policy_digest=its.reservation.policy_digest).attempts
 
     def head(self) -> LedgerHead:
         """How far the ledger has got."""

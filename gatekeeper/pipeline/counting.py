@@ -6,11 +6,13 @@ that, and only then may the private part train. Whatever happens afterwards, the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.codec import digest
 from gatekeeper.core.ledger import Conclusion, History, LedgerStatement, Reservation, Spend, Standing
+from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import Permit, PlannedRun
 from gatekeeper.core.rounding import in_full, round_up
@@ -147,18 +149,43 @@ def conclude(run: RunDirectory, ledger: Ledger, conclusion: Conclusion, detail: 
     ledger.conclude(run_id(run), conclusion, detail)
 
 
-def check_statement(run: RunDirectory, ledger: Ledger) -> None:
-    """Refuse a run whose statement is not about it, or not from this ledger.
+def check_statement(run: RunDirectory, ledger: Ledger, *, policy: Policy) -> None:
+    """Refuse a run of which the ledger does not say what the run directory says.
 
     Raises:
-        InvalidInputError: it isn't.
+        InvalidInputError: the run was not counted, not under this policy, not settled as its evidence says, or its past
+            is told otherwise.
     """
-    statement = run.read_ledger()
-    if statement.run != run_id(run):
-        raise InvalidInputError(f"the ledger's statement is about run {statement.run}", where=str(run.path))
-    if not ledger.contains(statement.head):
+    statement, evidence = run.read_ledger(), run.read_evidence()
+    name = run_id(run)
+    for problem in _contradictions(statement, ledger, name=name, policy=policy, mechanism=evidence.record.mechanism):
         raise InvalidInputError(
-            f"entry {statement.head.length} of this ledger is not the one that the run names",
+            f"the ledger does not confirm the run: {problem}",
             where=str(run.path),
-            hint="give the ledger that the run was counted in",
+            hint="give the ledger that the run was counted in, and the run as `certify` left it",
         )
+
+
+def _contradictions(
+    statement: LedgerStatement, ledger: Ledger, *, name: str, policy: Policy, mechanism: Mechanism
+) -> Iterator[str]:
+    if statement.run != name:
+        yield f"its statement is about run {statement.run}"
+    counted = {each.reservation.run: each for each in ledger.account().runs}
+    if name not in counted:
+        yield "it was never reserved"
+        return
+    own = counted[name]
+    if own.reservation.policy_digest != digest(policy):
+        yield f"it was reserved under policy {own.reservation.policy_name} with another digest"
+    if not own.settled or own.mechanism != mechanism:
+        yield "it was not settled with the mechanism of its evidence"
+    if not ledger.contains(statement.head):
+        yield f"entry {statement.head.length} is another one than the statement's"
+    told = ledger.statement_at(name, statement.head)
+    if told is None or (told.runs, told.non_private_runs) != (statement.runs, statement.non_private_runs):
+        yield "it tells of other runs on these units"
+    elif statement.spends not in {history.spends for history in told.histories}:
+        yield "it tells of other spends of these units"
+    if ledger.attempt(name) != statement.attempts:
+        yield f"it was attempt {ledger.attempt(name)}, not {statement.attempts}"

@@ -98,7 +98,10 @@ def _check_ledger(found: LedgerHead, remembered: LedgerHead | None) -> VerifiedS
     if found.ledger != remembered.ledger:
         problem = f"the release was counted in ledger {found.ledger}, not in {remembered.ledger}"
     elif found.length < remembered.length:
-        problem = f"the ledger had {found.length} entries, fewer than the remembered {remembered.length}: it was cut"
+        problem = (
+            f"the release was counted at entry {found.length}, before the remembered {remembered.length}: it is "
+            "older, or the ledger had been cut"
+        )
     elif found.length == remembered.length and found.digest != remembered.digest:
         problem = f"entry {found.length} of the ledger is another one than the remembered: it was rewritten"
     if problem is not None:
