@@ -145,8 +145,8 @@ def _total_epsilon(limit: float, facts: Facts) -> Finding:
         statistic="composed upper bound",
         confidence=None,
         sample_size=None,
-        detail=f"proven for parameters fixed beforehand; {len(facts.ledger.spends)} private runs on the units that spent "
-        f"the most, of which {unsettled} never reported their end and count in full; accountant "
+        detail=f"proven for parameters fixed beforehand; {len(facts.ledger.spends)} private runs on the units that "
+        f"spent the most, of which {unsettled} never reported their end and count in full; accountant "
         f"{facts.total.accountant}, δ = {in_full(facts.total.delta)}",
         remedy=None if status == "passed" else "nothing on these units: what was spent stays spent",
     )
