@@ -4,10 +4,11 @@ A float sum rounds by an amount that depends on all its terms, so that removing 
 unit; and float noise has holes. Whole numbers have neither fault. The step h is chosen so fine that rounding to it
 costs nothing: at most 2⁻²⁰ of the noise's deviation, and at most 2⁻¹¹ of C in the norm of a unit's gradient.
 
-*Sensitivity.* A unit's gradient is clipped to norm C' = C(1 − 10⁻⁶) − h√d/2, d the number of its coordinates, then
-each coordinate is rounded to the grid, which moves it by at most h/2 and the vector by at most h√d/2. By the triangle
-inequality the rounded vector has norm at most C; the 10⁻⁶ pays for the rounding of float64 norms and products (each
-relative 2⁻⁵³; a norm's sum of d squares, d·2⁻⁵³). So one unit changes the whole-number sum by at most C/h.
+*Sensitivity.* A unit's gradient is clipped to norm r; rounding in float32 can raise what the unit changes in its block's
+sum to r(1 + η) (`clipping.rounding`). Rounding the block's sum to the grid, with the unit and without it, moves either
+vector by at most h√d/2, d the number of coordinates; so does rounding once more what some layers do to their sum. Hence
+r = (C(1 − 10⁻⁶) − 2h√d)/(1 + η): one unit changes the whole-number sum by at most C/h. The 10⁻⁶ pays for the rounding of
+float64 (relative 2⁻⁵³ for each operation).
 """
 
 from __future__ import annotations
@@ -17,20 +18,24 @@ from dataclasses import dataclass
 
 from gatekeeper.core.checks import check_integer, check_positive
 from gatekeeper.errors import PrivacyError
+from gatekeeper.training.clipping.rounding import SLACK
 
 # Noise of fewer steps than this is refused.
 FEWEST_STEPS = 2.0**10
 
 _NOISE_STEPS = 2.0**20
-_NORM_STEPS = 2.0**10
+_NORM_STEPS = 2.0**12
 _FLOAT_MARGIN = 1e-6
 
 # Sums of all units, and 16 standard deviations of noise, stay below this; int64 ends at 2⁶³.
 _CEILING = 2.0**62
 _DEVIATIONS = 16
 
-# Outside it, products with float32 gradients could leave float64's normal numbers.
-_SMALLEST, _LARGEST = 2.0**-800, 2.0**800
+# Sums of a block of units stay below this, where float64 rounds to whole steps: see `clipping.blocks`.
+_BLOCK_CEILING = 2.0**50
+
+# Of C: outside it, squares of gradients could leave float32's normal numbers.
+_SMALLEST, _LARGEST = 1e-9, 1e9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +44,7 @@ class Grid:
 
     Attributes:
         step: h, a power of two.
-        radius: C', the norm that gradients are clipped to before they are rounded; below C.
+        radius: r, the norm that gradients are clipped to; below C.
         noise_scale: the noise's standard deviation in steps, at least σC/h.
     """
 
@@ -52,38 +57,48 @@ class Grid:
         """log₂ h."""
         return math.frexp(self.step)[1] - 1
 
+    @property
+    def anchor(self) -> float:
+        """1.5·2⁵²·h: a float64 near it is a whole multiple of h."""
+        return 1.5 * 2.0**52 * self.step
 
-def choose_grid(*, noise_multiplier: float, clipping_norm: float, units: int, parameters: int) -> Grid:
+
+def choose_grid(*, noise_multiplier: float, clipping_norm: float, units: int, block: int, parameters: int) -> Grid:
     """The grid for a sum of clipped gradients and its noise.
 
-    h is the largest power of two up to min(σC·2⁻²⁰, C·2⁻¹⁰/√d), raised where the sum of all units and 16 standard
-    deviations of noise would not stay below 2⁶² steps.
+    h is the largest power of two up to min(σC·2⁻²⁰, C·2⁻¹²/√d), raised where the sum of all units and 16 standard
+    deviations of noise would not stay below 2⁶² steps, or the sum of a block below 2⁵⁰.
 
     Args:
         noise_multiplier: σ, above 0.
         clipping_norm: C, above 0.
         units: the most units that a sum can have, at least 1.
+        block: the most units that are added up before their sum is rounded to the grid, at least 1.
         parameters: d, trainable parameters, at least 1.
 
     Raises:
         PrivacyError: the noise would have fewer than 2¹⁰ steps: it is too small beside the sum to be carried exactly.
 
-    >>> grid = choose_grid(noise_multiplier=1.0, clipping_norm=1.0, units=1000, parameters=10**6)
+    >>> grid = choose_grid(noise_multiplier=1.0, clipping_norm=1.0, units=1000, block=32, parameters=10**6)
     >>> grid.exponent, grid.noise_scale
     (-20, 1048576.0000000002)
     """
     check_positive(noise_multiplier=noise_multiplier)
     check_positive(clipping_norm=clipping_norm)
     check_integer(units=units, at_least=1)
+    check_integer(block=block, at_least=1)
     check_integer(parameters=parameters, at_least=1)
     # The product is rounded upwards, so that the noise is never less than was accounted for.
     deviation = math.nextafter(noise_multiplier * clipping_norm, math.inf)
     wanted = min(deviation / _NOISE_STEPS, clipping_norm / _NORM_STEPS / math.sqrt(parameters))
-    needed = (units * clipping_norm + _DEVIATIONS * deviation) / _CEILING
-    if not (_SMALLEST <= wanted <= _LARGEST and needed <= _LARGEST):
-        raise _refusal(noise_multiplier, clipping_norm, "its values leave the range of float64", "use a C nearer to 1")
+    needed = max(
+        (units * clipping_norm + _DEVIATIONS * deviation) / _CEILING, 2 * block * clipping_norm / _BLOCK_CEILING
+    )
+    if not _SMALLEST <= clipping_norm <= _LARGEST:
+        why = f"gradients are float32, which C = {clipping_norm:g} would leave"
+        raise _refusal(noise_multiplier, clipping_norm, why, f"use a C between {_SMALLEST:g} and {_LARGEST:g}")
     step = max(_power_of_two_below(wanted), 2 * _power_of_two_below(needed))
-    radius = clipping_norm * (1 - _FLOAT_MARGIN) - step * math.sqrt(parameters) / 2
+    radius = (clipping_norm * (1 - _FLOAT_MARGIN) - 2 * step * math.sqrt(parameters)) / (1 + SLACK)
     if deviation / step < FEWEST_STEPS:
         least = 1.01 * FEWEST_STEPS * step / clipping_norm  # so that what is printed is enough
         raise _refusal(

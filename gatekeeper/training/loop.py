@@ -21,7 +21,8 @@ from gatekeeper.core.record import DatasetCard, Software, TrainingPlan, Training
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import DivergedError
 from gatekeeper.training.clipping import isolation
-from gatekeeper.training.clipping.per_unit import PerUnitGradients
+from gatekeeper.training.clipping.engine import ClippingEngine, cross_entropy
+from gatekeeper.training.clipping.rounding import BLOCK
 from gatekeeper.training.grid import Grid, choose_grid
 from gatekeeper.training.networks import build
 from gatekeeper.training.noise import add_noise, from_grid
@@ -119,20 +120,22 @@ def grid_of(plan: TrainingPlan, *, units: int, parameters: int) -> Grid:
         noise_multiplier=plan.mechanism.noise_multiplier,
         clipping_norm=plan.clipping_norm,
         units=units,
+        block=BLOCK,
         parameters=parameters,
     )
 
 
-def engine(network: nn.Module, *, candidate: Candidate, card: DatasetCard) -> PerUnitGradients:
-    """What computes the candidate's per-unit gradients: see `isolated_gradients`, whose errors it raises."""
+def engine(network: nn.Module, *, candidate: Candidate, card: DatasetCard) -> ClippingEngine:
+    """What computes the candidate's clipped sums: see `isolated_engine`, whose errors it raises."""
     spec = candidate.training
-    return isolation.isolated_gradients(
+    return isolation.isolated_engine(
         network,
         views=spec.views,
         physical_batch=spec.physical_batch,
         expected_batch=spec.expected_batch,
         image_shape=card.image_shape,
-        classes=len(card.classes),
+        targets=lambda views, generator: torch.randint(len(card.classes), (views,), generator=generator),
+        loss=cross_entropy,
     )
 
 
@@ -155,9 +158,9 @@ def train_twin(
     parameters = [p for p in network.parameters() if p.requires_grad]
     for step, batch in enumerate(_batches(candidate, plan, data), start=1):
         total = [torch.zeros(p.shape, dtype=torch.float64) for p in parameters]
-        for start in range(0, len(batch.labels), spec.physical_batch):
+        for start in range(0, len(batch.targets), spec.physical_batch):
             chunk = slice(start, start + spec.physical_batch)
-            loss = functional.cross_entropy(network(batch.images[chunk]), batch.labels[chunk], reduction="sum")
+            loss = functional.cross_entropy(network(batch.images[chunk]), batch.targets[chunk], reduction="sum")
             for sum_, gradient in zip(total, torch.autograd.grad(loss, parameters), strict=True):
                 sum_ += gradient.double()
         weights.update([sum_ / (plan.divisor * spec.views) for sum_ in total])

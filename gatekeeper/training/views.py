@@ -24,11 +24,11 @@ class Views:
 
     Attributes:
         images: pixel values in [0, 1], float32, shape (units · views, channels, height, width).
-        labels: class of each view, int64, shape (units · views,).
+        targets: class of each view, int64, shape (units · views,).
     """
 
     images: Tensor
-    labels: Tensor
+    targets: Tensor
 
 
 class ViewSource:
@@ -69,7 +69,7 @@ class ViewSource:
         chosen = self._choose(units, first=first, order=order)
         images = torch.from_numpy(self._data.images[chosen]).to(torch.float32) / 255
         images = _shift(_flip(images, flips) if self._augmentation.flips else images, shifts, reach=reach)
-        return Views(images=images, labels=torch.from_numpy(self._data.labels[chosen]))
+        return Views(images=images, targets=torch.from_numpy(self._data.labels[chosen]))
 
     def _choose(
         self, units: NDArray[np.int64], *, first: NDArray[np.float64], order: NDArray[np.float64]

@@ -1,6 +1,6 @@
-"""That a unit's gradient does not depend on its companions in the physical batch, to the last bit.
+"""That a unit's share does not depend on its companions in the physical batch, to the last bit.
 
-The sum's sensitivity is C only if removing a unit leaves the others' gradients exactly as they were. The network
+The sum's sensitivity is C only if blanking a unit leaves the others' shares exactly as they were. The network
 mixes no samples (`validate`), but float32 rounds, and a kernel might order its additions differently in another
 slot of the batch. Kernels choose that order by shapes, never by values; so probes of random pixels, seen in every
 slot and beside different companions, show it for all images. Where they differ, units go through the network one
@@ -9,98 +9,107 @@ at a time: slower, and right by construction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from gatekeeper.training.clipping.per_unit import PerUnitGradients, UnitGradients
+from gatekeeper.training.clipping.engine import ClippingEngine, UnitShares
+from gatekeeper.training.clipping.recorded import Loss
+from gatekeeper.training.views import Views
 
-# Larger physical batches waste more on the last, half-filled one; smaller ones cost more calls. Measured: flat about 3.
-_BATCHES_A_STEP = 3
+# Larger physical batches waste more on the last, partly filled one; smaller ones cost more calls. Measured: flat about 4.
+_BATCHES_A_STEP = 4
 
 # Below so many views, the network's fixed cost a call outweighs the waste.
 _FEWEST_VIEWS = 16
 
 _PROBES = 3
 
+# Makes random targets of a shape (views,) for probes.
+Targets = Callable[[int, torch.Generator], Tensor]
 
-def isolated_gradients(
+
+def isolated_engine(
     network: nn.Module,
     *,
     views: int,
     physical_batch: int,
     expected_batch: int,
-    image_shape: tuple[int, int, int],
-    classes: int,
-) -> PerUnitGradients:
-    """Per-unit gradients in as large physical batches as leave each unit's gradient independent of the others.
+    image_shape: tuple[int, ...],
+    targets: Targets,
+    loss: Loss,
+) -> ClippingEngine:
+    """An engine with as large physical batches as leave each unit's share independent of the others.
 
     Args:
         network: the network, with the weights that training starts from.
         views: views of each unit.
         physical_batch: the most views that are processed at once.
         expected_batch: units a step on average.
-        image_shape: channels, height, width.
-        classes: number of outputs.
+        image_shape: channels and spatial size.
+        targets: makes probes' targets.
+        loss: one loss a view.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
     """
     at_once = units_at_once(views=views, physical_batch=physical_batch, expected_batch=expected_batch)
-    gradients = PerUnitGradients(network, views=views, units_at_once=at_once)
-    if companions_matter(gradients, image_shape=image_shape, classes=classes):
-        gradients.close()
-        return PerUnitGradients(network, views=views, units_at_once=1)
-    return gradients
+    engine = ClippingEngine(network, views=views, units_at_once=at_once, loss=loss)
+    if companions_matter(engine, image_shape=image_shape, targets=targets):
+        engine.close()
+        return ClippingEngine(network, views=views, units_at_once=1, loss=loss)
+    return engine
 
 
 def units_at_once(*, views: int, physical_batch: int, expected_batch: int) -> int:
     """How many units a physical batch holds: within `physical_batch` views, and a fair part of a step's units.
 
-    The number depends on public constants only.
+    The number depends on public constants only. From 16 on it is a multiple of 4: see `ClippingEngine.sizes`.
     """
     fair = max(-(-expected_batch // _BATCHES_A_STEP), -(-_FEWEST_VIEWS // views))
-    return max(1, min(physical_batch // views, fair, expected_batch))
+    units = max(1, min(physical_batch // views, fair, expected_batch))
+    return units if units < 16 else units - units % 4
 
 
-def statement(gradients: PerUnitGradients) -> str:
+def statement(engine: ClippingEngine) -> str:
     """What keeps units apart, for the record."""
-    if gradients.units_at_once == 1:
+    if engine.units_at_once == 1:
         return "per-unit gradients are computed one unit at a time"
     return "per-unit gradients do not depend on companions (checked at the start)"
 
 
-def companions_matter(gradients: PerUnitGradients, *, image_shape: tuple[int, int, int], classes: int) -> bool:
-    """Whether a probe's gradient differs by a bit from slot to slot, or from companions to companions.
+def companions_matter(engine: ClippingEngine, *, image_shape: tuple[int, ...], targets: Targets) -> bool:
+    """Whether a probe's share differs by a bit from slot to slot, or from companions to companions.
 
     A unit alone in its physical batch has no companions.
 
     Args:
-        gradients: the engine under test.
-        image_shape: channels, height, width.
-        classes: number of outputs.
+        engine: under test.
+        image_shape: channels and spatial size.
+        targets: makes probes' targets.
     """
-    if gradients.units_at_once == 1:
-        return False
+    return any(
+        _matter(engine, units=units, image_shape=image_shape, targets=targets) for units in engine.sizes if units > 1
+    )
+
+
+def _matter(engine: ClippingEngine, *, units: int, image_shape: tuple[int, ...], targets: Targets) -> bool:
     # Public and fixed: the probes are no secret, and a run is refused or not on the network and the machine alone.
     generator = torch.Generator().manual_seed(0)
 
-    def images(units: int) -> Tensor:
-        return torch.rand((units, gradients.views, *image_shape), generator=generator)
+    def draw(count: int) -> Views:
+        views = count * engine.views
+        images = torch.rand((views, *image_shape), generator=generator)
+        return Views(images=images, targets=targets(views, generator))
 
-    def labels(units: int) -> Tensor:
-        return torch.randint(classes, (units, gradients.views), generator=generator)
-
-    probes, classes_of_probes = images(_PROBES), labels(_PROBES)
-    seen: dict[int, UnitGradients] = {}
-    for slots in _arrangements(gradients.units_at_once):
-        strangers = slots < 0
-        everyone, targets = probes[slots], classes_of_probes[slots]
-        everyone[strangers], targets[strangers] = images(int(strangers.sum())), labels(int(strangers.sum()))
-        found = gradients.physical_batch(everyone.flatten(0, 1), targets.flatten())
+    probes = draw(_PROBES)
+    seen: dict[int, list[Tensor]] = {}
+    for slots in _arrangements(units):
+        shares = engine.shares(_arranged(probes, draw(units), slots, views=engine.views))
+        found = _witnesses(shares)
         for slot, probe in enumerate(slots.tolist()):
-            if probe >= 0 and not _same(found, slot, seen.setdefault(probe, _only(found, slot))):
+            if probe >= 0 and not _same(found, slot, seen.setdefault(probe, [part[slot].clone() for part in found])):
                 return True
     return False
 
@@ -114,16 +123,26 @@ def _arrangements(slots: int) -> Iterator[Tensor]:
         yield torch.where(every % 2 == parity, every // 2 % _PROBES, -1)
 
 
-def _only(gradients: UnitGradients, slot: int) -> UnitGradients:
-    """A copy of one slot's gradient."""
-    return UnitGradients(
-        parts=[part[slot : slot + 1].clone() for part in gradients.parts],
-        norms=gradients.norms[slot : slot + 1].clone(),
+def _arranged(probes: Views, strangers: Views, slots: Tensor, *, views: int) -> Views:
+    """Strangers, and the probes that `slots` puts in their places."""
+    taken = slots >= 0
+
+    def placed(known: Tensor, others: Tensor) -> Tensor:
+        units = others.unflatten(0, (-1, views)).clone()
+        units[taken] = known.unflatten(0, (-1, views))[slots[taken]]
+        return units.flatten(0, 1)
+
+    return Views(
+        images=placed(probes.images, strangers.images), targets=placed(probes.targets, strangers.targets)
     )
 
 
-def _same(gradients: UnitGradients, slot: int, other: UnitGradients) -> bool:
-    """Whether a slot holds `other`, bit for bit."""
-    return bool(gradients.norms[slot] == other.norms[0]) and all(
-        torch.equal(part[slot], expected[0]) for part, expected in zip(gradients.parts, other.parts, strict=True)
-    )
+def _witnesses(shares: UnitShares) -> list[Tensor]:
+    """All that the units' contributions to the sum are computed from, clip factors included."""
+    parts = [part for contribution in shares.contributions for part in contribution.share.witnesses()]
+    return [*parts, shares.norms, shares.exposures]
+
+
+def _same(found: list[Tensor], slot: int, expected: list[Tensor]) -> bool:
+    """Whether a slot holds what is expected, bit for bit."""
+    return all(torch.equal(part[slot], known) for part, known in zip(found, expected, strict=True))

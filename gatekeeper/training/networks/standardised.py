@@ -25,6 +25,11 @@ def standardise(weight: Tensor) -> Tensor:
     return centred * _scale(centred)
 
 
+def scales(weight: Tensor) -> Tensor:
+    """s of each filter: `standardise` maps w to s·(w − mean(w)). Shape (out, 1, 1, 1)."""
+    return _scale(weight - weight.mean(_FAN_IN, keepdim=True))
+
+
 def _scale(centred: Tensor) -> Tensor:
     """1/√(fan-in · (variance + ε)) of each filter, shape (out, 1, 1, 1)."""
     fan_in = centred[0].numel()

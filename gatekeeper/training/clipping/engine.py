@@ -1,0 +1,207 @@
+"""The engine: clipped sums of a step's units, a physical batch at a time.
+
+A unit's gradient is the mean over its views; it is clipped once to norm r whatever the number of its views or images
+(Abadi et al. 2016, algorithm 1, with the unit in place of the example).
+
+*Who is where.* Physical batches are filled with sampled units in order, and what is left empty with blank images whose
+gradients are dropped. The number of units is public: a unit that is zeroed out keeps its place, blank. So it changes
+one block of one physical batch, in which it leaves every other unit's share as it was, to the last bit (`isolation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gatekeeper.errors import DivergedError
+from gatekeeper.training.clipping.choice import choose
+from gatekeeper.training.clipping.clip import Clip, Rule
+from gatekeeper.training.clipping.layers.base import Contribution, Layer
+from gatekeeper.training.clipping.layers.convolution import Chooser
+from gatekeeper.training.clipping.layers.table import layer_for
+from gatekeeper.training.clipping.recorded import Loss, RecordedNetwork
+from gatekeeper.training.clipping.rounding import BLOCK, SLACK, Summation
+from gatekeeper.training.clipping.totals import Totals
+from gatekeeper.training.clipping.validate import check_network
+from gatekeeper.training.grid import Grid
+from gatekeeper.training.views import Views
+
+# Physical batches of a half and a quarter serve the last units of a step, if they still hold so many.
+_FEWEST_UNITS = 4
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The cross-entropy of each view, shape (views,)."""
+    return functional.cross_entropy(outputs, targets, reduction="none")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class UnitShares:
+    """What the layers contribute to the gradients of a physical batch's units.
+
+    Attributes:
+        contributions: of every layer.
+        norms: an upper limit of each unit's norm over all layers, float64, shape (units,).
+        exposures: how much each unit's products can disturb the sum over its block, float64, shape (units,).
+    """
+
+    contributions: list[Contribution]
+    norms: Tensor
+    exposures: Tensor
+
+
+class ClippingEngine:
+    """Clipped sums of a network's per-unit gradients.
+
+    Args:
+        network: the network; checked for layers that mix units. Its layers' `forward` is replaced until `close`.
+        views: views of each unit, at least 1.
+        units_at_once: units of a physical batch, which bounds memory; at least 1.
+        loss: one loss a view.
+        chooser: picks the way in which convolutions form their shares.
+
+    Raises:
+        UnsupportedModelError: the network can't be trained with per-unit clipping.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        views: int,
+        units_at_once: int,
+        loss: Loss = cross_entropy,
+        chooser: Chooser = choose,
+    ) -> None:
+        check_network(network)
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._layers = _layers(network, views=views, chooser=chooser)
+        self._recorded = RecordedNetwork(network, self._layers)
+        self._loss = loss
+        self.views = views
+        self.units_at_once = units_at_once
+        self._totals = Totals(self._parameters)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of a physical batch, and of those that serve a step's last units, in falling order."""
+        if self.units_at_once < 4 * _FEWEST_UNITS or self.units_at_once % 4:
+            return (self.units_at_once,)
+        return (self.units_at_once, self.units_at_once // 2, self.units_at_once // 4)
+
+    def clipped_sum(self, batch: Views, *, grid: Grid, rule: Rule = "flat") -> list[Tensor]:
+        """Σ cᵢgᵢ over units on the grid: one unit changes it by at most C/h in norm.
+
+        Args:
+            batch: the views of the sampled units, unit by unit; may be empty.
+            grid: where sums live, and to what they are clipped.
+            rule: how; see `Clip`.
+
+        Returns:
+            One int64 tensor for each trainable parameter, of its shape, in steps of the grid; it is overwritten by
+            the next call.
+
+        Raises:
+            DivergedError: a unit's gradient is not finite.
+        """
+        self._totals.clear()
+        for filled in self._physical_batches(batch):
+            shares = self.shares(filled.batch)
+            factors = self._factors(shares, grid=grid, rule=rule, units=filled.units)
+            for start in range(0, filled.units, BLOCK):
+                self._add(shares, factors, slice(start, min(start + BLOCK, filled.units)), grid=grid)
+        return self._finished(grid)
+
+    def shares(self, batch: Views) -> UnitShares:
+        """The shares of one physical batch's units, blank ones included."""
+        contributions = self._recorded.contributions(
+            batch.images, batch.targets, loss=self._loss, views=self.views
+        )
+        squared = torch.stack([contribution.share.squared for contribution in contributions]).sum(0)
+        return UnitShares(contributions=contributions, norms=squared.sqrt(), exposures=_exposures(contributions))
+
+    def close(self) -> None:
+        """Give the network its own layers back."""
+        self._recorded.close()
+
+    @torch.no_grad()
+    def _add(self, shares: UnitShares, factors: Tensor, block: slice, *, grid: Grid) -> None:
+        """Add a block of units to the totals."""
+        for contribution in shares.contributions:
+            sums = contribution.share.sums(factors[block], block)
+            for parameter, sum_ in zip(contribution.parameters, sums, strict=True):
+                self._totals.add(parameter, sum_, grid=grid)
+
+    def _factors(self, shares: UnitShares, *, grid: Grid, rule: Rule, units: int) -> Tensor:
+        """The clip factors of the first `units` units; the others are blank."""
+        if not bool(torch.isfinite(shares.norms).all()):
+            raise DivergedError(
+                "a unit's gradient is not finite", hint="lower the learning rate, or raise warmup or epsilon"
+            )
+        clip = Clip(radius=grid.radius, exposure=SLACK * grid.radius, rule=rule)
+        return clip.factors(shares.norms[:units], shares.exposures[:units])
+
+    def _finished(self, grid: Grid) -> list[Tensor]:
+        for module, layer in self._layers.values():
+            for parameter in module.parameters(recurse=False):
+                finish = layer.finish(parameter) if parameter.requires_grad else None
+                if finish is not None:
+                    total = self._totals.of(parameter)
+                    total.copy_((finish(total.double() * grid.step) / grid.step).round_())
+        return [self._totals.of(parameter) for parameter in self._parameters]
+
+    def _physical_batches(self, batch: Views) -> Iterator[_Filled]:
+        units, start = len(batch.targets) // self.views, 0
+        while start < units:
+            size = self._size_for(units - start)
+            rows = slice(start * self.views, (start + size) * self.views)
+            yield _Filled(
+                batch=Views(
+                    images=_filled(batch.images[rows], size * self.views),
+                    targets=_filled(batch.targets[rows], size * self.views),
+                ),
+                units=min(size, units - start),
+            )
+            start += size
+
+    def _size_for(self, left: int) -> int:
+        """The next physical batch's size: as large as can be filled, the last quarter rounded up."""
+        sizes = self.sizes
+        quarters = -(-left // sizes[-1])
+        return next((size for size in sizes if size // sizes[-1] <= quarters), sizes[-1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Filled:
+    """A physical batch of which the first `units` units are not blank."""
+
+    batch: Views
+    units: int
+
+
+def _layers(network: nn.Module, *, views: int, chooser: Chooser) -> dict[str, tuple[nn.Module, Layer]]:
+    """The engine's layer for every module with trainable parameters of its own."""
+    return {
+        name: (module, layer_for(name, module, views=views, chooser=chooser))
+        for name, module in network.named_modules()
+        if any(parameter.requires_grad for parameter in module.parameters(recurse=False))
+    }
+
+
+def _exposures(contributions: list[Contribution]) -> Tensor:
+    """Σ ω‖m‖ over the ways of summation, m of each unit being over all layers that are summed in that way."""
+    alike: dict[Summation, list[Tensor]] = {}
+    for contribution in contributions:
+        alike.setdefault(contribution.share.summation, []).append(contribution.share.products)
+    return torch.stack([way.influence * torch.stack(every).norm(dim=0) for way, every in alike.items()]).sum(0)
+
+
+def _filled(part: Tensor, rows: int) -> Tensor:
+    """A fresh tensor of `rows` rows, zeros after those of `part`: fresh, so that its alignment is always the same."""
+    filled = part.new_zeros((rows, *part.shape[1:]))
+    filled[: len(part)] = part
+    return filled

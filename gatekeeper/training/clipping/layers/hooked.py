@@ -1,0 +1,64 @@
+"""Any other layer: its per-sample gradients by Opacus, from the layer's inputs and output gradients.
+
+Slower and larger than the engine's own layers, and right for whatever Opacus has a rule for or `torch.func` can follow.
+"""
+
+from __future__ import annotations
+
+import torch
+from opacus.grad_sample import GradSampleModule
+from opacus.grad_sample.functorch import ft_compute_per_sample_gradient, prepare_layer
+from torch import Tensor, nn
+
+from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, trainable
+from gatekeeper.training.clipping.shares import Materialised
+
+
+class HookedLayer:
+    """A layer with parameters that the engine has no kernel for.
+
+    Args:
+        module: the layer; it maps one tensor to one, sample by sample.
+        forward: the module's own `forward`.
+        views: views of each unit.
+    """
+
+    def __init__(self, module: nn.Module, *, views: int) -> None:
+        self._module, self._views = module, views
+        self._run = module.forward
+        self._rule = GradSampleModule.GRAD_SAMPLERS.get(type(module))
+        if self._rule is None:
+            prepare_layer(module, batch_first=True)
+
+    def forward(self, inputs: Tensor) -> Forward:
+        """See `Layer.forward`."""
+        return Forward(output=self._run(inputs))
+
+    def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
+        """See `Layer.backward`."""
+        found: dict[nn.Parameter, Tensor]
+        if self._rule is None:
+            found = ft_compute_per_sample_gradient(self._module, [inputs], gradients)
+        else:
+            found = self._rule(self._module, [inputs], gradients)
+        contributions = [
+            Contribution(share=Materialised([self._of_units(each)]), parameters=(parameter,))
+            for parameter, each in found.items()
+            if trainable(parameter)
+        ]
+        return Backward(
+            input_gradient=self._of_inputs(gradients, inputs) if wanted else None, contributions=tuple(contributions)
+        )
+
+    def finish(self, parameter: nn.Parameter) -> Finish | None:
+        """Nothing is left to do."""
+        return None
+
+    def _of_units(self, each: Tensor) -> Tensor:
+        return each.detach().float().unflatten(0, (-1, self._views)).sum(1).contiguous()
+
+    def _of_inputs(self, gradients: Tensor, inputs: Tensor) -> Tensor:
+        with torch.enable_grad():
+            again = inputs.detach().requires_grad_()
+            (found,) = torch.autograd.grad(self._run(again), again, gradients)
+        return found

@@ -1,0 +1,103 @@
+"""A network whose layers report each unit's share in the backward pass, instead of forming gradients of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatekeeper.errors import UnsupportedModelError
+from gatekeeper.training.clipping.layers.base import Contribution, Layer
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class _Recorded(torch.autograd.Function):
+    """One layer of the network. `anchor` makes autograd come by, also where the input needs no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, anchor: Tensor, layer: Layer, report: Callable[..., None]) -> Tensor:
+        found = layer.forward(inputs)
+        ctx.layer, ctx.report = layer, report
+        ctx.save_for_backward(inputs, *found.kept)
+        return found.output
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, None, None, None]:
+        inputs, *kept = (tensor.detach() for tensor in ctx.saved_tensors)
+        found = ctx.layer.backward(gradients, inputs, tuple(kept), wanted=ctx.needs_input_grad[0])
+        ctx.report(ctx.layer, found.contributions)
+        return found.input_gradient, None, None, None
+
+
+class RecordedNetwork:
+    """A network under the engine: its layers' `forward` is replaced until `close`.
+
+    Args:
+        network: its trainable layers are recorded.
+        layers: the engine's layer for each module that has trainable parameters, with the module's name.
+    """
+
+    def __init__(self, network: nn.Module, layers: dict[str, tuple[nn.Module, Layer]]) -> None:
+        self._network, self._layers = network, layers
+        device = next(network.parameters()).device
+        self._anchor = torch.zeros((), requires_grad=True, device=device)
+        self._names = {id(layer): name for name, (_, layer) in layers.items()}
+        self._reported: dict[int, tuple[Contribution, ...]] = {}
+        for module, layer in layers.values():
+            module.forward = self._recorder(layer)  # type: ignore[method-assign]
+
+    def contributions(self, images: Tensor, targets: Tensor, *, loss: Loss, views: int) -> list[Contribution]:
+        """What every layer contributes to the gradients of units, a unit's gradient being the mean over its views.
+
+        Args:
+            images: unit by unit, shape (units · views, …).
+            targets: shape (units · views, …).
+            loss: one loss a view from outputs and targets, shape (units · views,).
+            views: of each unit.
+
+        Raises:
+            UnsupportedModelError: a layer ran twice, or a parameter was used outside of its layer.
+        """
+        self._reported.clear()
+        total = loss(self._network(images), targets).sum() / views
+        total.backward()  # type: ignore[no-untyped-call]
+        self._check_others()
+        found = [contribution for contributions in self._reported.values() for contribution in contributions]
+        self._reported.clear()
+        return found
+
+    def close(self) -> None:
+        """Give the network its own layers back."""
+        for module, _ in self._layers.values():
+            module.__dict__.pop("forward", None)
+
+    def _recorder(self, layer: Layer) -> Callable[[Tensor], Tensor]:
+        def forward(inputs: Tensor) -> Tensor:
+            if not torch.is_grad_enabled():
+                return layer.forward(inputs).output
+            output: Tensor = _Recorded.apply(inputs, self._anchor, layer, self._report)  # type: ignore[no-untyped-call]
+            return output
+
+        return forward
+
+    def _report(self, layer: Layer, contributions: tuple[Contribution, ...]) -> None:
+        if id(layer) in self._reported:
+            # The two uses' gradients add up before the norm is taken: apart, their norm would come out too small.
+            raise UnsupportedModelError(
+                f"layer {self._names[id(layer)]} is used more than once in a forward pass",
+                hint="give each use a layer of its own",
+            )
+        self._reported[id(layer)] = contributions
+
+    def _check_others(self) -> None:
+        for name, parameter in self._network.named_parameters():
+            if parameter.grad is not None:
+                parameter.grad = None
+                raise UnsupportedModelError(
+                    f"parameter {name} is used outside of its layer's forward",
+                    hint="call the layer itself, so that the gradient of each unit can be told apart",
+                )

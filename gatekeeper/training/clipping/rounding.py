@@ -1,0 +1,98 @@
+"""How far removing one unit can change a float32 sum beyond the unit's own gradient, bounded before anything is summed.
+
+A layer's clipped sum Σ cᵢgᵢ over a block of M units is formed in float32: sub-batches of b units are summed by one matrix
+product or convolution, and the sub-batches' sums are added up in pairs. Every product of a gradient undergoes at most d
+roundings in its sub-batch, in whatever order a kernel adds, and its sub-batch's sum at most a more. So a sub-batch errs by
+at most γ_d Σ cᵢmᵢ over its units, and the additions by at most γ_a Σ cᵢmᵢ over the block (Higham 2002, "Accuracy and
+Stability of Numerical Algorithms", lemma 3.1 and equation 3.5), where mᵢ ≥ ‖Σ|products of unit i|‖.
+
+If one unit is blanked, its sub-batch and the block's additions may round differently, in both worlds. With cⱼmⱼ at most K
+for every unit, the sum changes beyond the unit's own share by at most ωK, ω = 2((b + M)γ_a + bγ_d): the *influence*. That
+holds for layers that are summed alike taken together, mᵢ being the norm over all of them: their change is a mean of the
+units' vectors, weighted alike in each layer. Layers that are summed differently are added up by the triangle inequality.
+Clipping makes sure of the K (`clip`). From block to block sums are whole numbers, and exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatekeeper.core.checks import check_integer
+
+# float32 rounds to 24 bits (IEEE 754).
+UNIT_ROUNDOFF = 2.0**-24
+
+# η: what rounding may add to a unit's contribution, as a share of the clipping radius. The radius leaves room for it.
+SLACK = 2.0**-10
+
+# M: units whose gradients are added up in float32.
+BLOCK = 32
+
+
+def gamma(roundings: int) -> float:
+    """γ_n = nu/(1 − nu), the relative error of n roundings in float32 (Higham 2002, lemma 3.1).
+
+    Args:
+        roundings: n, at least 0 and below 2²³.
+
+    Raises:
+        ValueError: so many roundings leave nothing to rely on.
+
+    >>> gamma(0), gamma(1000) < 6e-5
+    (0.0, True)
+    """
+    check_integer(roundings=roundings, at_least=0)
+    error = roundings * UNIT_ROUNDOFF
+    if error >= 0.5:
+        raise ValueError(f"{roundings} roundings in float32 leave nothing to rely on")
+    return error / (1 - error)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summation:
+    """How a layer's clipped sum over a block is formed.
+
+    Attributes:
+        units: b, how many units a sub-batch has, at most M.
+        terms: products that are added up for each of them.
+    """
+
+    units: int
+    terms: int
+
+    def __post_init__(self) -> None:
+        check_integer(units=self.units, at_least=1)
+        check_integer(terms=self.terms, at_least=1)
+
+    @property
+    def roundings(self) -> int:
+        """d: the factor c, the product, and one addition for each term of the sub-batch but the first."""
+        return self.units * self.terms + 1
+
+    @property
+    def additions(self) -> int:
+        """a: levels of the tree in which a block's sub-batches are added up."""
+        return (-(-BLOCK // self.units) - 1).bit_length()
+
+    @property
+    def influence(self) -> float:
+        """ω: by how much the units' products, at most 1 each in norm, can disturb what one unit changes.
+
+        The sub-batch errs by γ_d, which the additions can raise by another γ_a.
+
+        >>> Summation(units=16, terms=1).influence < 5e-5
+        True
+        """
+        own = gamma(self.roundings) + gamma(self.additions)
+        return 2 * (self.units * own + BLOCK * gamma(self.additions))
+
+
+def summation(*, terms: int, at_once: int) -> Summation:
+    """Sub-batches of about `at_once` products, a power of two of units.
+
+    Args:
+        terms: products of one unit.
+        at_once: products of a sub-batch, at most, unless one unit has more.
+    """
+    units = min(BLOCK, max(1, at_once // terms))
+    return Summation(units=1 << (units.bit_length() - 1), terms=terms)

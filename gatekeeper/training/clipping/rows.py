@@ -1,0 +1,72 @@
+"""The factored share of a product of rows: a linear layer's weights, or a convolution's whose patches are written out.
+
+A unit's gradient is GᵀX, its rows being positions and views. Its norm follows from two small Gram matrices, ‖GᵀX‖² =
+Σᵣₛ (XXᵀ)ᵣₛ(GGᵀ)ᵣₛ (Goodfellow 2015; Li et al. 2022, "Large language models can be strong differentially private
+learners", section 4), and a sub-batch's clipped sum is one matrix product.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gatekeeper.training.clipping.norms import VANISHING
+from gatekeeper.training.clipping.rounding import gamma, summation
+from gatekeeper.training.clipping.shares import in_pairs
+
+# Products that one sub-batch's matrix product adds up: more would round more, fewer would be slow.
+_TERMS_AT_ONCE = 64
+
+
+class Grams:
+    """‖GᵀX‖² and m of each unit, from its Gram matrices.
+
+    Args:
+        inputs: XXᵀ of each unit, float32, shape (units, rows, rows), entries that err by at most γ_n‖xᵣ‖‖xₛ‖.
+        gradients: GGᵀ, of the same shape, likewise.
+        roundings: the two n added up.
+    """
+
+    def __init__(self, inputs: Tensor, gradients: Tensor, *, roundings: int) -> None:
+        rows = inputs.shape[1]
+        lengths = [gram.diagonal(dim1=1, dim2=2).double().clamp(min=0).sqrt() for gram in (inputs, gradients)]
+        error = gamma(roundings + rows + 4)
+        # |products| of one position form a matrix of rank one, whose norm is ‖xᵣ‖‖gᵣ‖; the norm of a sum is at most
+        # the sum of norms. The diagonals' own error is paid for by 1 + error.
+        self.products = (lengths[0] * lengths[1]).sum(1) * (1 + error) + VANISHING
+        found = (inputs * gradients).sum(2).double().sum(1).clamp(min=0)
+        self.squared = found + error * self.products.square()
+
+
+class FactoredRows:
+    """Inputs and output gradients of a layer whose weights multiply rows.
+
+    Args:
+        inputs: X, float32, shape (units, rows, in).
+        gradients: G, float32, shape (units, rows, out).
+    """
+
+    def __init__(self, inputs: Tensor, gradients: Tensor) -> None:
+        rows = inputs.shape[1]
+        self._inputs, self._gradients = inputs, gradients
+        self.summation = summation(terms=rows, at_once=_TERMS_AT_ONCE)
+        grams = Grams(
+            torch.bmm(inputs, inputs.transpose(1, 2)),
+            torch.bmm(gradients, gradients.transpose(1, 2)),
+            roundings=inputs.shape[2] + gradients.shape[2],
+        )
+        self.squared, self.products = grams.squared, grams.products
+
+    def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
+        """See `Share.sums`."""
+        inputs, gradients = self._inputs[units], self._gradients[units]
+
+        def partial(few: slice) -> Tensor:
+            scaled = gradients[few] * factors[few, None, None]
+            return scaled.flatten(0, 1).t() @ inputs[few].flatten(0, 1)
+
+        return [in_pairs(len(inputs), self.summation.units, partial)]
+
+    def witnesses(self) -> list[Tensor]:
+        """See `Share.witnesses`."""
+        return [self._inputs, self._gradients, self.squared]

@@ -1,0 +1,97 @@
+"""What one layer contributes to the gradients of a physical batch's units, kept until their clip factors are known.
+
+Two forms. Materialised: each unit's gradient itself. Factored: inputs and output gradients, whose products are only
+summed once the factors are known, so that no unit's gradient is ever formed ("book-keeping": Bu, Wang, Zha and Karypis
+2023, "Differentially private optimization on large model at small cost").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from gatekeeper.training.clipping.norms import squared_norms
+from gatekeeper.training.clipping.rounding import Summation
+
+# Units that one matrix-vector product sums: enough to be fast, few enough to round little.
+_AT_ONCE = 16
+
+MATERIALISED = Summation(units=_AT_ONCE, terms=1)
+
+
+class Share(Protocol):
+    """One layer's part of the gradients of some units.
+
+    Attributes:
+        summation: how the clipped sum is formed.
+        squared: an upper limit of the squared norm of each unit's part, float64, shape (units,).
+        products: an upper limit of m, the norm of the sums of absolute products, float64, shape (units,).
+    """
+
+    @property
+    def summation(self) -> Summation: ...
+    @property
+    def squared(self) -> Tensor: ...
+    @property
+    def products(self) -> Tensor: ...
+
+    def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
+        """Σ cᵢgᵢ over some units: float32, one tensor for each parameter of the layer, of any shape.
+
+        Args:
+            factors: c of the units in `units`, float32.
+            units: which of the physical batch; at most a block.
+        """
+
+    def witnesses(self) -> list[Tensor]:
+        """All that the contribution of a unit is computed from, the unit being the first axis of each tensor."""
+
+
+class Materialised:
+    """A layer's part of each unit's gradient, formed and kept.
+
+    Args:
+        parts: for each parameter float32, shape (units, *parameter).
+    """
+
+    summation = MATERIALISED
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        self.parts = [part.flatten(1) for part in parts]
+        self.squared = torch.stack([squared_norms(part) for part in self.parts]).sum(0)
+        self.products = self.squared.sqrt()
+
+    def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
+        """See `Share.sums`."""
+        return [self._sum(part[units], factors) for part in self.parts]
+
+    def _sum(self, rows: Tensor, factors: Tensor) -> Tensor:
+        return in_pairs(len(rows), _AT_ONCE, lambda few: torch.mv(rows[few].t(), factors[few]))
+
+    def witnesses(self) -> list[Tensor]:
+        """See `Share.witnesses`."""
+        return [*self.parts, self.squared]
+
+
+def in_pairs(units: int, at_once: int, partial: Callable[[slice], Tensor]) -> Tensor:
+    """The sum over some units, of sub-batches that are added up in pairs, the pairs in pairs, and so on.
+
+    Args:
+        units: how many, at least 1.
+        at_once: units of a sub-batch.
+        partial: the sum over a sub-batch, a fresh tensor.
+    """
+    return _tree(slice(0, units), at_once, partial)
+
+
+def _tree(units: slice, at_once: int, partial: Callable[[slice], Tensor]) -> Tensor:
+    pieces = -(-(units.stop - units.start) // at_once)
+    if pieces == 1:
+        return partial(units)
+    middle = units.start + (pieces + 1) // 2 * at_once
+    return _tree(slice(units.start, middle), at_once, partial).add_(
+        _tree(slice(middle, units.stop), at_once, partial)
+    )
