@@ -5,40 +5,54 @@ A float64 normal is not a Gaussian: it has few values, and added to a sum it lea
 which as many bits are computed as it takes to round it. For a whole number S, S + round(s·Z) = round(S + s·Z): what
 leaves is a rounding of the Gaussian mechanism's real output, and the analysis of that mechanism holds with no δ added.
 
-One word of 64 bits decides nearly every draw: a sign, and 63 bits of the tail probability p in (0, ½), |Z| = Q⁻¹(p).
-float64 computes Q⁻¹ to within a margin; where both ends of the margin round alike, the draw is decided. Else
-`exact_cell` decides it.
+Z is the abscissa of a uniform point beneath the normal density, found among equal tiles (see `tiles`). One word of 64
+bits decides nearly every draw: 16 choose the tile, 48 are the first of the place within its width, so that x lies in
+[X, X + 1)·2⁻⁵⁴ for a known whole number X. In 43 of 44 draws the tile lies wholly beneath the curve: no function is
+evaluated, and s·x is rounded where all of the interval rounds alike. Else the word is set aside, and settled later
+with a second one for the place within the height; what float64 can't settle, `exact_cell` does.
 
-*The margin.* p lies in [k, k + 1)·2⁻⁶⁴. Mills' ratio gives φ(z) ≥ √(2/π)·Q(z) for z ≥ 0, hence dz/dp = 1/φ(z) is at
-most √(π/2)/p, and the width of p's cell moves z by at most √(π/2)/k ≤ 1.26·2⁻⁴⁵ where k ≥ 2⁴⁵. That leaves
-0.37·2⁻⁴⁴ for float64: rounding k moves z by less than √(π/2)·2⁻⁵³, products and sums by a few 2⁻⁵³(1 + z), and
-`ndtri` errs by less than 2⁻⁴⁸(1 + z) (not proven: measured against mpmath in the tests, with 2⁻⁴⁹ as the worst).
+*The margin of rounding* is proven. x moves within 2⁻⁵⁴; |X|·2⁻⁵⁴ ≤ 5.5; converting X and multiplying it by s·2⁻⁵⁴ err
+by 2⁻⁵³ each, relatively. So float64's product y is within s·2⁻⁵⁴(1 + 4·5.5 + 1) < s·2⁻⁴⁹ of s·x, and where y lies
+nearer than ½ − s·2⁻⁴⁹ to a whole number, that is round(s·x). (y minus that number is exact, and a |y| of 2⁵² or more
+comes with a margin above ½, which no draw passes.)
+
+*The margin of the curve* rests on `numpy.exp`, which takes part in one draw of 44. φ(x)/H is at most 403; the rounding of
+its argument, factor and ordinate, and x's interval, move it by less than 2⁻⁴² tiles, and a margin of 2⁻³⁰ tiles
+leaves room for an exponential that is wrong by 2⁻³⁹ of itself, 2¹³ units in the last place (not proven: measured
+against mpmath in the tests, with less than 2⁻⁴¹ tiles for everything as the worst).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from gatekeeper.core.checks import check_integer
 from gatekeeper.errors import InvalidValueError
-from gatekeeper.training.exact_cell import exact_cell
+from gatekeeper.training.exact_cell import exact_draw
 from gatekeeper.training.secret_stream import SecretStream
+from gatekeeper.training.tiles import ABSCISSA_BITS, OFFSET_BITS, PEAK, tiles
 
-# Of |Z|, relative to 1 + |Z|.
-MARGIN = 2.0**-44
+# Of s·x, relative to s.
+ROUNDING_MARGIN = 2.0**-49
 
-# Tail probabilities below 2⁴⁵·2⁻⁶⁴ have cells wider than the margin pays for; one draw in 2¹⁸ has one.
-WIDE = 1 << 45
+# Of the curve, in heights of a tile.
+CURVE_MARGIN = 2.0**-30
 
 # So that 16 standard deviations fit into 62 bits.
 LARGEST_SCALE = 2.0**58
 
-_BLOCK = 1 << 14
+# Words at once: the arrays of a block stay in a core's cache.
+_BLOCK = 1 << 15
+
+_OFFSET = np.uint64((1 << OFFSET_BITS) - 1)
+_SHIFT = np.uint64(OFFSET_BITS)
 
 
-def rounded_normals(count: int, *, scale: float, stream: SecretStream) -> NDArray[np.int64]:
+def rounded_normals(count: int, *, scale: float, stream: SecretStream, threads: int = 1) -> NDArray[np.int64]:
     """Independent draws of round(s·Z).
 
     A draw beyond ±2⁶³, which takes 32 standard deviations even at the largest scale, would wrap around: a function
@@ -48,36 +62,98 @@ def rounded_normals(count: int, *, scale: float, stream: SecretStream) -> NDArra
         count: how many, at least 0.
         scale: s, the standard deviation in grid steps, in [1, 2⁵⁸].
         stream: source of the bits.
+        threads: how many may draw at once, at least 1.
 
     Raises:
         InvalidValueError: the scale is outside its range.
     """
     check_integer(count=count, at_least=0)
+    check_integer(threads=threads, at_least=1)
     if not 1 <= scale <= LARGEST_SCALE:
         raise InvalidValueError(f"scale must lie in [1, 2^58], got {scale!r}")
     drawn = np.empty(count, dtype=np.int64)
-    for start in range(0, count, _BLOCK):
-        block = drawn[start : start + _BLOCK]
-        block[:] = from_words(stream.words(len(block)), scale=scale, stream=stream)
+    shares = [range(first, count, threads * _BLOCK) for first in range(0, min(count, threads * _BLOCK), _BLOCK)]
+
+    def draw(starts: range) -> None:
+        _draw_blocks(drawn, starts=starts, scale=scale, stream=stream)
+
+    if len(shares) <= 1:
+        for starts in shares:
+            draw(starts)
+    else:
+        with ThreadPoolExecutor(len(shares)) as pool:
+            list(pool.map(draw, shares))  # raises what a thread raised
     return drawn
 
 
 def from_words(words: NDArray[np.uint64], *, scale: float, stream: SecretStream) -> NDArray[np.int64]:
-    """round(s·Z) from one word each: the sign in the lowest bit, the others the tail probability's first bits.
+    """round(s·Z) from one word each: the tile's index in the highest 16 bits, the place within its width below.
 
     Args:
         words: uniform, shape (n,).
         scale: s, in [1, 2⁵⁸].
-        stream: further bits for the draws that one word doesn't decide.
+        stream: further words: first one for each draw set aside, then as they are needed.
     """
-    tails = (words >> np.uint64(1)).view(np.int64)
-    magnitudes = -ndtri(np.maximum(tails, 1) * 2.0**-64)
-    margins = MARGIN * (1 + magnitudes)
-    cells = np.floor(scale * (magnitudes + margins) + 0.5)
-    undecided = (np.floor(scale * (magnitudes - margins) + 0.5) != cells) | (tails < WIDE)
-    rounded = cells.astype(np.int64)
-    for index in np.flatnonzero(undecided):
-        cell = exact_cell(int(tails[index]), scale=scale, more_bits=lambda: int(stream.words(1)[0]))
-        rounded[index] = (cell + 2**63) % 2**64 - 2**63
-    signed: NDArray[np.int64] = np.where(words & np.uint64(1), -rounded, rounded)
-    return signed
+    drawn = np.empty(len(words), dtype=np.int64)
+    aside = _draw_certain(words, drawn=drawn, scale=scale)
+    _settle(words[aside], aside, drawn=drawn, scale=scale, stream=stream)
+    return drawn
+
+
+def _draw_blocks(drawn: NDArray[np.int64], *, starts: range, scale: float, stream: SecretStream) -> None:
+    """Overwrites the blocks that begin at `starts`. What they set aside is settled in one go."""
+    words = np.empty(_BLOCK, dtype=np.uint64)
+    places, left = [], []
+    for start in starts:
+        block = drawn[start : start + _BLOCK]
+        stream.fill(words[: len(block)])
+        aside = _draw_certain(words[: len(block)], drawn=block, scale=scale)
+        places.append(aside + start)
+        left.append(words[aside])
+    _settle(np.concatenate(left), np.concatenate(places), drawn=drawn, scale=scale, stream=stream)
+
+
+def _draw_certain(words: NDArray[np.uint64], *, drawn: NDArray[np.int64], scale: float) -> NDArray[np.int64]:
+    """Overwrites all of `drawn`, and says which draws that leaves open. Arrays are used again: this is the hot loop."""
+    table = tiles()
+    indices = (words >> _SHIFT).view(np.int64)
+    open_ = indices >= table.certain
+    abscissas = np.take(table.starts, indices, mode="clip")
+    abscissas += np.bitwise_and(words, _OFFSET, out=indices.view(np.uint64)).view(np.int64)
+    products = abscissas.astype(np.float64)
+    products *= scale * 2.0**-ABSCISSA_BITS
+    cells = np.rint(products, out=abscissas.view(np.float64))
+    np.copyto(drawn, cells, casting="unsafe")
+    products -= cells
+    open_ |= np.abs(products, out=products) >= 0.5 - ROUNDING_MARGIN * scale
+    return np.flatnonzero(open_)
+
+
+def _settle(
+    words: NDArray[np.uint64],
+    places: NDArray[np.int64],
+    *,
+    drawn: NDArray[np.int64],
+    scale: float,
+    stream: SecretStream,
+) -> None:
+    """Overwrites the draws at `places`, which `words` left open; new words replace those whose points are refused."""
+    if not len(words):
+        return
+    table, rises = tiles(), stream.words(len(words))
+    indices = (words >> _SHIFT).view(np.int64)
+    x = (table.starts[indices] + (words & _OFFSET).view(np.int64)) * 2.0**-ABSCISSA_BITS
+    depths = np.exp(x * x * -0.5) * PEAK - (table.floors[indices] + rises * 2.0**-64)
+    products = x * scale
+    cells = np.rint(products)
+    refused = depths < -CURVE_MARGIN
+    settled = (depths > CURVE_MARGIN) & (np.abs(products - cells) < 0.5 - ROUNDING_MARGIN * scale)
+    drawn[places[settled]] = cells[settled].astype(np.int64)
+    for i in np.flatnonzero(~(settled | refused)):
+        cell = exact_draw(int(words[i]), int(rises[i]), scale=scale, more_bits=lambda: int(stream.words(1)[0]))
+        if cell is None:
+            refused[i] = True
+        else:
+            drawn[places[i]] = (cell + 2**63) % 2**64 - 2**63
+    again = places[refused]
+    drawn[again] = from_words(stream.words(len(again)), scale=scale, stream=stream)

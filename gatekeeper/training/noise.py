@@ -21,14 +21,12 @@ def add_noise(sums: list[Tensor], *, grid: Grid, stream: SecretStream) -> list[T
     Returns:
         In steps of the grid, int64, of the same shapes.
     """
-    return [sum_ + _noise(sum_, grid=grid, stream=stream) for sum_ in sums]
+    sizes = [sum_.numel() for sum_ in sums]
+    drawn = rounded_normals(sum(sizes), scale=grid.noise_scale, stream=stream, threads=torch.get_num_threads())
+    noises = torch.from_numpy(drawn).split(sizes)
+    return [noise.view(sum_.shape).to(sum_.device).add_(sum_) for noise, sum_ in zip(noises, sums, strict=True)]
 
 
 def from_grid(sums: list[Tensor], *, grid: Grid) -> list[Tensor]:
     """Sums as float64 numbers: sum·h. A function of what was released, so its rounding beyond 2⁵³ steps is harmless."""
     return [sum_.to(torch.float64) * grid.step for sum_ in sums]
-
-
-def _noise(like: Tensor, *, grid: Grid, stream: SecretStream) -> Tensor:
-    noise = rounded_normals(like.numel(), scale=grid.noise_scale, stream=stream)
-    return torch.from_numpy(noise).view(like.shape).to(like.device)
