@@ -40,7 +40,7 @@ def exact_draw(word: int, rise: int, *, scale: float, more_bits: Callable[[], in
     index, offset = word >> OFFSET_BITS, word & ((1 << OFFSET_BITS) - 1)
     if index == TAIL:
         return _tail(offset, scale=scale, more_bits=more_bits)
-    abscissa, bits = int(tiles().starts[index]) + offset, ABSCISSA_BITS
+    abscissa, bits = signed(int(tiles().origins[index]) + word), ABSCISSA_BITS
     if index >= tiles().certain:
         ordinate, rise_bits = (int(tiles().floors[index]) << 64) + rise, 64
         while (beneath := _beneath(abscissa, ordinate, bits=bits, rise_bits=rise_bits)) is None:
@@ -51,6 +51,11 @@ def exact_draw(word: int, rise: int, *, scale: float, more_bits: Callable[[], in
     while (cell := rounded(abscissa, bits=bits, scale=scale)) is None:
         abscissa, bits = abscissa << 64 | more_bits(), bits + 64
     return cell
+
+
+def signed(number: int) -> int:
+    """Modulo 2⁶⁴, as int64 has it: in −2⁶³ … 2⁶³ − 1."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def rounded(abscissa: int, *, bits: int, scale: float) -> int | None:

@@ -24,15 +24,12 @@ against mpmath in the tests, with less than 2⁻⁴¹ tiles for everything as th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.checks import check_integer
 from gatekeeper.errors import InvalidValueError
-from gatekeeper.training.exact_cell import exact_draw
+from gatekeeper.training.exact_cell import exact_draw, signed
 from gatekeeper.training.secret_stream import SecretStream
 from gatekeeper.training.tiles import ABSCISSA_BITS, OFFSET_BITS, PEAK, tiles
 
@@ -48,41 +45,36 @@ LARGEST_SCALE = 2.0**58
 # Words at once: the arrays of a block stay in a core's cache.
 _BLOCK = 1 << 15
 
-_OFFSET = np.uint64((1 << OFFSET_BITS) - 1)
 _SHIFT = np.uint64(OFFSET_BITS)
 
 
-def rounded_normals(count: int, *, scale: float, stream: SecretStream, threads: int = 1) -> NDArray[np.int64]:
+def rounded_normals(count: int, *, scale: float, stream: SecretStream) -> NDArray[np.int64]:
     """Independent draws of round(s·Z).
 
     A draw beyond ±2⁶³, which takes 32 standard deviations even at the largest scale, would wrap around: a function
     of the released value alone, so that privacy does not rest on its never happening.
 
     Args:
-        count: how many, at least 0.
+        count: how many, at least 0. Some 10⁵ to 10⁶ at once are fastest.
         scale: s, the standard deviation in grid steps, in [1, 2⁵⁸].
         stream: source of the bits.
-        threads: how many may draw at once, at least 1.
 
     Raises:
         InvalidValueError: the scale is outside its range.
     """
     check_integer(count=count, at_least=0)
-    check_integer(threads=threads, at_least=1)
     if not 1 <= scale <= LARGEST_SCALE:
         raise InvalidValueError(f"scale must lie in [1, 2^58], got {scale!r}")
     drawn = np.empty(count, dtype=np.int64)
-    shares = [range(first, count, threads * _BLOCK) for first in range(0, min(count, threads * _BLOCK), _BLOCK)]
-
-    def draw(starts: range) -> None:
-        _draw_blocks(drawn, starts=starts, scale=scale, stream=stream)
-
-    if len(shares) <= 1:
-        for starts in shares:
-            draw(starts)
-    else:
-        with ThreadPoolExecutor(len(shares)) as pool:
-            list(pool.map(draw, shares))  # raises what a thread raised
+    words = np.empty(min(count, _BLOCK), dtype=np.uint64)
+    left, places = [words[:0]], [drawn[:0]]
+    for start in range(0, count, _BLOCK):
+        block = drawn[start : start + _BLOCK]
+        stream.fill(words[: len(block)])
+        aside = _draw_certain(words[: len(block)], drawn=block, scale=scale)
+        left.append(words[aside])
+        places.append(aside + start)
+    _settle(np.concatenate(left), np.concatenate(places), drawn=drawn, scale=scale, stream=stream)
     return drawn
 
 
@@ -100,17 +92,10 @@ def from_words(words: NDArray[np.uint64], *, scale: float, stream: SecretStream)
     return drawn
 
 
-def _draw_blocks(drawn: NDArray[np.int64], *, starts: range, scale: float, stream: SecretStream) -> None:
-    """Overwrites the blocks that begin at `starts`. What they set aside is settled in one go."""
-    words = np.empty(_BLOCK, dtype=np.uint64)
-    places, left = [], []
-    for start in starts:
-        block = drawn[start : start + _BLOCK]
-        stream.fill(words[: len(block)])
-        aside = _draw_certain(words[: len(block)], drawn=block, scale=scale)
-        places.append(aside + start)
-        left.append(words[aside])
-    _settle(np.concatenate(left), np.concatenate(places), drawn=drawn, scale=scale, stream=stream)
+def curve(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """φ(x)/H: the curve, in heights of a tile."""
+    heights: NDArray[np.float64] = np.exp(x * x * -0.5) * PEAK
+    return heights
 
 
 def _draw_certain(words: NDArray[np.uint64], *, drawn: NDArray[np.int64], scale: float) -> NDArray[np.int64]:
@@ -118,8 +103,8 @@ def _draw_certain(words: NDArray[np.uint64], *, drawn: NDArray[np.int64], scale:
     table = tiles()
     indices = (words >> _SHIFT).view(np.int64)
     open_ = indices >= table.certain
-    abscissas = np.take(table.starts, indices, mode="clip")
-    abscissas += np.bitwise_and(words, _OFFSET, out=indices.view(np.uint64)).view(np.int64)
+    abscissas = np.take(table.origins, indices, mode="wrap")
+    abscissas += words.view(np.int64)
     products = abscissas.astype(np.float64)
     products *= scale * 2.0**-ABSCISSA_BITS
     cells = np.rint(products, out=abscissas.view(np.float64))
@@ -142,18 +127,19 @@ def _settle(
         return
     table, rises = tiles(), stream.words(len(words))
     indices = (words >> _SHIFT).view(np.int64)
-    x = (table.starts[indices] + (words & _OFFSET).view(np.int64)) * 2.0**-ABSCISSA_BITS
-    depths = np.exp(x * x * -0.5) * PEAK - (table.floors[indices] + rises * 2.0**-64)
+    x = (table.origins[indices] + words.view(np.int64)) * 2.0**-ABSCISSA_BITS
+    ordinates = (rises >> np.uint64(1)).view(np.int64) * 2.0**-63 + table.floors[indices]
+    depths = curve(x) - ordinates
+    refused = depths < -CURVE_MARGIN
     products = x * scale
     cells = np.rint(products)
-    refused = depths < -CURVE_MARGIN
+    drawn[places] = cells.astype(np.int64)
     settled = (depths > CURVE_MARGIN) & (np.abs(products - cells) < 0.5 - ROUNDING_MARGIN * scale)
-    drawn[places[settled]] = cells[settled].astype(np.int64)
     for i in np.flatnonzero(~(settled | refused)):
         cell = exact_draw(int(words[i]), int(rises[i]), scale=scale, more_bits=lambda: int(stream.words(1)[0]))
         if cell is None:
             refused[i] = True
         else:
-            drawn[places[i]] = (cell + 2**63) % 2**64 - 2**63
-    again = places[refused]
+            drawn[places[i]] = signed(cell)
+    again = places[np.flatnonzero(refused)]
     drawn[again] = from_words(stream.words(len(again)), scale=scale, stream=stream)

@@ -47,12 +47,13 @@ class Tiles(NamedTuple):
     """What is looked up by a tile's index.
 
     Attributes:
-        starts: the left end, in steps of 2⁻⁵⁴.
+        origins: the left end in steps of 2⁻⁵⁴, less the index's own bits of a word: origin + word, modulo 2⁶⁴, is the
+            abscissa.
         floors: k for a straddling tile, −inf for a certain one (any point is beneath the curve), NaN for the tail.
         certain: how many tiles are certain: they come first.
     """
 
-    starts: NDArray[np.int64]
+    origins: NDArray[np.int64]
     floors: NDArray[np.float64]
     certain: int
 
@@ -72,9 +73,8 @@ def tiles() -> Tiles:
     straddling += [(0, top)] * (TAIL - len(certain) - len(straddling))
     cells = [*certain, *(cell for cell, _ in straddling), 0]
     floors = [-math.inf] * len(certain) + [float(k) for _, k in straddling] + [math.nan]
-    return Tiles(
-        starts=np.array(cells, dtype=np.int64) << OFFSET_BITS, floors=np.array(floors), certain=len(certain)
-    )
+    origins = (np.array(cells, dtype=np.int64) - np.arange(len(cells))) << OFFSET_BITS
+    return Tiles(origins=origins, floors=np.array(floors), certain=len(certain))
 
 
 def _curve(cell: int) -> float:
