@@ -6,20 +6,22 @@ which as many bits are computed as it takes to round it. For a whole number S, S
 leaves is a rounding of the Gaussian mechanism's real output, and the analysis of that mechanism holds with no δ added.
 
 Z is the abscissa of a uniform point beneath the normal density, found among equal tiles (see `tiles`). One word of 64
-bits decides nearly every draw: 16 choose the tile, 48 are the first of the place within its width, so that x lies in
-[X, X + 1)·2⁻⁵⁴ for a known whole number X. In 43 of 44 draws the tile lies wholly beneath the curve: no function is
-evaluated, and s·x is rounded where all of the interval rounds alike. Else the word is set aside, and settled later
-with a second one for the place within the height; what float64 can't settle, `exact_cell` does.
+bits decides nearly every draw: 16 bits choose the tile, 48 are the first of the place within its width, so that x lies
+in [X, X + 1)·2⁻⁵⁴ for a known whole number X. In 41 draws of 42 the tile lies wholly beneath the curve: no function
+is evaluated, and s·x is rounded where all of the interval rounds alike. Other words are set aside, and settled with a
+second one for the place within the height. What float64 can't settle is settled by further bits of the same places
+(as in Karney 2016, "Sampling exactly from the normal distribution"): see `exact_cell`.
 
-*The margin of rounding* is proven. x moves within 2⁻⁵⁴; |X|·2⁻⁵⁴ ≤ 5.5; converting X and multiplying it by s·2⁻⁵⁴ err
-by 2⁻⁵³ each, relatively. So float64's product y is within s·2⁻⁵⁴(1 + 4·5.5 + 1) < s·2⁻⁴⁹ of s·x, and where y lies
-nearer than ½ − s·2⁻⁴⁹ to a whole number, that is round(s·x). (y minus that number is exact, and a |y| of 2⁵² or more
-comes with a margin above ½, which no draw passes.)
+*The margin of rounding* is proven, from IEEE 754's conversion and product alone. x moves within 2⁻⁵⁴; |x| ≤ 5.5;
+converting X and multiplying it by s·2⁻⁵⁴ err by 2⁻⁵³ each, relatively. So the product y is within
+s·2⁻⁵⁴(1 + 4·5.5 + 1) < s·2⁻⁴⁹ of s·x, and where y lies nearer than ½ − s·2⁻⁴⁹ to a whole number, that is round(s·x).
+(y less that number is exact. From |y| = 2⁵² on all y are whole, but there s·2⁻⁴⁹ > ½: nothing passes.) Of the draws
+s·2⁻⁴⁸ are left to whole numbers in Python: one in 2²⁸ at s = 2²⁰, one in 2¹⁸ at 2³⁰, all from 2⁴⁸ on.
 
-*The margin of the curve* rests on `numpy.exp`, which takes part in one draw of 44. φ(x)/H is at most 403; the rounding of
-its argument, factor and ordinate, and x's interval, move it by less than 2⁻⁴² tiles, and a margin of 2⁻³⁰ tiles
-leaves room for an exponential that is wrong by 2⁻³⁹ of itself, 2¹³ units in the last place (not proven: measured
-against mpmath in the tests, with less than 2⁻⁴¹ tiles for everything as the worst).
+*The margin of the curve* rests on `numpy.exp` too, for the draws set aside. φ(x)/H is at most 403. The roundings of its
+argument, factor and ordinate, and x's interval, move it by less than 2⁻⁴² tiles; a margin of 2⁻³⁰ tiles leaves room for
+an exponential that is wrong by 2⁻³⁹ of itself, 2¹³ units in the last place. That it isn't is not proven, but measured
+against mpmath in the tests: everything together is wrong by less than 2⁻⁴² tiles.
 """
 
 from __future__ import annotations
@@ -99,9 +101,9 @@ def curve(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_certain(words: NDArray[np.uint64], *, drawn: NDArray[np.int64], scale: float) -> NDArray[np.int64]:
-    """Overwrites all of `drawn`, and says which draws that leaves open. Arrays are used again: this is the hot loop."""
+    """Overwrites all of `drawn`, and says where that settles nothing. The hot loop: arrays are used again in place."""
     table = tiles()
-    indices = (words >> _SHIFT).view(np.int64)
+    indices = (words >> _SHIFT).view(np.int64)  # "wrap" below is the fastest of `take`'s modes: all are in range
     open_ = indices >= table.certain
     abscissas = np.take(table.origins, indices, mode="wrap")
     abscissas += words.view(np.int64)
@@ -127,7 +129,7 @@ def _settle(
         return
     table, rises = tiles(), stream.words(len(words))
     indices = (words >> _SHIFT).view(np.int64)
-    x = (table.origins[indices] + words.view(np.int64)) * 2.0**-ABSCISSA_BITS
+    x = (table.origins[indices] + words.view(np.int64)).astype(np.float64) * 2.0**-ABSCISSA_BITS
     ordinates = (rises >> np.uint64(1)).view(np.int64) * 2.0**-63 + table.floors[indices]
     depths = curve(x) - ordinates
     refused = depths < -CURVE_MARGIN

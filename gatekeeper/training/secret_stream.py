@@ -58,7 +58,7 @@ class SecretStream:
         Args:
             words: contiguous, shape (n,).
         """
-        octets = words.view(np.uint8)
+        octets = words.view(np.uint8).data
         with self._lock:
             for start in range(0, len(octets), len(_ZEROS)):
                 piece = octets[start : start + len(_ZEROS)]

@@ -1,12 +1,12 @@
 """The normal density covered by 2¹⁶ tiles of one area, so that a uniform point beneath it costs one look into a table.
 
-The abscissa of a uniform point beneath a density has that density. Here the point comes by rejection from tiles that
-cover the curve (after Ahrens 1995, "A one-table method for sampling from continuous and discrete distributions"):
+The abscissa of a uniform point beneath a density has that density. Here the point comes by rejection from pieces of
+one area that cover the curve, as in Marsaglia and Tsang 2000, "The ziggurat method for generating random variables":
 draw a tile, draw a point in it, and start again where the point lies above the curve. Most tiles lie beneath the
 curve altogether, and for those any point will do.
 
 A tile is w wide and H high, with w = 2⁻⁶ and H = 1038·2⁻²⁰: its area is a fraction of two whole numbers, and no
-rounding makes one tile likelier than another. Cell j of the abscissa is [j, j + 1)·w, for −352 ≤ j < 352, that is up
+table's rounding makes one piece likelier than another. Cell j of the abscissa is [j, j + 1)·w, for −352 ≤ j < 352, up
 to |x| = 5.5; there tile k reaches from kH to (k + 1)H. Three kinds of tiles, in this order:
 
 - *certain*, wholly beneath the curve: (k + 1)H ≤ φ at the cell's outer end;
