@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from gatekeeper.errors import InvalidValueError
 from gatekeeper.training import exact_normal
@@ -273,3 +274,20 @@ def test_moments_are_those_of_the_normal_and_a_hundredth_less_is_noticed() -> No
     assert max(map(abs, deviates(z))) < 6
     assert max(map(abs, deviates(0.99 * z))) > 6
     assert max(map(abs, deviates(z + 0.01))) > 6
+
+
+def test_the_density_is_right_within_the_tiles_and_points_above_the_curve_would_be_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reach = 4 * 256  # in bins of which four make the width of a tile
+    edges = (np.arange(-reach, reach + 1) * 4096 - 0.5) / 2.0**20
+    probabilities = np.diff(ndtr(edges))
+    probabilities[[0, -1]] = ndtr(edges[1])
+
+    def binned() -> np.ndarray:
+        drawn = np.concatenate([rounded_normals(2**20, scale=2.0**20, stream=SecretStream()) for _ in range(4)])
+        return np.bincount(np.clip((drawn >> 12) + reach, 0, 2 * reach - 1), minlength=2 * reach)
+
+    assert fits(binned(), probabilities)
+    monkeypatch.setattr(exact_normal, "curve", lambda x: np.full_like(x, 1e9))
+    assert not fits(binned(), probabilities)

@@ -42,8 +42,13 @@ def add_noise(sums: list[Tensor], *, grid: Grid, stream: SecretStream) -> list[T
             part += noise[start : start + len(part)]
             start += len(part)
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(add, batches))  # raises what a thread raised
+    threads = min(torch.get_num_threads(), len(batches))
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(add, batches))  # raises what a thread raised
+    else:
+        for batch in batches:
+            add(batch)
     return [sum_.to(exact.device) for sum_, exact in zip(noisy, sums, strict=True)]
 
 
