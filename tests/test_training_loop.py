@@ -93,7 +93,7 @@ def test_noise_moves_a_sum_by_whole_steps_and_not_otherwise() -> None:
     """The same draw on another sum: the sums' difference comes through exactly, be they small or large."""
     grid = choose_grid(noise_multiplier=1e-7, clipping_norm=1.0, units=10**4, parameters=10)
     sums = [torch.tensor([0, 1, -5, 2**61, -(2**61)])]
-    noisy = add_noise(sums, grid=grid, stream=SecretStream())[0]
+    noisy = add_noise([sums[0].clone()], grid=grid, stream=SecretStream())[0]
     assert noisy.dtype == torch.int64
     assert not torch.equal(noisy, sums[0])
     assert all(abs(int(n) - int(s)) < 16 * grid.noise_scale for n, s in zip(noisy, sums[0], strict=True))
@@ -157,7 +157,7 @@ def test_the_smallest_noise_that_can_be_carried_still_has_its_scale() -> None:
     grid = choose_grid(noise_multiplier=3e-13, clipping_norm=0.5, units=1000, parameters=5000)
     assert 2**10 <= grid.noise_scale < 2**11
     sums = [torch.full((5000,), 1000 * int(0.5 / grid.step))]
-    noise = (add_noise(sums, grid=grid, stream=SecretStream())[0] - sums[0]).double().numpy() * grid.step
+    noise = (add_noise([sums[0].clone()], grid=grid, stream=SecretStream())[0] - sums[0]).double().numpy() * grid.step
     assert _is_normal(noise, 1.5e-13)
     assert not _is_normal(noise, 1e-13)
     assert not _is_normal(noise, 2.25e-13)

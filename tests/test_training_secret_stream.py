@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.training import secret_stream
 from gatekeeper.training.sampling import batches, uniform_integers
 from gatekeeper.training.secret_stream import SecretStream
 from tests.goodness import fits
@@ -20,10 +23,14 @@ class ScriptedStream(SecretStream):
     def __init__(self, *words: int) -> None:
         self._script = list(words)
 
-    def words(self, count: int) -> np.ndarray:
-        assert len(self._script) >= count, "more bits were asked for than were foreseen"
-        given, self._script = self._script[:count], self._script[count:]
-        return np.array(given, dtype=np.uint64)
+    def fill(self, words: np.ndarray) -> None:
+        assert len(self._script) >= len(words), "more bits were asked for than were foreseen"
+        given, self._script = self._script[: len(words)], self._script[len(words) :]
+        words[:] = np.array(given, dtype=np.uint64)
+
+    @property
+    def spent(self) -> bool:
+        return not self._script
 
 
 def _bytes_are_uniform(words: np.ndarray) -> bool:
@@ -44,6 +51,22 @@ def test_the_stream_goes_on_whatever_the_pieces_and_never_repeats() -> None:
     pieces = np.concatenate([stream.words(count) for count in (1, 0, 7, 1000, 3)])
     assert len(pieces) == 1011
     assert len(np.unique(pieces)) == 1011
+
+
+def test_the_words_are_those_of_the_cipher_in_order_however_many_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = bytes(range(32))
+    monkeypatch.setattr(secret_stream.os, "urandom", lambda count: key[:count])
+    counts = [1, 0, 2, 40_000, 5, 100_000]  # more than one run of zeros, and none of their multiples
+    found = np.concatenate([SecretStream().words(0), *map(SecretStream().words, counts)])
+    whole = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor().update(bytes(8 * sum(counts)))
+    assert found.tobytes() == whole
+
+
+def test_threads_may_share_a_stream_and_get_different_words() -> None:
+    stream = SecretStream()
+    with ThreadPoolExecutor(4) as pool:
+        drawn = np.concatenate(list(pool.map(stream.words, [1000] * 40)))
+    assert len(np.unique(drawn)) == 40_000
 
 
 def test_two_streams_have_nothing_in_common() -> None:

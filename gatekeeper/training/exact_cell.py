@@ -1,8 +1,9 @@
-"""Into which cell of a grid a normal variable falls, decided beyond doubt: as many random bits as it takes.
+"""Draws of round(s·Z) that one word didn't decide, decided beyond doubt: as many random bits as it takes.
 
-A standard normal's magnitude is |Z| = Q⁻¹(p), with Q(z) = P(N(0, 1) > z) and p uniform on (0, ½). Cell n of the grid
-of scale s holds |Z| in [(n − ½)/s, (n + ½)/s), that is p in (Q((n + ½)/s), Q((n − ½)/s)]. Leading bits of p leave an
-interval for it; bits are added until that interval lies in one cell.
+Leading bits of a uniform number leave an interval for it. Bits are added until all of the interval has one answer:
+whether the point lies beneath the curve (see `tiles`), and which cell of the grid of scale s its abscissa falls into.
+The roundings are comparisons of whole numbers; the curve and the tail are mpmath's, to 64 bits more than the interval
+is fine, with half of those as the margin that pays for its errors.
 """
 
 from __future__ import annotations
@@ -13,41 +14,115 @@ import mpmath
 from mpmath import mpf
 from scipy.special import ndtri
 
+from gatekeeper.training.tiles import ABSCISSA_BITS, CELL_BITS, CELLS, HEIGHT, HEIGHT_BITS, OFFSET_BITS, TAIL, tiles
+
 # A context of its own: mpmath's common one is anybody's to set.
 _CONTEXT = mpmath.mp.clone()
 
-# Bits of working precision beyond those of p, and half of them as the margin that pays for rounding.
+# Bits of working precision beyond those of the interval, and half of them as the margin that pays for rounding.
 _GUARD = 64
 
+# Half a tile's area, TAIL_UNIT·2^−TAIL_UNIT_BITS: tail probabilities are uniform up to it.
+TAIL_UNIT, TAIL_UNIT_BITS = HEIGHT // 2, HEIGHT_BITS + CELL_BITS
 
-def exact_cell(tail: int, *, scale: float, more_bits: Callable[[], int]) -> int:
-    """round(s·Q⁻¹(p)) for a p that begins with given bits.
+_TAIL_START = CELLS * 2.0**-CELL_BITS
+
+
+def exact_draw(word: int, rise: int, *, scale: float, more_bits: Callable[[], int]) -> int | None:
+    """round(s·x) for the point that begins with given bits, or None where it lies above the curve.
 
     Args:
-        tail: the first 64 bits of p in (0, ½), as a whole number in 0 … 2⁶³ − 1.
+        word: the tile's index in the first 16 bits; then the first 48 bits of the place within its width.
+        rise: the first 64 bits of the place within its height.
         scale: s, at least 1.
-        more_bits: gives p's next 64 bits, as a whole number.
-
-    Returns:
-        The cell, at least 0.
+        more_bits: gives the next 64 bits of a place, as a whole number.
     """
-    bits = 64
-    while (cell := _cell(tail, bits=bits, scale=scale)) is None:
-        tail, bits = tail << 64 | more_bits(), bits + 64
+    index, offset = word >> OFFSET_BITS, word & ((1 << OFFSET_BITS) - 1)
+    if index == TAIL:
+        return _tail(offset, scale=scale, more_bits=more_bits)
+    abscissa, bits = signed(int(tiles().origins[index]) + word), ABSCISSA_BITS
+    if index >= tiles().certain:
+        ordinate, rise_bits = (int(tiles().floors[index]) << 64) + rise, 64
+        while (beneath := _beneath(abscissa, ordinate, bits=bits, rise_bits=rise_bits)) is None:
+            abscissa, bits = abscissa << 64 | more_bits(), bits + 64
+            ordinate, rise_bits = ordinate << 64 | more_bits(), rise_bits + 64
+        if not beneath:
+            return None
+    while (cell := rounded(abscissa, bits=bits, scale=scale)) is None:
+        abscissa, bits = abscissa << 64 | more_bits(), bits + 64
     return cell
 
 
+def signed(number: int) -> int:
+    """Modulo 2⁶⁴, as int64 has it: in −2⁶³ … 2⁶³ − 1."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def rounded(abscissa: int, *, bits: int, scale: float) -> int | None:
+    """⌊s·x + ½⌋ for all x in [abscissa, abscissa + 1)·2^−bits, or None where it differs among them."""
+    numerator, denominator = scale.as_integer_ratio()
+    one = denominator << bits
+    low = (2 * numerator * abscissa + one) // (2 * one)
+    high = (2 * numerator * (abscissa + 1) + one - 1) // (2 * one)  # the upper end itself is not in the interval
+    return low if low == high else None
+
+
+def _beneath(abscissa: int, ordinate: int, *, bits: int, rise_bits: int) -> bool | None:
+    """Whether points lie beneath the curve: x from abscissa·2^−bits, y/H from ordinate·2^−rise_bits, one step each."""
+    with _CONTEXT.workprec(rise_bits + _GUARD):
+        inner, outer = sorted((_dyadic(end, bits=bits) for end in (abscissa, abscissa + 1)), key=abs)
+        low, high = (_dyadic(HEIGHT * end, bits=rise_bits + HEIGHT_BITS) for end in (ordinate, ordinate + 1))
+        margin = _CONTEXT.ldexp(1, -rise_bits - _GUARD // 2)
+        if high <= _CONTEXT.npdf(outer) * (1 - margin):
+            return True
+        return False if low >= _CONTEXT.npdf(inner) * (1 + margin) else None
+
+
+def _tail(offset: int, *, scale: float, more_bits: Callable[[], int]) -> int | None:
+    """A draw from the tail's tile: a sign, then a tail probability below half the tile's area, refused above Q(5.5)."""
+    negative, tail, bits = offset & 1, offset >> 1, OFFSET_BITS - 1
+    while (inside := _in_tail(tail, bits=bits)) is None:
+        tail, bits = tail << 64 | more_bits(), bits + 64
+    if not inside:
+        return None
+    while (cell := _cell(tail, bits=bits, scale=scale)) is None:
+        tail, bits = tail << 64 | more_bits(), bits + 64
+    return -cell if negative else cell
+
+
+def _in_tail(tail: int, *, bits: int) -> bool | None:
+    """Whether p < Q(5.5) for all p in [tail, tail + 1]·2^−bits·(half a tile's area)."""
+    if (tail * TAIL_UNIT) >> (bits + TAIL_UNIT_BITS - 25):
+        return False  # p ≥ 2⁻²⁵, and Q(5.5) = 1.9·10⁻⁸ is less: seen without mpmath, for nearly all
+    with _CONTEXT.workprec(bits + TAIL_UNIT_BITS + _GUARD):
+        low, high = _probabilities(tail, bits=bits)
+        edge = _upper_tail(_CONTEXT.mpf(_TAIL_START))
+        margin = _CONTEXT.ldexp(1, -bits - TAIL_UNIT_BITS - _GUARD // 2)
+        if high <= edge * (1 - margin):
+            return True
+        return False if low >= edge * (1 + margin) else None
+
+
 def _cell(tail: int, *, bits: int, scale: float) -> int | None:
-    """The cell that holds all p in [tail, tail + 1]·2^−bits, or None where there is no one such cell."""
-    with _CONTEXT.workprec(bits + _GUARD):
-        low, high = (_dyadic(end, bits=bits) for end in (tail, tail + 1))
-        cell = int(_CONTEXT.floor(scale * _quantile((low + high) / 2, bits=bits) + 0.5))
-        margin = _CONTEXT.ldexp(1, -bits - _GUARD // 2)
+    """round(s·Q⁻¹(p)) for all p in [tail, tail + 1]·2^−bits·(half a tile's area), or None where it differs.
+
+    Cell n of the grid holds z in [(n − ½)/s, (n + ½)/s), that is p in (Q((n + ½)/s), Q((n − ½)/s)].
+    """
+    with _CONTEXT.workprec(bits + TAIL_UNIT_BITS + _GUARD):
+        low, high = _probabilities(tail, bits=bits)
+        cell = int(_CONTEXT.floor(scale * _quantile((low + high) / 2, bits=bits + TAIL_UNIT_BITS) + 0.5))
+        margin = _CONTEXT.ldexp(1, -bits - TAIL_UNIT_BITS - _GUARD // 2)
         if _upper_tail((cell + _CONTEXT.mpf(0.5)) / scale) * (1 + margin) > low:
             return None
-        if cell > 0 and _upper_tail((cell - _CONTEXT.mpf(0.5)) / scale) * (1 - margin) < high:
+        if _upper_tail((cell - _CONTEXT.mpf(0.5)) / scale) * (1 - margin) < high:
             return None
         return cell
+
+
+def _probabilities(tail: int, *, bits: int) -> tuple[mpf, mpf]:
+    """Both ends of the interval for the tail probability."""
+    low, high = (_dyadic(TAIL_UNIT * end, bits=bits + TAIL_UNIT_BITS) for end in (tail, tail + 1))
+    return low, high
 
 
 def _dyadic(numerator: int, *, bits: int) -> mpf:

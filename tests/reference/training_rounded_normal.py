@@ -1,7 +1,8 @@
-"""A Gaussian rounded to whole numbers, the slow and obvious way: mpmath at 400 bits, cell by cell."""
+"""A Gaussian rounded to whole numbers, the slow and obvious way: fractions, and mpmath at 400 bits."""
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import mpmath
@@ -15,20 +16,31 @@ def upper_tail(z: mpmath.mpf) -> mpmath.mpf:
     return CONTEXT.ncdf(-z)
 
 
-def boundary(cell: int, *, scale: float) -> mpmath.mpf:
-    """The tail probability at the lower end of a cell of magnitudes: P(|Z|·scale > cell − ½)/2."""
-    return upper_tail((CONTEXT.mpf(cell) - CONTEXT.mpf(0.5)) / scale)
+def height(x: Fraction) -> mpmath.mpf:
+    """The normal density at x."""
+    return CONTEXT.npdf(CONTEXT.mpf(x.numerator) / x.denominator)
 
 
-def rounded_magnitude(tail: Fraction, *, scale: float) -> int:
-    """round(scale·|Z|) where |Z| has the given tail probability in (0, ½): bisection over the cells."""
-    p = CONTEXT.mpf(tail.numerator) / tail.denominator
+def rounded_point(x: Fraction, y: Fraction, *, scale: float) -> int | None:
+    """round(scale·x) for a point beneath the normal density, None for one above."""
+    if CONTEXT.mpf(y.numerator) / y.denominator > height(x):
+        return None
+    return math.floor(Fraction(scale) * x + Fraction(1, 2))
+
+
+def rounded_tail(p: Fraction, *, scale: float) -> int:
+    """round(scale·Q⁻¹(p)) for a p below ½: bisection over the cells."""
+    target = CONTEXT.mpf(p.numerator) / p.denominator
+
+    def lower_end(cell: int) -> mpmath.mpf:
+        return upper_tail((CONTEXT.mpf(cell) - CONTEXT.mpf(0.5)) / scale)
+
     low, high = 0, 1
-    while boundary(high, scale=scale) >= p:
+    while lower_end(high) >= target:
         high *= 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if boundary(middle, scale=scale) >= p else (low, middle)
+        low, high = (middle, high) if lower_end(middle) >= target else (low, middle)
     return low
 
 
