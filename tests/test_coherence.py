@@ -63,6 +63,8 @@ def test_coherent_evidence_is_accepted() -> None:
         ("dataset.max_images_per_unit", 10_000, "with at most 10000 a unit"),
         ("dataset.synthetic", False, "synthetic data"),
         ("dataset.format", "digits", "format of data and candidate"),
+        ("dataset.task", "segmentation", "task of data and candidate"),
+        ("candidate.data.image_size", [99, 99], "image size of data and candidate"),
         ("candidate.data.unit", "lesion", "unit of data and candidate"),
         ("attacks.nulls.0.threshold", 0.9999, "threshold of"),
         ("attacks.nulls.0.confidence", 0.01, "confidence of null and policy"),
