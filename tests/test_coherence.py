@@ -64,6 +64,7 @@ def test_coherent_evidence_is_accepted() -> None:
         ("dataset.synthetic", False, "synthetic data"),
         ("dataset.format", "digits", "format of data and candidate"),
         ("dataset.task", "segmentation", "task of data and candidate"),
+        ("dataset.image_shape", [1, 8, 8, 8], "dimensions of data and candidate"),
         ("candidate.data.image_size", [99, 99], "image size of data and candidate"),
         ("candidate.data.unit", "lesion", "unit of data and candidate"),
         ("attacks.nulls.0.threshold", 0.9999, "threshold of"),
