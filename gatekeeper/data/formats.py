@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatekeeper.core.candidate import DataFormat
+from gatekeeper.core.data_spec import DataFormat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +46,14 @@ FORMATS: tuple[FormatDescription, ...] = (
         layout="no files; drawn from data.phantom (patients, seed)",
         units="image, lesion, patient",
         label="diagnosis",
+        gives_split=False,
+    ),
+    FormatDescription(
+        name="phantom-abdomen",
+        summary="generated CT slices or volumes of the abdomen with masks of liver and lesions; synthetic",
+        layout="no files; drawn from data.phantom (patients, seed, dimensions, size)",
+        units="image, patient",
+        label="mask",
         gives_split=False,
     ),
     FormatDescription(

@@ -34,7 +34,7 @@ class NormalisedInput(nn.Module):
         return logits
 
 
-def build(spec: ModelSpec, *, image_shape: tuple[int, int, int], classes: int, seed: int) -> NormalisedInput:
+def build(spec: ModelSpec, *, image_shape: tuple[int, ...], classes: int, seed: int) -> NormalisedInput:
     """A freshly initialised network.
 
     Args:
@@ -46,6 +46,8 @@ def build(spec: ModelSpec, *, image_shape: tuple[int, int, int], classes: int, s
     Raises:
         UnsupportedModelError: the network can't take such images.
     """
+    if len(image_shape) != 3:
+        raise UnsupportedModelError(f"{spec.network} takes images, not volumes of shape {image_shape}")
     channels, height, width = image_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
