@@ -35,7 +35,7 @@ _PARITY_IMAGES = 16
 _MAX_BYTES = 1_800_000_000
 
 
-def export(network: nn.Module, *, image_shape: tuple[int, int, int], path: Path) -> ModelArtifact:
+def export(network: nn.Module, *, image_shape: tuple[int, ...], path: Path) -> ModelArtifact:
     """Write `network` as ONNX and check that onnxruntime computes the same.
 
     Args:
@@ -116,7 +116,7 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
     return clean
 
 
-def _parity(network: nn.Module, content: bytes, *, image_shape: tuple[int, int, int]) -> float:
+def _parity(network: nn.Module, content: bytes, *, image_shape: tuple[int, ...]) -> float:
     """The largest |torch − onnxruntime| over random images, alone and in a batch."""
     generator = np.random.default_rng(0)
     images = generator.random((_PARITY_IMAGES, *image_shape), dtype=np.float32)

@@ -6,16 +6,9 @@ import hashlib
 
 from gatekeeper.core import codec
 from gatekeeper.core.budget import Budget, Guarantee, Interval
-from gatekeeper.core.candidate import (
-    Candidate,
-    DataSpec,
-    ModelSpec,
-    OptimizerSpec,
-    PhantomSpec,
-    SplitSpec,
-    TrainingSpec,
-)
+from gatekeeper.core.candidate import Candidate, ModelSpec, OptimizerSpec, TrainingSpec
 from gatekeeper.core.certificate import Certificate, Evidence, Facts, FileDigest
+from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.record import DatasetCard, ModelArtifact, Software, TrainingPlan, TrainingRecord
@@ -103,6 +96,7 @@ def sample_evidence(model: bytes) -> Evidence:
         dataset=DatasetCard(
             name="phantom lesions",
             format="phantom-lesions",
+            task="classification",
             synthetic=True,
             unit="lesion",
             train_units=1280,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gatekeeper.core.candidate import DataFormat, DataSpec, PhantomSpec, SplitSpec
+from gatekeeper.core.data_spec import DataFormat, DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.data.dataset import Dataset, Units
 from gatekeeper.data.records import ImageTable, Side
 

@@ -9,20 +9,16 @@ from hypothesis import strategies as st
 
 from gatekeeper.core.binomial import trials_needed
 from gatekeeper.core.candidate import (
-    DATA_FORMATS,
-    EMBEDDED_FORMATS,
     AugmentationSpec,
     Candidate,
-    DataSpec,
     ModelSpec,
     Network,
     OptimizerSpec,
-    PhantomSpec,
     SamplingChoice,
     Schedule,
-    SplitSpec,
     TrainingSpec,
 )
+from gatekeeper.core.data_spec import DATA_FORMATS, EMBEDDED_FORMATS, DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.policy import (
     METRICS,

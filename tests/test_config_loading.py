@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.config import load_candidate, load_policy
-from gatekeeper.core.candidate import AugmentationSpec, PhantomSpec, SplitSpec
+from gatekeeper.core.candidate import AugmentationSpec
+from gatekeeper.core.data_spec import PhantomSpec, SplitSpec
 from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import ONE_STEP, RELAXED, Similarity
 from gatekeeper.errors import ConfigError, InvalidInputError

@@ -40,7 +40,7 @@ def test_neither_names_nor_pixels_are_printed() -> None:
     ("change", "message"),
     [
         ({"images": np.zeros((4, 1, 4, 4))}, "uint8"),
-        ({"images": np.zeros((4, 4, 4), dtype=np.uint8)}, "4 dimensions"),
+        ({"images": np.zeros((4, 4, 4), dtype=np.uint8)}, "4 or 5 dimensions"),
         ({"labels": np.zeros(3, dtype=np.int64)}, "labels must be int64"),
         ({"unit_of": np.zeros(4, dtype=np.int32)}, "unit_of must be int64"),
         ({"unit_of": np.zeros(4, dtype=np.int64)}, "every unit"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatekeeper.core.candidate import DATA_FORMATS
+from gatekeeper.core.data_spec import DATA_FORMATS
 from gatekeeper.data import FORMATS, detect, load
 from gatekeeper.data.readers import READERS
 from gatekeeper.errors import DataError

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from gatekeeper.cli.main import app
-from gatekeeper.core.candidate import DATA_FORMATS
+from gatekeeper.core.data_spec import DATA_FORMATS
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.pipeline.inputs import read_candidate, read_policy
 

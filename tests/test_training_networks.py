@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from gatekeeper.core.candidate import ModelSpec
+from gatekeeper.core.data_spec import Task
 from gatekeeper.errors import UnsupportedModelError
 from gatekeeper.export import export
 from gatekeeper.training.networks import NormalisedInput, build
-from gatekeeper.training.networks.base import Task
 from gatekeeper.training.networks.standardised import StandardisedConv2d
 
 SHAPES: dict[str, tuple[int, ...]] = {

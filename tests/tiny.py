@@ -8,16 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.budget import Budget
-from gatekeeper.core.candidate import (
-    AugmentationSpec,
-    Candidate,
-    DataSpec,
-    ModelSpec,
-    OptimizerSpec,
-    PhantomSpec,
-    SplitSpec,
-    TrainingSpec,
-)
+from gatekeeper.core.candidate import AugmentationSpec, Candidate, ModelSpec, OptimizerSpec, TrainingSpec
+from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.record import DatasetCard, TrainingPlan
 
@@ -30,6 +22,7 @@ class TinyUnits:
     labels: NDArray[np.int64]
     unit_of: NDArray[np.int64]
     units: int
+    masks: NDArray[np.uint8] | None = None
 
 
 def tiny_units(*, units: int = 12, most_images: int = 3, side: int = 8, channels: int = 1, seed: int = 0) -> TinyUnits:
@@ -42,12 +35,30 @@ def tiny_units(*, units: int = 12, most_images: int = 3, side: int = 8, channels
     return TinyUnits(images=images.astype(np.uint8), labels=labels, unit_of=unit_of, units=units)
 
 
+def tiny_segmentation_units(
+    *, units: int = 12, most_images: int = 3, size: tuple[int, ...] = (8, 8), seed: int = 0
+) -> TinyUnits:
+    """Grey images or volumes with a bright block (class 1) in every one and a brighter one (class 2) in some."""
+    generator = np.random.default_rng(seed)
+    unit_of = np.repeat(np.arange(units), generator.integers(1, most_images + 1, size=units))
+    masks = np.zeros((len(unit_of), *size), dtype=np.uint8)
+    for mask in masks:
+        corner = [int(generator.integers(1, side // 2)) for side in size]
+        mask[tuple(slice(start, start + side // 2) for start, side in zip(corner, size, strict=True))] = 1
+        if generator.random() < 0.7:
+            mask[tuple(slice(start, start + side // 4) for start, side in zip(corner, size, strict=True))] = 2
+    images = generator.integers(0, 96, size=masks.shape) + 70 * masks
+    labels = masks.reshape(len(masks), -1).max(axis=1).astype(np.int64)
+    return TinyUnits(images=images.astype(np.uint8)[:, None], labels=labels, unit_of=unit_of, units=units, masks=masks)
+
+
 def tiny_card(data: TinyUnits) -> DatasetCard:
-    """A card of `data`, as if half as many units were held out."""
-    images = len(data.labels)
+    """A card of `data`, as if as many units were held out."""
+    images, segments = len(data.labels), data.masks is not None
     return DatasetCard(
         name="tiny",
-        format="phantom-lesions",
+        format="phantom-abdomen" if segments else "phantom-lesions",
+        task="segmentation" if segments else "classification",
         synthetic=True,
         unit="image",
         train_units=data.units,
@@ -57,7 +68,7 @@ def tiny_card(data: TinyUnits) -> DatasetCard:
         test_images=images,
         max_images_per_unit=int(np.bincount(data.unit_of).max()),
         image_shape=data.images.shape[1:],
-        classes=("dark", "bright"),
+        classes=("background", "liver", "lesion") if segments else ("dark", "bright"),
         commitment="0" * 64,
     )
 

@@ -10,17 +10,9 @@ from gatekeeper.config.header import CANDIDATE, open_document
 from gatekeeper.config.nodes import Node, Sequence
 from gatekeeper.config.readers import TEXT, choice, list_of, one_of_numbers, real, whole
 from gatekeeper.config.training import read_training
-from gatekeeper.core.candidate import (
-    DATA_FORMATS,
-    EMBEDDED_FORMATS,
-    Candidate,
-    DataSpec,
-    ModelSpec,
-    Network,
-    PhantomSpec,
-    SplitSpec,
-)
+from gatekeeper.core.candidate import Candidate, ModelSpec, Network
 from gatekeeper.core.checks import check_open_probability
+from gatekeeper.core.data_spec import DATA_FORMATS, EMBEDDED_FORMATS, DataSpec, PhantomSpec, SplitSpec
 
 # A MedMNIST archive always brings its split; a folder does where it holds `train` and `test`, which its reader sees.
 _FORMATS_WITH_A_SPLIT = ("medmnist", "image-folder")

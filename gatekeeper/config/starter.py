@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from gatekeeper.config.header import API_VERSION, CANDIDATE, POLICY
 from gatekeeper.config.yaml_text import boolean, number, text
-from gatekeeper.core.candidate import Candidate, DataSpec, OptimizerSpec, PhantomSpec, SplitSpec, TrainingSpec
+from gatekeeper.core.candidate import Candidate, OptimizerSpec, TrainingSpec
+from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.risk import Similarity
 

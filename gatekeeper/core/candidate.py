@@ -14,105 +14,13 @@ from gatekeeper.core.checks import (
     check_positive,
     check_text,
 )
+from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.errors import InvalidValueError
 
-DataFormat = Literal["digits", "phantom-lesions", "medmnist", "image-folder", "ham10000"]
 Network = Literal["resnet9", "resnet18", "lenet", "mlp", "unet", "unet3d"]
 OptimizerName = Literal["sgd", "adam", "nadam"]
 Schedule = Literal["constant", "cosine"]
 SamplingChoice = Literal["poisson", "balls-and-bins", "best"]
-
-DATA_FORMATS: tuple[str, ...] = get_args(DataFormat)
-EMBEDDED_FORMATS = ("digits", "phantom-lesions")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SplitSpec:
-    """How units are divided into training and test.
-
-    Attributes:
-        test: share of the groups that goes to the test side, or None where the data set gives its split.
-        seed: seed of the division; the same seed divides alike on every machine.
-        by: the column whose values stay on one side (a patient, say); None means the unit itself.
-    """
-
-    test: float | None
-    seed: int = 0
-    by: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.test is not None:
-            check_open_probability(test=self.test)
-        check_integer(seed=self.seed, at_least=0)
-        if self.by is not None:
-            check_text(by=self.by)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PhantomSpec:
-    """Size and seed of a synthetic data set.
-
-    Attributes:
-        patients: how many patients are drawn, at least 10.
-        seed: the generator's seed.
-    """
-
-    patients: int = 400
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_integer(patients=self.patients, at_least=10)
-        check_integer(seed=self.seed, at_least=0)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataSpec:
-    """Which images, whose they are, and how they are divided.
-
-    Attributes:
-        format: which reader.
-        path: the file or folder, absolute or relative to the working directory; None for embedded sets.
-        unit: the column that says whose privacy is protected; `image` where each image is its own unit.
-        label: the column that holds the class; None means the format's own.
-        image_size: height and width that images are resized to, or None to keep theirs.
-        channels: 1 (grey), 3 (RGB), or None to keep the file's.
-        split: how units are divided.
-        phantom: size and seed of a synthetic set; None for real data.
-        population: whose unit names these are: data sets of one population call the same unit by the same name, so
-            that the ledger recognises it besides by its name in this data set; None means by that alone.
-    """
-
-    format: DataFormat
-    path: str | None
-    unit: str
-    label: str | None = None
-    image_size: tuple[int, int] | None = None
-    channels: int | None = None
-    split: SplitSpec
-    phantom: PhantomSpec | None = None
-    population: str | None = None
-
-    def __post_init__(self) -> None:
-        check_choice(format=self.format, choices=DATA_FORMATS)
-        check_text(unit=self.unit)
-        if self.path is not None:
-            check_text(path=self.path)
-        if (self.path is None) != (self.format in EMBEDDED_FORMATS):
-            need = "takes no path: it ships with gatekeeper" if self.path else "needs a path"
-            raise InvalidValueError(f"format {self.format} {need}")
-        if self.label is not None:
-            check_text(label=self.label)
-        if self.population is not None:
-            check_text(population=self.population)
-        if self.image_size is not None:
-            for side in self.image_size:
-                check_integer(image_size=side, at_least=4)
-                if side > 1024:
-                    raise InvalidValueError(f"image_size must be at most 1024, got {side!r}")
-        if self.channels not in (None, 1, 3):
-            raise InvalidValueError(f"channels must be 1 or 3, got {self.channels!r}")
-        if (self.phantom is None) != (self.format != "phantom-lesions"):
-            raise InvalidValueError("phantom goes with the format phantom-lesions, and only with it")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,15 +73,28 @@ class AugmentationSpec:
     """How each view of an image is altered; seeded apart from the noise.
 
     Attributes:
-        flips: whether a view may be mirrored, in each direction with probability ½.
-        shift: the largest shift in pixels, in each direction; 0 means none.
+        flips: whether a view may be mirrored, along each spatial axis with probability ½.
+        shift: the largest shift in pixels, along each spatial axis; 0 means none.
+        rotation: the largest turn in degrees, either way, about the image's centre (in volumes: about the depth axis).
+        scale: the largest relative change of size, below 1: the factor lies in [1 − scale, 1 + scale].
+        intensity: the largest change of brightness (added) and of contrast (a factor about mid-grey), below 1.
     """
 
     flips: bool = False
     shift: int = 0
+    rotation: float = 0.0
+    scale: float = 0.0
+    intensity: float = 0.0
 
     def __post_init__(self) -> None:
         check_integer(shift=self.shift, at_least=0)
+        check_non_negative(rotation=self.rotation)
+        if self.rotation > 180:
+            raise InvalidValueError(f"rotation is in degrees, at most 180, got {self.rotation!r}")
+        for name in ("scale", "intensity"):
+            check_non_negative(**{name: getattr(self, name)})
+            if getattr(self, name) >= 1:
+                raise InvalidValueError(f"{name} is a share, below 1, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -119,10 +119,12 @@ def _record(evidence: Evidence) -> Iterator[str]:
 
 def _dataset(candidate: Candidate, card: DatasetCard) -> Iterator[str]:
     yield from _differ("format of data and candidate", card.format, candidate.data.format)
+    yield from _differ("task of data and candidate", card.task, candidate.data.task)
     yield from _differ("unit of data and candidate", card.unit, candidate.data.unit)
     yield from _differ("synthetic data and phantom format", card.synthetic, card.format.startswith("phantom-"))
-    if candidate.data.image_size is not None:
-        yield from _differ("image size of data and candidate", card.image_shape[1:], candidate.data.image_size)
+    size = candidate.data.image_size or (candidate.data.phantom and candidate.data.phantom.size)
+    if size is not None:
+        yield from _differ("image size of data and candidate", card.image_shape[1:], size)
     least = -(-card.train_images // card.train_units)
     most = card.train_images - card.train_units + 1
     if not least <= card.max_images_per_unit <= most:

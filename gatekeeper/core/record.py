@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import get_args
 
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.checks import (
+    check_choice,
     check_integer,
     check_non_negative,
     check_positive,
@@ -13,6 +16,7 @@ from gatekeeper.core.checks import (
     check_text,
     check_tuple,
 )
+from gatekeeper.core.data_spec import Task
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.errors import InvalidValueError
 
@@ -24,6 +28,7 @@ class DatasetCard:
     Attributes:
         name: what the data set is called.
         format: which reader read it.
+        task: what the model learns: the class of an image, or that of each pixel.
         synthetic: whether the images were generated, not taken.
         unit: whose privacy is protected.
         train_units: units that the model is trained on.
@@ -33,13 +38,14 @@ class DatasetCard:
         train_images: images of the training units.
         test_images: images of the test units.
         max_images_per_unit: the most images that one training unit has.
-        image_shape: channels, height, width.
+        image_shape: channels, then height and width, or depth, height and width.
         classes: the classes' names, in the order of the model's outputs.
         commitment: salted SHA-256 of the content; the salt stays in the run directory.
     """
 
     name: str
     format: str
+    task: Task
     synthetic: bool
     unit: str
     train_units: int
@@ -48,13 +54,14 @@ class DatasetCard:
     train_images: int
     test_images: int
     max_images_per_unit: int
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     classes: tuple[str, ...]
     commitment: str
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
         check_text(format=self.format)
+        check_choice(task=self.task, choices=get_args(Task))
         check_text(unit=self.unit)
         check_integer(train_units=self.train_units, at_least=2)
         check_integer(test_units=self.test_units, at_least=1)
@@ -64,20 +71,22 @@ class DatasetCard:
         check_integer(train_images=self.train_images, at_least=self.train_units)
         check_integer(test_images=self.test_images, at_least=self.test_units)
         check_integer(max_images_per_unit=self.max_images_per_unit, at_least=1)
-        if len(self.image_shape) != 3:
-            raise InvalidValueError(f"image_shape must be (channels, height, width), got {self.image_shape!r}")
+        check_tuple(image_shape=self.image_shape, of=int)
+        if len(self.image_shape) not in (3, 4):
+            raise InvalidValueError(
+                f"image_shape must be channels and two or three spatial sides, got {self.image_shape!r}"
+            )
         for side in self.image_shape:
             check_integer(image_shape=side, at_least=1)
         check_tuple(classes=self.classes, of=str)
         if len(self.classes) < 2:
-            raise InvalidValueError(f"a classifier needs at least two classes, got {self.classes!r}")
+            raise InvalidValueError(f"{self.task} needs at least two classes, got {self.classes!r}")
         check_sha256(commitment=self.commitment)
 
     @property
     def pixels(self) -> int:
         """N, the number of pixel values of an image."""
-        channels, height, width = self.image_shape
-        return channels * height * width
+        return math.prod(self.image_shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

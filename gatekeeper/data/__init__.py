@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper.core.candidate import DataSpec
+from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.core.ledger import Identities
 from gatekeeper.data.formats import FORMATS, FormatDescription
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gatekeeper.core.candidate import DataFormat
 from gatekeeper.core.checks import check_text, check_tuple
+from gatekeeper.core.data_spec import DataFormat, Task
 from gatekeeper.core.record import DatasetCard
 from gatekeeper.errors import InvalidValueError
 
 SALT_BYTES = 32
-_VERSION = b"gatekeeper data set v1"
+_VERSION = b"gatekeeper data set v2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -29,8 +29,9 @@ class Units:
     Takes over its arrays: they become read-only.
 
     Attributes:
-        images: pixel values, uint8, shape (images, channels, height, width).
-        labels: class index of each image, int64, shape (images,).
+        images: pixel values, uint8, shape (images, channels, *spatial), of two or three spatial axes.
+        labels: class index of each image, int64, shape (images,); where there are masks, the largest that occurs there.
+        masks: class index of each pixel, uint8, shape (images, *spatial), or None.
         unit_of: index of each image's unit in 0 … units − 1, int64, shape (images,); every unit has an image.
         names: each unit's name.
         groups: each unit's group: all units of a group are on the same side.
@@ -44,11 +45,12 @@ class Units:
     unit_of: NDArray[np.int64]
     names: tuple[str, ...]
     groups: tuple[str, ...]
+    masks: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+        if self.images.dtype != np.uint8 or self.images.ndim not in (4, 5):
             raise InvalidValueError(
-                f"images must be uint8 of 4 dimensions, got {self.images.dtype} of shape {self.images.shape}"
+                f"images must be uint8 of 4 or 5 dimensions, got {self.images.dtype} of shape {self.images.shape}"
             )
         for name in ("labels", "unit_of"):
             index = getattr(self, name)
@@ -62,6 +64,9 @@ class Units:
             raise InvalidValueError("each unit needs a name of its own and one group")
         if not np.array_equal(np.unique(self.unit_of), np.arange(len(self.names))):
             raise InvalidValueError("unit_of must name every unit at least once, and no other")
+        if self.masks is not None:
+            _check_masks(self.masks, images=self.images, labels=self.labels)
+            self.masks.setflags(write=False)
         for array in (self.images, self.labels, self.unit_of):
             array.setflags(write=False)
 
@@ -74,7 +79,13 @@ class Units:
         """The same images, by group: several units of one patient are no independent draws of patients."""
         index = {group: number for number, group in enumerate(sorted(set(self.groups)))}
         group_of = np.array([index[group] for group in self.groups], dtype=np.int64)
-        return Groups(images=self.images, labels=self.labels, unit_of=group_of[self.unit_of], units=len(index))
+        return Groups(
+            images=self.images,
+            labels=self.labels,
+            masks=self.masks,
+            unit_of=group_of[self.unit_of],
+            units=len(index),
+        )
 
     def __repr__(self) -> str:
         return f"Units({self.units} units, {len(self.images)} images)"
@@ -85,14 +96,16 @@ class Groups:
     """Images by the group that the split kept together: the independent draws (`core.units.UnitImages`).
 
     Attributes:
-        images: pixel values, uint8, shape (images, channels, height, width).
+        images: pixel values, uint8, shape (images, channels, *spatial).
         labels: class index of each image, int64, shape (images,).
+        masks: class index of each pixel, uint8, shape (images, *spatial), or None.
         unit_of: index of each image's group, int64, shape (images,).
         units: how many groups there are.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    masks: NDArray[np.uint8] | None
     unit_of: NDArray[np.int64]
     units: int
 
@@ -111,8 +124,8 @@ class Dataset:
         test: the units that it is judged on.
 
     Raises:
-        InvalidValueError: the two sides differ in image shape, share a unit or a group, or hold a label
-            without a class.
+        InvalidValueError: the two sides differ in image shape, share a unit or a group, hold a label without a
+            class, or one of them alone has masks.
     """
 
     name: str
@@ -131,14 +144,21 @@ class Dataset:
             raise InvalidValueError(
                 f"train and test differ in image shape: {self.train.images.shape[1:]} and {self.test.images.shape[1:]}"
             )
+        if (self.train.masks is None) != (self.test.masks is None):
+            raise InvalidValueError("train and test must both have masks, or neither")
         for side in (self.train, self.test):
             if len(side.labels) and not 0 <= side.labels.min() <= side.labels.max() < len(self.classes):
                 raise InvalidValueError(f"labels must lie in 0 … {len(self.classes) - 1}")
         if set(self.train.names) & set(self.test.names) or set(self.train.groups) & set(self.test.groups):
             raise InvalidValueError("a unit or a group is on both sides of the split")
 
+    @property
+    def task(self) -> Task:
+        """What a model can learn here: the class of an image, or that of each pixel."""
+        return "classification" if self.train.masks is None else "segmentation"
+
     def digest(self, *, salt: bytes) -> str:
-        """A salted SHA-256 of the content: format, unit, classes, split, names, groups, labels and pixels.
+        """A salted SHA-256 of the content: format, task, unit, classes, split, names, groups, labels, pixels, masks.
 
         HMAC-SHA256 (RFC 2104) with the salt as key. A plain digest would let anyone who knows all records
         but one test a guess of the last; with a secret salt the digest tells nothing, and whoever is shown
@@ -157,9 +177,10 @@ class Dataset:
         """
         if len(salt) != SALT_BYTES:
             raise InvalidValueError(f"salt must be {SALT_BYTES} bytes, got {len(salt)}")
-        shape = self.train.images.shape[1:]
-        facts = (self.format, str(self.synthetic), self.unit, *map(str, shape), *self.classes)
+        facts = (self.format, self.task, str(self.synthetic), self.unit)
         parts = [_VERSION, *(fact.encode() for fact in facts)]
+        parts += [_joined([str(length).encode() for length in self.train.images.shape[1:]])]
+        parts += [_joined([name.encode() for name in self.classes])]
         parts += [_side_digest(side, self.classes) for side in (self.train, self.test)]
         return hmac.new(salt, _joined(parts), hashlib.sha256).hexdigest()
 
@@ -172,10 +193,10 @@ class Dataset:
         Raises:
             InvalidValueError: the salt isn't 32 bytes long, or the set is too small for a card.
         """
-        channels, height, width = self.train.images.shape[1:]
         return DatasetCard(
             name=self.name,
             format=self.format,
+            task=self.task,
             synthetic=self.synthetic,
             unit=self.unit,
             train_units=self.train.units,
@@ -184,10 +205,18 @@ class Dataset:
             train_images=len(self.train.images),
             test_images=len(self.test.images),
             max_images_per_unit=int(np.bincount(self.train.unit_of).max()),
-            image_shape=(channels, height, width),
+            image_shape=self.train.images.shape[1:],
             classes=self.classes,
             commitment=self.digest(salt=salt),
         )
+
+
+def _check_masks(masks: NDArray[np.uint8], *, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    shape = (len(images), *images.shape[2:])
+    if masks.dtype != np.uint8 or masks.shape != shape:
+        raise InvalidValueError(f"masks must be uint8 of shape {shape}, got {masks.dtype} of shape {masks.shape}")
+    if not np.array_equal(masks.reshape(len(masks), -1).max(axis=1), labels):
+        raise InvalidValueError("an image's label must be the largest class of its mask")
 
 
 def _joined(parts: list[bytes]) -> bytes:
@@ -197,8 +226,10 @@ def _joined(parts: list[bytes]) -> bytes:
 
 def _side_digest(side: Units, classes: tuple[str, ...]) -> bytes:
     images: list[list[bytes]] = [[] for _ in side.names]
-    for pixels, label, unit in zip(side.images, side.labels.tolist(), side.unit_of.tolist(), strict=True):
-        images[unit].append(hashlib.sha256(_joined([classes[label].encode(), pixels.tobytes()])).digest())
+    for row, (label, unit) in enumerate(zip(side.labels.tolist(), side.unit_of.tolist(), strict=True)):
+        parts = [classes[label].encode(), side.images[row].tobytes()]
+        parts += [] if side.masks is None else [side.masks[row].tobytes()]
+        images[unit].append(hashlib.sha256(_joined(parts)).digest())
     units = [
         hashlib.sha256(_joined([name.encode(), group.encode(), *sorted(own)])).digest()
         for name, group, own in sorted(zip(side.names, side.groups, images, strict=True))

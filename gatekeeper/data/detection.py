@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from gatekeeper.core.candidate import DataFormat, DataSpec, SplitSpec
+from gatekeeper.core.data_spec import DataFormat, DataSpec, SplitSpec
 from gatekeeper.data.files import children, existing
 from gatekeeper.data.formats import FORMATS
 from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from gatekeeper.core.candidate import DataSpec
+from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.data.images import to_pixels
 from gatekeeper.data.records import ImageTable, check_columns
 from gatekeeper.errors import DataError

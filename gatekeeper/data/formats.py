@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatekeeper.core.candidate import DataFormat
+from gatekeeper.core.data_spec import DataFormat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 from pathlib import Path
 
-from gatekeeper.core.candidate import DataSpec
+from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.data.files import IMAGE_SUFFIXES, children, existing, is_image, relative_name, walk
 from gatekeeper.data.images import decode_all
 from gatekeeper.data.records import ImageTable, check_column

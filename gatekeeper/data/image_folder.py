@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatekeeper.core.candidate import DataSpec
+from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.data.files import IMAGE_SUFFIXES, canonical_name, children, data_folder, is_image, relative_name, walk
 from gatekeeper.data.images import decode_all
 from gatekeeper.data.records import ImageTable, Side, check_columns

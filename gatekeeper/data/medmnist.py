@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gatekeeper.core.candidate import DataSpec
+from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.data.files import existing
 from gatekeeper.data.images import MAX_TOTAL_BYTES, check_total_bytes, to_pixels
 from gatekeeper.data.records import ImageTable, Side, check_columns, closest

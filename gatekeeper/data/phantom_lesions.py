@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gatekeeper.core.candidate import DataSpec, PhantomSpec
+from gatekeeper.core.data_spec import DataSpec, PhantomSpec
 from gatekeeper.data.images import check_total_bytes, to_pixels
 from gatekeeper.data.phantom_drawing import Skin, Traits, draw_form, photograph
 from gatekeeper.data.records import ImageTable, check_columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gatekeeper.core.candidate import DataFormat, DataSpec
+from gatekeeper.core.data_spec import DataFormat, DataSpec
 from gatekeeper.data import digits, ham10000, image_folder, medmnist, phantom_lesions
 from gatekeeper.data.records import ImageTable
 

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gatekeeper.core.candidate import DataSpec
 from gatekeeper.core.checks import check_text
+from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.errors import DataError, InvalidValueError
 
 Side = Literal["train", "test"]
@@ -23,15 +23,17 @@ class ImageTable:
     Attributes:
         name: what the data set is called; public.
         source: the file or folder it came from, for messages.
-        images: pixel values, uint8, shape (images, channels, height, width).
+        images: pixel values, uint8, shape (images, channels, *spatial).
         image_names: a name for each image, unique.
-        labels: each image's class.
+        labels: each image's class; where there are masks, the last of `classes` that occurs in its mask.
         units: the name of each image's unit.
         groups: the value, for each image, of the column that the split keeps together.
         sides: each image's side where the data set gives its split; otherwise None.
+        masks: class of each pixel, an index into `classes`, uint8, shape (images, *spatial); None without masks.
+        classes: the classes in the order of the masks' indices; None where the labels alone say what there is.
 
     Raises:
-        InvalidValueError: the columns differ in length, or two images share a name.
+        InvalidValueError: the columns differ in length, two images share a name, or there are masks without classes.
     """
 
     name: str
@@ -42,6 +44,8 @@ class ImageTable:
     units: tuple[str, ...]
     groups: tuple[str, ...]
     sides: tuple[Side, ...] | None = None
+    masks: NDArray[np.uint8] | None = None
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
@@ -51,6 +55,8 @@ class ImageTable:
             raise InvalidValueError("each image needs a name, a label, a unit, a group and, where given, a side")
         if len(set(self.image_names)) != len(self.image_names):
             raise InvalidValueError("two images share a name")
+        if (self.masks is None) != (self.classes is None):
+            raise InvalidValueError("masks go with the classes that their indices mean")
 
     def __repr__(self) -> str:
         return f"ImageTable({self.name!r}, {len(self.images)} images)"

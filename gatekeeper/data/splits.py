@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatekeeper.core.candidate import DataSpec, SplitSpec
+from gatekeeper.core.data_spec import DataSpec, SplitSpec
 from gatekeeper.data.dataset import Dataset, Units
 from gatekeeper.data.records import ImageTable, Side
 from gatekeeper.errors import DataError
@@ -75,7 +75,8 @@ def divide(table: ImageTable, spec: DataSpec) -> Dataset:
         spec: where it came from, and how to divide it.
 
     Returns:
-        The data set, units sorted by name. Classes are sorted, by value where all of them are whole numbers.
+        The data set, units sorted by name. Classes are the table's own where it has masks; else sorted, by value
+        where all of them are whole numbers.
 
     Raises:
         DataError: a unit in two groups, a group on both sides, an image in two units, fewer than two
@@ -163,6 +164,8 @@ def _check_shared_images(table: ImageTable, sides: tuple[Side, ...], *, unit: st
 
 
 def _sorted_classes(table: ImageTable) -> tuple[str, ...]:
+    if table.classes is not None:
+        return table.classes
     classes = set(table.labels)
     if len(classes) < 2:
         raise DataError(
@@ -176,7 +179,7 @@ def _sorted_classes(table: ImageTable) -> tuple[str, ...]:
 
 
 def _check_sides(table: ImageTable, sides: tuple[Side, ...], classes: tuple[str, ...]) -> None:
-    trained = {label for label, side in zip(table.labels, sides, strict=True) if side == "train"}
+    trained = _trained_classes(table, sides, classes)
     missing = [name for name in classes if name not in trained]
     if missing:
         raise DataError(
@@ -193,6 +196,14 @@ def _check_sides(table: ImageTable, sides: tuple[Side, ...], classes: tuple[str,
         )
 
 
+def _trained_classes(table: ImageTable, sides: tuple[Side, ...], classes: tuple[str, ...]) -> set[str]:
+    """The classes that a training image, or a pixel of its mask, has."""
+    rows = [row for row, side in enumerate(sides) if side == "train"]
+    if table.masks is None:
+        return {table.labels[row] for row in rows}
+    return {classes[index] for index in np.unique(table.masks[rows])}
+
+
 def _units(table: ImageTable, sides: tuple[Side, ...], *, side: Side, classes: tuple[str, ...]) -> Units:
     rows = sorted(
         (row for row, own in enumerate(sides) if own == side),
@@ -204,6 +215,7 @@ def _units(table: ImageTable, sides: tuple[Side, ...], *, side: Side, classes: t
     return Units(
         images=table.images[rows],
         labels=np.array([class_index[table.labels[row]] for row in rows], dtype=np.int64),
+        masks=None if table.masks is None else table.masks[rows],
         unit_of=np.array([index[table.units[row]] for row in rows], dtype=np.int64),
         names=tuple(group_of),
         groups=tuple(group_of.values()),

@@ -31,7 +31,7 @@ def isolated_gradients(
     views: int,
     physical_batch: int,
     expected_batch: int,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     classes: int,
 ) -> PerUnitGradients:
     """Per-unit gradients in as large physical batches as leave each unit's gradient independent of the others.
@@ -71,7 +71,7 @@ def statement(gradients: PerUnitGradients) -> str:
     return "per-unit gradients do not depend on companions (checked at the start)"
 
 
-def companions_matter(gradients: PerUnitGradients, *, image_shape: tuple[int, int, int], classes: int) -> bool:
+def companions_matter(gradients: PerUnitGradients, *, image_shape: tuple[int, ...], classes: int) -> bool:
     """Whether a probe's gradient differs by a bit from slot to slot, or from companions to companions.
 
     A unit alone in its physical batch has no companions.

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from gatekeeper.core.candidate import ModelSpec
+from gatekeeper.core.data_spec import Task
 from gatekeeper.errors import UnsupportedModelError
-from gatekeeper.training.networks.base import Network, Task
+from gatekeeper.training.networks.base import Network
 from gatekeeper.training.networks.lenet import LeNet
 from gatekeeper.training.networks.mlp import MLP
 from gatekeeper.training.networks.resnet9 import ResNet9

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-Task = Literal["classification", "segmentation"]
+from gatekeeper.core.data_spec import Task
 
 _MAX_GROUPS = 32
 _GROUP = 4
