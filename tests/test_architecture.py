@@ -29,6 +29,7 @@ STAGES = {
 
 # Where each heavy third party may be imported: prefixes of module paths.
 HOMES = {
+    "safetensors": ("training",),
     "torch": ("training", "audit.attacks", "export"),
     "opacus": ("training",),
     "onnx": ("export", "evaluation"),

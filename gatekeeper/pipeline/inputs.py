@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper.core.candidate import AugmentationSpec, Candidate, ModelSpec, OptimizerSpec, TrainingSpec
+from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
+from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.risk import ONE_STEP, Similarity
 
