@@ -141,7 +141,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["certify", "verify", "policy", "candidate", "keys", "runs", "report", "sign", "init", "budget"],
+    ["certify", "verify", "policy", "candidate", "keys", "runs", "report", "sign", "init", "budget", "weights"],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:
     loaded = _loaded(HELP.format(arguments=[command, "--help"]))

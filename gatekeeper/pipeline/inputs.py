@@ -12,6 +12,7 @@ from gatekeeper.core.risk import ONE_STEP, Similarity
 
 if TYPE_CHECKING:
     from gatekeeper.signing.keys import KeyPaths, SigningKey
+    from gatekeeper.training.networks.convert import ConvertedWeights
 
 _STARTER_UNITS = 300
 
@@ -120,3 +121,10 @@ def make_keys(prefix: Path, *, passphrase: bytes) -> KeyPaths:
     from gatekeeper.signing.keys import generate
 
     return generate(prefix=prefix, passphrase=passphrase)
+
+
+def convert_weights(source: Path, destination: Path) -> ConvertedWeights:
+    """A torch file of weights as a new file of safetensors; errors as `training.networks.convert` raises them."""
+    from gatekeeper.training.networks.convert import convert
+
+    return convert(source, destination)
