@@ -15,6 +15,8 @@ from gatekeeper.errors import InvalidValueError
 # In this order: what is a whole number is also a real one.
 _CONVERSIONS: tuple[Callable[[Scalar], str | int | float | bool | Mismatch], ...] = (to_whole, to_real, to_boolean)
 
+_NUMERIC = tuple("+-.0123456789")
+
 
 def read_model(section: Section) -> Read[ModelSpec]:
     """Which network, from which weights, and which part of it is trained."""
@@ -72,10 +74,19 @@ def _argument(document: Document, name: str, key: Scalar, node: Node) -> Read[Ar
     full_name = f"{name}.{key.text}"
     if not isinstance(node, Scalar):
         return document.mismatch(full_name, node, "must be a number, a boolean or text")
-    value = next((v for v in (convert(node) for convert in _CONVERSIONS) if not isinstance(v, Mismatch)), to_text(node))
+    value = next((v for v in (convert(node) for convert in _CONVERSIONS) if not isinstance(v, Mismatch)), _text(node))
     if isinstance(value, Mismatch):
         return document.refuse(node, f"{full_name} {value.message}", hint=value.hint)
     try:
         return Read((Argument(name=key.text, value=value),))
     except InvalidValueError as error:
         return document.refuse(key, f"{name}: {error.message} ({shown(key.text)})", hint=error.hint)
+
+
+def _text(scalar: Scalar) -> str | Mismatch:
+    """Text, unless it begins like a number: then it is one to other readers of YAML, or a slip."""
+    if scalar.plain and scalar.text[:1] in _NUMERIC:
+        return Mismatch(
+            message=f"is no number, got {shown(scalar.text)}", hint="where text is meant, put quotes around it"
+        )
+    return to_text(scalar)

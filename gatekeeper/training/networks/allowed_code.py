@@ -90,7 +90,10 @@ class _AllowedFinder(MetaPathFinder):
         if not is_package or content.strip():
             self._check(location.name if self._file else fullname, content, location)
         spec = spec_from_loader(fullname, _BytesLoader(content), origin=str(location), is_package=is_package)
-        if spec is not None and is_package:
+        if spec is None:
+            return None
+        spec.has_location = not location.is_dir()  # gives the module its __file__
+        if is_package:
             spec.submodule_search_locations = [str(location if location.is_dir() else location.parent)]
         return spec
 
