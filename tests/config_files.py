@@ -294,7 +294,7 @@ CANDIDATE_MISTAKES = (
     in_factory("{«two words: 3}", "must be one in Python"),
     in_factory("{«lambda: 3}", "must be one in Python", schema=False),
     in_factory("{depth: «[3]}", "spec.model.arguments.depth must be a number, a boolean or text"),
-    in_factory("{depth: «0x10}", "put quotes around it", schema=False),
+    in_factory("{depth: «0x10}", "put quotes around it if it is text", schema=False),
     in_factory("«[depth]", "must be a mapping of names to values"),
     in_factory("{depth: «null}", "spec.model.arguments.depth is empty"),
     in_candidate("    clipping_norm: 1.0\n", "    clipping_norm: 1.0\n    «cliping_norm: 1.0\n", "`clipping_norm`?"),

@@ -54,7 +54,7 @@ def _check_width(section: Section, network: Read[str | None]) -> None:
     """A network of gatekeeper's own has a width, unless its weights come with it."""
     for name in network.content:
         if name is None or name in PRETRAINED_NETWORKS:
-            if section.has("width"):
+            if section.has("width") and (name or section.has("factory")):
                 section.report("width", f"{name or 'a factory'} takes no width", hint="remove the key")
         elif not section.has("width"):
             section.report_missing("width", hint="channels of the first block, or units of each hidden layer")
@@ -86,7 +86,5 @@ def _argument(document: Document, name: str, key: Scalar, node: Node) -> Read[Ar
 def _text(scalar: Scalar) -> str | Mismatch:
     """Text, unless it begins like a number: then it is one to other readers of YAML, or a slip."""
     if scalar.plain and scalar.text[:1] in _NUMERIC:
-        return Mismatch(
-            message=f"is no number, got {shown(scalar.text)}", hint="where text is meant, put quotes around it"
-        )
+        return Mismatch(message=f"is no number, got {shown(scalar.text)}", hint="put quotes around it if it is text")
     return to_text(scalar)
