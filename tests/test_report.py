@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.core.certificate import Facts
+from gatekeeper.core.code import CodeFile
+from gatekeeper.core.model_spec import Argument, ModelSpec
+from gatekeeper.core.record import Provenance
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.gate import decide
 from gatekeeper.report import FORMATS, Report, render, render_text, report_schema
@@ -93,3 +96,22 @@ def test_risks_round_up_and_accuracies_down(value: float, digits: int) -> None:
     up, down = float(round_up(value, digits=digits)), float(round_down(value, digits=digits))
     assert down <= value <= up
     assert up - value <= value * 10.0 ** (1 - digits) * (1 + 1e-9)
+
+
+def test_the_report_says_what_the_network_was_made_of_and_that_it_lies_outside_epsilon() -> None:
+    facts = sample_facts()
+    assert "Origin" not in render_text(_report(facts), width=2000)
+    code = CodeFile(name="nets.small", sha256="a" * 64)
+    provenance = Provenance(base_weights="b" * 64, code=(code,), frozen_parameters=77)
+    model = ModelSpec(factory="nets.small:make", arguments=(Argument(name="depth", value=3),), base="weights")
+    evidence = dataclasses.replace(
+        facts.evidence,
+        record=dataclasses.replace(facts.evidence.record, provenance=provenance),
+        candidate=dataclasses.replace(facts.evidence.candidate, model=model),
+    )
+    facts = dataclasses.replace(facts, evidence=evidence)
+    text = render_text(_report(facts), width=2000)
+    (line,) = [line for line in text.splitlines() if line.startswith("Origin")]
+    for piece in (f"weights of sha256 {'b' * 64}", "outside ε", "1000 parameters were trained; 77", str(code)):
+        assert piece in line
+    jsonschema.validate(json.loads(render(_report(facts), "json")), report_schema())

@@ -16,29 +16,12 @@ from gatekeeper.core.checks import (
     check_text,
 )
 from gatekeeper.core.data_spec import DataSpec
+from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.errors import InvalidValueError
 
-Network = Literal["resnet9", "mlp"]
 OptimizerName = Literal["sgd", "adam", "nadam"]
 Schedule = Literal["constant", "cosine"]
 SamplingChoice = Literal["poisson", "balls-and-bins", "best"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSpec:
-    """Which network.
-
-    Attributes:
-        network: `resnet9` (weight-standardised convolutions, GroupNorm, Mish, scale norm) or `mlp`.
-        width: channels of the first block (resnet9), or units of each hidden layer (mlp).
-    """
-
-    network: Network
-    width: int
-
-    def __post_init__(self) -> None:
-        check_choice(network=self.network, choices=get_args(Network))
-        check_integer(width=self.width, at_least=4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,17 +1,21 @@
-"""The networks that a candidate can name, built for an image shape and a number of classes."""
+"""The network of a candidate: made, given its weights, its frozen part frozen."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import torch
 from torch import Tensor, nn
 
-from gatekeeper.core.candidate import ModelSpec
-from gatekeeper.errors import UnsupportedModelError
-from gatekeeper.training.networks.mlp import MLP
-from gatekeeper.training.networks.resnet9 import ResNet9
-
-# Three poolings by 2 must leave a pixel.
-_RESNET9_MIN_SIDE = 8
+from gatekeeper.core.code import CodeFile
+from gatekeeper.core.data_spec import Task
+from gatekeeper.core.model_spec import ModelSpec
+from gatekeeper.core.record import Provenance
+from gatekeeper.training.networks.factory import factory_network
+from gatekeeper.training.networks.folding import fold_batch_norms
+from gatekeeper.training.networks.own import own_network
+from gatekeeper.training.networks.trainable import freeze_all_but
+from gatekeeper.training.networks.weights import load_base
 
 
 class NormalisedInput(nn.Module):
@@ -19,51 +23,101 @@ class NormalisedInput(nn.Module):
 
     The constants are fixed, never the data's own mean and deviation: those would be un-noised statistics
     of the patients' images, and would leave with the model.
+
+    Attributes:
+        spatial_multiple: that of the network (see `Network`).
+        provenance: the weights and the code that it came from.
     """
 
-    centre = 0.5
-    spread = 0.25
-
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        centre: float = 0.5,
+        spread: float = 0.25,
+        spatial_multiple: int | None = None,
+        provenance: Provenance | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.centre = centre
+        self.spread = spread
+        self.spatial_multiple = spatial_multiple
+        self.provenance = provenance or Provenance()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of shape (batch, classes) from pixel values in [0, 1], shape (batch, channels, height, width)."""
+        """Logits of shape (batch, classes), or (batch, classes, *spatial), from pixel values in [0, 1].
+
+        Args:
+            x: shape (batch, channels, *spatial).
+        """
         logits: Tensor = self.network((x - self.centre) / self.spread)
         return logits
 
 
-def build(spec: ModelSpec, *, image_shape: tuple[int, ...], classes: int, seed: int) -> NormalisedInput:
-    """A freshly initialised network.
+def build(
+    spec: ModelSpec,
+    *,
+    image_shape: tuple[int, ...],
+    classes: int,
+    seed: int,
+    task: Task = "classification",
+    allow_code: tuple[CodeFile, ...] = (),
+) -> NormalisedInput:
+    """The network before its first step.
 
     Args:
         spec: which network.
-        image_shape: channels, height, width.
+        image_shape: channels, then the length of each spatial axis: two of images, three of volumes.
         classes: number of outputs, at least 2.
         seed: of the initial weights.
+        task: what the outputs are for.
+        allow_code: the files of the candidate's own code that the policy allows; others don't run.
 
     Raises:
-        UnsupportedModelError: the network can't take such images.
+        UnsupportedModelError: the network can't take such images, is for another task, or its code isn't allowed.
+        InvalidInputError: the weights can't be read or don't fit, or a pattern names no parameter.
     """
-    if len(image_shape) != 3:
-        raise UnsupportedModelError(f"{spec.network} takes images, not volumes of shape {image_shape}")
-    channels, height, width = image_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if spec.network == "mlp":
-            return NormalisedInput(MLP(inputs=channels * height * width, classes=classes, width=spec.width))
-        _check_resnet9(spec, height=height, width=width)
-        return NormalisedInput(ResNet9(channels=channels, classes=classes, width=spec.width))
+        network = _made(spec, image_shape=image_shape, classes=classes, task=task, allow_code=allow_code)
+    provenance = network.provenance
+    if spec.base is not None:
+        base_weights = load_base(network.network, path=spec.base, skip=spec.base_skip)
+        provenance = dataclasses.replace(provenance, base_weights=base_weights)
+    if spec.trainable is not None:
+        freeze_all_but(network.network, spec.trainable)
+        fold_batch_norms(network, image_shape=image_shape)
+    frozen = sum(parameter.numel() for parameter in network.parameters() if not parameter.requires_grad)
+    network.provenance = dataclasses.replace(provenance, frozen_parameters=frozen)
+    return network
 
 
-def _check_resnet9(spec: ModelSpec, *, height: int, width: int) -> None:
-    if min(height, width) < _RESNET9_MIN_SIDE:
-        raise UnsupportedModelError(
-            f"resnet9 needs images of at least {_RESNET9_MIN_SIDE}×{_RESNET9_MIN_SIDE}, got {height}×{width}",
-            hint="set data.image_size, or use network: mlp",
+def _made(
+    spec: ModelSpec, *, image_shape: tuple[int, ...], classes: int, task: Task, allow_code: tuple[CodeFile, ...]
+) -> NormalisedInput:
+    """The network with its initial weights. A user's own takes pixel values as they are: it may centre them itself."""
+    if spec.factory is None:
+        own = own_network(spec, image_shape=image_shape, classes=classes, task=task)
+        return NormalisedInput(
+            own,
+            centre=own.centre,
+            spread=own.spread,
+            spatial_multiple=own.spatial_multiple,
+            provenance=Provenance(base_weights=own.base_weights),
         )
-    if spec.width % 4:
-        raise UnsupportedModelError(
-            f"resnet9's width must be a multiple of 4, got {spec.width}", hint="GroupNorm uses groups of four channels"
-        )
+    made = factory_network(
+        spec.factory,
+        arguments=spec.arguments,
+        image_shape=image_shape,
+        classes=classes,
+        task=task,
+        allow_code=allow_code,
+    )
+    return NormalisedInput(
+        made.network,
+        centre=0.0,
+        spread=1.0,
+        spatial_multiple=getattr(made.network, "spatial_multiple", None),
+        provenance=Provenance(code=made.code),
+    )
