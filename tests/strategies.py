@@ -20,8 +20,8 @@ from gatekeeper.core.candidate import (
 )
 from gatekeeper.core.data_spec import DATA_FORMATS, EMBEDDED_FORMATS, DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.mechanism import Adjacency
+from gatekeeper.core.metric import CLASS_METRICS, METRICS
 from gatekeeper.core.policy import (
-    METRICS,
     AuditTerms,
     Policy,
     PrivacyTerms,
@@ -64,7 +64,8 @@ def utility_rules(draw: st.DrawFn, *, rule_id: str) -> UtilityRule:
     guarding = "upper_confidence_bound" if drops else "lower_confidence_bound"
     return UtilityRule(
         id=rule_id,
-        metric=draw(st.sampled_from(METRICS)),
+        metric=(metric := draw(st.sampled_from(METRICS))),
+        class_name=draw(maybe(texts)) if metric in CLASS_METRICS else None,
         minimum=None if drops else draw(st.floats(min_value=-1, max_value=1)),
         max_drop=draw(positive) if drops else None,
         statistic=draw(st.sampled_from((guarding, "estimate"))),
@@ -187,6 +188,7 @@ trainings = st.builds(
     ema=maybe(shares),
     epsilon=maybe(positive),
     delta=maybe(shares),
+    loss=maybe(st.just("cross-entropy")),  # of every task
     seed=naturals,
     physical_batch=counts,
 )

@@ -19,13 +19,11 @@ from gatekeeper.core.checks import (
     check_tuple,
 )
 from gatekeeper.core.mechanism import Adjacency
+from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
 from gatekeeper.core.risk import EVIDENCE, Adversary, Evidence, Similarity
 from gatekeeper.errors import InvalidValueError
 
-Metric = Literal["accuracy", "balanced_accuracy", "mcc", "auroc"]
 UtilityStatistic = Literal["lower_confidence_bound", "upper_confidence_bound", "estimate"]
-
-METRICS: tuple[str, ...] = get_args(Metric)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,19 +61,21 @@ class PrivacyTerms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UtilityRule:
-    """A demand on the model's accuracy.
+    """A demand on how well the model does.
 
     Exactly one of `minimum` (of the metric itself) and `max_drop` (below a non-private twin) is set.
 
     Attributes:
         id: the rule's name, unique in the policy.
         metric: which metric.
+        class_name: whose metric, where each class has its own; None means the metric over all classes.
         minimum: the least value that passes, or None.
         max_drop: the largest loss against the non-private twin that passes, or None.
         statistic: which end of the interval is read: the lower one of a metric, the upper one of a drop, or
             the plain estimate.
         confidence: one-sided confidence of that end.
-        min_units: fewer independent test units (groups of the split) than this make the rule inconclusive.
+        min_units: fewer independent test units (groups of the split) than this make the rule inconclusive; of Dice
+            those count that have the class.
     """
 
     id: str
@@ -85,10 +85,17 @@ class UtilityRule:
     statistic: UtilityStatistic
     confidence: float
     min_units: int
+    class_name: str | None = None
 
     def __post_init__(self) -> None:
         check_text(id=self.id)
         check_choice(metric=self.metric, choices=METRICS)
+        if self.class_name is not None:
+            check_text(class_name=self.class_name)
+            if self.metric not in CLASS_METRICS:
+                raise InvalidValueError(
+                    f"class goes with the metric {', '.join(CLASS_METRICS)}, not with {self.metric}"
+                )
         check_confidence(confidence=self.confidence)
         check_integer(min_units=self.min_units, at_least=1)
         if (self.minimum is None) == (self.max_drop is None):
@@ -101,6 +108,11 @@ class UtilityRule:
             check_positive(max_drop=self.max_drop)
         guarding = "lower_confidence_bound" if self.max_drop is None else "upper_confidence_bound"
         check_choice(statistic=self.statistic, choices=(guarding, "estimate"))
+
+    @property
+    def subject(self) -> tuple[Metric, str | None]:
+        """What is judged: the metric, and whose it is."""
+        return self.metric, self.class_name
 
     @property
     def needs_twin(self) -> bool:
