@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed
 from gatekeeper.core.candidate import (
     AugmentationSpec,
@@ -27,7 +28,6 @@ from gatekeeper.core.policy import (
     PrivacyTerms,
     RiskRule,
     UtilityRule,
-    confidence_of_attempt,
 )
 from gatekeeper.core.risk import ALL_STEPS, EVIDENCE, MEASURES, ONE_STEP, RELAXED, WORST_CASE, Adversary, Similarity
 

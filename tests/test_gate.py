@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
-from gatekeeper.core.policy import Policy, RiskRule, UtilityRule, confidence_of_attempt
+from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import Count
 from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import (
     check_choice,
@@ -204,30 +204,6 @@ class AuditTerms:
         check_confidence(null_confidence=self.null_confidence)
         if self.candidates is not None:
             check_integer(candidates=self.candidates, at_least=2)
-
-
-def confidence_of_attempt(confidence: float, *, attempt: int, max_attempts: int | None) -> float:
-    """A confidence that holds over all attempts together: repetition until luck passes must not pay.
-
-    By the union bound the shares of 1 − confidence that the attempts spend may add up to it: equal shares where
-    their number is limited, otherwise 1/(j(j + 1)) of it at attempt j, a series that adds up to 1.
-
-    Args:
-        confidence: of a statement made once, strictly between 0 and 1.
-        attempt: j, from 1.
-        max_attempts: how many there may be, or None.
-
-    >>> confidence_of_attempt(0.95, attempt=1, max_attempts=1)
-    0.95
-    >>> round(confidence_of_attempt(0.95, attempt=2, max_attempts=5), 6)
-    0.99
-    >>> round(confidence_of_attempt(0.95, attempt=2, max_attempts=None), 6)
-    0.991667
-    """
-    if max_attempts == 1:
-        return confidence
-    share = attempt * (attempt + 1) if max_attempts is None else max_attempts
-    return min(1 - (1 - confidence) / share, math.nextafter(1.0, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
