@@ -250,7 +250,7 @@ CANDIDATE_MISTAKES = (
     in_candidate("    split: {test: 0.2, seed: 1}\n", "", "missing key `split`", also=("format: ph", "«format: ph")),
     in_candidate("test: 0.2", "test: «20", "spec.data.split.test must lie strictly between 0 and 1"),
     in_candidate("seed: 1}", "seed: «-1}", "at least 0"),
-    in_candidate("network: resnet9", "network: «resnet18", "did you mean `resnet9`?"),
+    in_candidate("network: resnet9", "network: «resnet8", "did you mean `resnet"),
     in_candidate("width: 16", "width: «wide", "must be a whole number, got 'wide'"),
     in_candidate("    clipping_norm: 1.0\n", "    clipping_norm: 1.0\n    «cliping_norm: 1.0\n", "`clipping_norm`?"),
     in_candidate("epochs: 30", "epochs: «0", "spec.training.epochs must be a whole number of at least 1"),

@@ -17,7 +17,7 @@ from gatekeeper.core.checks import (
 from gatekeeper.core.data_spec import DataSpec, Task
 from gatekeeper.errors import InvalidValueError
 
-Network = Literal["resnet9", "mlp"]
+Network = Literal["resnet9", "resnet18", "lenet", "mlp", "unet", "unet3d"]
 OptimizerName = Literal["sgd", "adam", "nadam"]
 Schedule = Literal["constant", "cosine"]
 SamplingChoice = Literal["poisson", "balls-and-bins", "best"]
@@ -51,8 +51,9 @@ class ModelSpec:
     """Which network.
 
     Attributes:
-        network: `resnet9` (weight-standardised convolutions, GroupNorm, Mish, scale norm) or `mlp`.
-        width: channels of the first block (resnet9), or units of each hidden layer (mlp).
+        network: `resnet9` (weight-standardised convolutions, GroupNorm, Mish, scale norm), `resnet18`, `lenet` or `mlp`
+            for classes; `unet` (of images) or `unet3d` (of volumes) for masks.
+        width: channels of the first block, or units of each hidden layer (mlp).
     """
 
     network: Network

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+import math
+
+from torch import nn
+
+from gatekeeper.training.networks.base import Classifier
 
 
-class MLP(nn.Module):
-    """Two hidden layers with ReLU.
+class MLP(Classifier):
+    """Two hidden layers of `width` units with ReLU, for images of any shape."""
 
-    Args:
-        inputs: number of pixel values of an image.
-        classes: number of outputs.
-        width: units of each hidden layer.
-    """
+    dimensions = (2, 3)
 
-    def __init__(self, *, inputs: int, classes: int, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
+    def __init__(self, *, image_shape: tuple[int, ...], classes: int, width: int) -> None:
+        super().__init__(image_shape=image_shape, classes=classes, width=width)
+        self.features = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(inputs, width),
+            nn.Linear(math.prod(image_shape), width),
             nn.ReLU(),
             nn.Linear(width, width),
             nn.ReLU(),
-            nn.Linear(width, classes),
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of shape (batch, classes) from images of shape (batch, channels, height, width)."""
-        logits: Tensor = self.layers(x)
-        return logits
+        self.head = nn.Linear(width, classes)

@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from gatekeeper.training.networks.base import Classifier, group_norm
 from gatekeeper.training.networks.standardised import StandardisedConv2d
-
-_MAX_GROUPS = 32
-
-
-def _group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm with groups of four channels, at most 32 groups."""
-    groups = min(_MAX_GROUPS, channels // 4)
-    return nn.GroupNorm(groups, channels)
 
 
 def _block(channels_in: int, channels_out: int, *, pool: bool) -> nn.Sequential:
     layers: list[nn.Module] = [
         StandardisedConv2d(channels_in, channels_out, 3, padding=1, bias=False),
-        _group_norm(channels_out),
+        group_norm(channels_out),
         nn.Mish(),
     ]
     if pool:
@@ -36,26 +29,23 @@ class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(_block(channels, channels, pool=False), _block(channels, channels, pool=False))
-        self.scale_norm = _group_norm(channels)
+        self.scale_norm = group_norm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         normalised: Tensor = self.scale_norm(x + self.blocks(x))
         return normalised
 
 
-class ResNet9(nn.Module):
-    """ResNet-9 for images of at least 8×8.
+class ResNet9(Classifier):
+    """ResNet-9 for images of at least 8×8: three poolings by 2 must leave a pixel."""
 
-    Args:
-        channels: of the input.
-        classes: number of outputs.
-        width: channels of the first block, a multiple of 4.
-    """
+    smallest_side = 8
+    width_multiple = 4
 
-    def __init__(self, *, channels: int, classes: int, width: int) -> None:
-        super().__init__()
+    def __init__(self, *, image_shape: tuple[int, ...], classes: int, width: int) -> None:
+        super().__init__(image_shape=image_shape, classes=classes, width=width)
         self.features = nn.Sequential(
-            _block(channels, width, pool=False),
+            _block(image_shape[0], width, pool=False),
             _block(width, 2 * width, pool=True),
             _Residual(2 * width),
             _block(2 * width, 4 * width, pool=True),
@@ -65,8 +55,3 @@ class ResNet9(nn.Module):
             nn.Flatten(),
         )
         self.head = nn.Linear(4 * width, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of shape (batch, classes) from images of shape (batch, channels, height, width)."""
-        logits: Tensor = self.head(self.features(x))
-        return logits
