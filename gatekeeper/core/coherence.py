@@ -210,4 +210,5 @@ def _drops(report: UtilityReport) -> Iterator[str]:
         expected = estimate(drop.subject, report.baseline) - estimate(drop.subject, report.measurements)
         both_undefined = math.isnan(expected) and math.isnan(drop.estimate)
         if not both_undefined and not math.isclose(drop.estimate, expected, abs_tol=1e-9):
-            yield f"drop of {metric_title(*drop.subject)}: {drop.estimate!r}, where twin and model differ by {expected!r}"
+            title = metric_title(*drop.subject)
+            yield f"drop of {title}: {drop.estimate!r}, where twin and model differ by {expected!r}"

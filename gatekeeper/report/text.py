@@ -32,9 +32,9 @@ from gatekeeper.report.content import (
 
 _COLOURS = {"approved": "bold green", "refused": "bold red", "inconclusive": "bold yellow"}
 _DICE = (
-    "dice: each independent unit's own over all its images, then the plain mean over units; where no class is named, of "
-    "the unit's mean over its classes but the background. n: units with the class, in mask or prediction; others are "
-    "left out"
+    "dice: each independent unit's own over all its images, then the plain mean over units; where no class is named, "
+    "of the unit's mean over its classes but the background. n: units with the class, in mask or prediction; others "
+    "are left out"
 )
 _MARKS = {"passed": ("PASS", "green"), "failed": ("FAIL", "red"), "inconclusive": ("OPEN", "yellow")}
 
