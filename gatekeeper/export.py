@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gatekeeper.core.record import ModelArtifact
 from gatekeeper.errors import UnsupportedModelError

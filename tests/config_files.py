@@ -122,6 +122,11 @@ def problems_of(load: Callable[[Path], object], path: Path) -> tuple[Problem, ..
 EVIDENCE_IS_BOUND = ("      worst: {max: 0.10}\n      evidence: [bound, attack]\n", "")
 KNOWS_CANDIDATES = ("observes: one-step", "observes: all-steps, knows: candidates")
 
+ABDOMEN = (
+    "format: phantom-lesions\n    unit: lesion\n    image_size: 48",
+    "format: phantom-abdomen\n    unit: patient",
+)
+
 SYNTAX = (
     in_policy("  privacy:\n", "«\tprivacy:\n", "indent with spaces", schema=False),
     in_policy("owner: privacy-office}", "owner: privacy-office\nspec«:", "not YAML", schema=False),
@@ -246,6 +251,18 @@ CANDIDATE_MISTAKES = (
     in_candidate("image_size: 48", "image_size: [48, «x]", "must be a whole number, got 'x'"),
     in_candidate("image_size: 48", "channels: «4", "channels must be 1 or 3, got 4"),
     in_candidate("format: phantom-lesions", "format: digits\n    phantom: «{seed: 1}", "goes with the format"),
+    in_candidate("image_size: 48", "phantom: {dimensions: «3}", "goes with the format phantom-abdomen"),
+    in_candidate("image_size: 48", "phantom: {size: «[48, 48]}", "goes with the format phantom-abdomen"),
+    in_candidate("unit: patient", "unit: patient\n    image_size: «64", "takes no image_size", also=ABDOMEN),
+    in_candidate("unit: patient", "unit: patient\n    channels: «3", "is grey", also=ABDOMEN),
+    in_candidate("unit: patient", "unit: patient\n    path: «data", "takes no path", also=ABDOMEN),
+    in_candidate(
+        "unit: patient", "unit: patient\n    phantom: {dimensions: «4}", "dimensions must be 2 or 3", also=ABDOMEN
+    ),
+    in_candidate("unit: patient", "unit: patient\n    phantom: {size: [«4, 64]}", "at least 8", also=ABDOMEN),
+    in_candidate("unit: patient", "unit: patient\n    phantom: {size: «[64, 2048]}", "at most 1024", also=ABDOMEN),
+    in_candidate("unit: patient", "unit: patient\n    phantom: {size: «64}", "must be a list", also=ABDOMEN),
+    in_candidate("unit: patient", "unit: patient\n    phantom: {size: «[8, 8, 8]}", "each of 2 dimen", also=ABDOMEN),
     in_candidate("{test: 0.2, seed: 1}", "«{seed: 1}", "missing key `test` in spec.data.split"),
     in_candidate("    split: {test: 0.2, seed: 1}\n", "", "missing key `split`", also=("format: ph", "«format: ph")),
     in_candidate("test: 0.2", "test: «20", "spec.data.split.test must lie strictly between 0 and 1"),
@@ -259,6 +276,11 @@ CANDIDATE_MISTAKES = (
     in_candidate("flips: true", "flips: «yes", "write true"),
     in_candidate("flips: true", 'flips: «"true"', "remove the quotes"),
     in_candidate("shift: 2", "shift: «2.5", "must be a whole number, got 2.5"),
+    in_candidate("shift: 2", "rotation: «181", "in degrees, at most 180"),
+    in_candidate("shift: 2", "rotation: «-1", "at least 0"),
+    in_candidate("shift: 2", "scale: «1.0", "at least 0 and below 1"),
+    in_candidate("shift: 2", "intensity: «-0.1", "at least 0 and below 1"),
+    in_candidate("shift: 2", "«zoom: 0.1", "unknown key 'zoom'"),
     in_candidate("epsilon: 1.0e+4", "epsilon: «null", "spec.training.epsilon is empty"),
     in_candidate("epsilon: 1.0e+4", "loss: «focal", "training.loss must be one of cross-entropy"),
     in_candidate("epsilon: 1.0e+4", "loss: «dice", "loss dice doesn't fit classification", schema=False),

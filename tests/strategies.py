@@ -19,7 +19,15 @@ from gatekeeper.core.candidate import (
     Schedule,
     TrainingSpec,
 )
-from gatekeeper.core.data_spec import DATA_FORMATS, EMBEDDED_FORMATS, DataSpec, PhantomSpec, SplitSpec
+from gatekeeper.core.data_spec import (
+    DATA_FORMATS,
+    EMBEDDED_FORMATS,
+    PHANTOM_FORMATS,
+    SEGMENTATION_FORMATS,
+    DataSpec,
+    PhantomSpec,
+    SplitSpec,
+)
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS
 from gatekeeper.core.policy import (
@@ -140,8 +148,21 @@ def policies(draw: st.DrawFn) -> Policy:
 
 
 @st.composite
+def phantoms(draw: st.DrawFn, *, sized: bool) -> PhantomSpec:
+    dimensions = draw(st.sampled_from((2, 3))) if sized else 2
+    sides = st.integers(min_value=8, max_value=1024)
+    return PhantomSpec(
+        patients=draw(st.integers(min_value=10, max_value=10**6)),
+        seed=draw(naturals),
+        dimensions=dimensions,
+        size=draw(maybe(st.tuples(*[sides] * dimensions))) if sized else None,
+    )
+
+
+@st.composite
 def data_specs(draw: st.DrawFn) -> DataSpec:
     data_format: Any = draw(st.sampled_from(DATA_FORMATS))
+    has_masks = data_format in SEGMENTATION_FORMATS
     brings_split = data_format in ("medmnist", "image-folder")
     sides = st.integers(min_value=4, max_value=1024)
     return DataSpec(
@@ -149,17 +170,13 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
         path=None if data_format in EMBEDDED_FORMATS else draw(texts),
         unit=draw(texts),
         label=draw(maybe(texts)),
-        image_size=draw(maybe(st.tuples(sides, sides))),
-        channels=draw(st.sampled_from((None, 1, 3))),
+        image_size=None if has_masks else draw(maybe(st.tuples(sides, sides))),
+        channels=draw(st.sampled_from((None, 1) if has_masks else (None, 1, 3))),
         population=draw(maybe(texts)),
         split=SplitSpec(
             test=draw(maybe(shares)) if brings_split else draw(shares), seed=draw(naturals), by=draw(maybe(texts))
         ),
-        phantom=(
-            PhantomSpec(patients=draw(st.integers(min_value=10, max_value=10**6)), seed=draw(naturals))
-            if data_format == "phantom-lesions"
-            else None
-        ),
+        phantom=draw(phantoms(sized=has_masks)) if data_format in PHANTOM_FORMATS else None,
     )
 
 
@@ -181,7 +198,14 @@ trainings = st.builds(
     clipping_norm=positive,
     optimizer=optimizers(),
     views=counts,
-    augmentation=st.builds(AugmentationSpec, flips=st.booleans(), shift=naturals),
+    augmentation=st.builds(
+        AugmentationSpec,
+        flips=st.booleans(),
+        shift=naturals,
+        rotation=st.floats(min_value=0, max_value=180),
+        scale=st.floats(min_value=0, max_value=1, exclude_max=True),
+        intensity=st.floats(min_value=0, max_value=1, exclude_max=True),
+    ),
     sampling=st.sampled_from(get_args(SamplingChoice)),
     schedule=st.sampled_from(get_args(Schedule)),
     warmup=st.floats(min_value=0, max_value=1, exclude_max=True),

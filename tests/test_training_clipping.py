@@ -47,7 +47,7 @@ def _grid(network: nn.Module, *, clipping_norm: float, sigma: float = 1e-3) -> G
 def _units(batch: Views, units: list[int], *, views: int) -> Views:
     """The views of some of a batch's units."""
     rows = [unit * views + view for unit in units for view in range(views)]
-    return Views(images=batch.images[rows], labels=batch.labels[rows])
+    return Views(images=batch.images[rows], targets=batch.targets[rows])
 
 
 def _whole_numbers(sums: list[torch.Tensor]) -> list[int]:

@@ -194,7 +194,7 @@ def test_a_units_views_do_not_depend_on_who_else_was_sampled() -> None:
     source = ViewSource(data, views=3, augmentation=AugmentationSpec(flips=True, shift=3), seed=1)
     together, alone = source.draw(4, np.array([1, 3, 7])), source.draw(4, np.array([3]))
     torch.testing.assert_close(together.images[3:6], alone.images, rtol=0, atol=0)
-    assert together.labels[3:6].tolist() == alone.labels.tolist()
+    assert together.targets[3:6].tolist() == alone.targets.tolist()
 
 
 def test_views_change_from_step_to_step() -> None:

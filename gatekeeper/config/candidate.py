@@ -12,12 +12,19 @@ from gatekeeper.config.readers import TEXT, choice, list_of, one_of_numbers, rea
 from gatekeeper.config.training import read_training
 from gatekeeper.core.candidate import Candidate, ModelSpec, Network, TrainingSpec, loss_for
 from gatekeeper.core.checks import check_open_probability
-from gatekeeper.core.data_spec import DATA_FORMATS, EMBEDDED_FORMATS, DataSpec, PhantomSpec, SplitSpec
+from gatekeeper.core.data_spec import (
+    DATA_FORMATS,
+    EMBEDDED_FORMATS,
+    PHANTOM_FORMATS,
+    SEGMENTATION_FORMATS,
+    DataSpec,
+    PhantomSpec,
+    SplitSpec,
+)
 from gatekeeper.errors import InvalidValueError
 
 # A MedMNIST archive always brings its split; a folder does where it holds `train` and `test`, which its reader sees.
 _FORMATS_WITH_A_SPLIT = ("medmnist", "image-folder")
-_SYNTHETIC_FORMAT = "phantom-lesions"
 
 
 def load_candidate(path: Path) -> Candidate:
@@ -70,6 +77,7 @@ def _data(section: Section) -> Read[DataSpec]:
     label = section.optional("label", TEXT, default=None)
     image_size = section.optional("image_size", _image_size, default=None)
     channels = section.optional("channels", one_of_numbers(1, 3), default=None)
+    _check_masks(section, data_format, channels=channels)
     split = _split(section, data_format)
     phantom = _phantom(section, data_format)
     population = section.optional("population", TEXT, default=None)
@@ -96,6 +104,17 @@ def _check_path(section: Section, data_format: Read[str]) -> None:
             section.report("path", f"format {name} takes no path: it ships with gatekeeper", hint="remove the key")
         if name not in EMBEDDED_FORMATS and not section.has("path"):
             section.report_missing("path", hint=f"format {name} needs the file or folder that holds the images")
+
+
+def _check_masks(section: Section, data_format: Read[str], *, channels: Read[int | None]) -> None:
+    """Images with masks are drawn at their size, in grey."""
+    if data_format.value_or("") not in SEGMENTATION_FORMATS:
+        return
+    name = data_format.value
+    if section.has("image_size"):
+        section.report("image_size", f"format {name} takes no image_size", hint="set data.phantom.size")
+    if channels.value_or(None) == 3:
+        section.report("channels", f"format {name} is grey: channels must be 1", hint="remove the key")
 
 
 def _image_size(document: Document, name: str, node: Node) -> Read[tuple[int, int]]:
@@ -125,16 +144,26 @@ def _split(data: Section, data_format: Read[str]) -> Read[SplitSpec]:
 
 def _phantom(data: Section, data_format: Read[str]) -> Read[PhantomSpec] | Read[PhantomSpec | None]:
     """Size and seed of synthetic data; real data have none."""
-    synthetic = data_format.value_or(_SYNTHETIC_FORMAT) == _SYNTHETIC_FORMAT
+    name = data_format.value_or(PHANTOM_FORMATS[0])
+    synthetic = name in PHANTOM_FORMATS
     section = data.optional_mapping("phantom")
     if section is None:
         return Read((PhantomSpec() if synthetic else None,))
     if not synthetic:
-        data.report("phantom", f"phantom goes with the format {_SYNTHETIC_FORMAT} only", hint="remove the key")
+        formats = " and ".join(PHANTOM_FORMATS)
+        data.report("phantom", f"phantom goes with the formats {formats} only", hint="remove the key")
     silent = PhantomSpec()
     patients = section.optional("patients", whole(at_least=10), default=silent.patients)
     seed = section.optional("seed", whole(at_least=0), default=silent.seed)
-    return section.build(lambda: PhantomSpec(patients=patients.value, seed=seed.value), blame="patients")
+    dimensions = section.optional("dimensions", one_of_numbers(2, 3), default=silent.dimensions)
+    size = section.optional("size", list_of(whole(at_least=8)), default=silent.size)
+    for key in ("dimensions", "size"):
+        if synthetic and name not in SEGMENTATION_FORMATS and section.has(key):
+            section.report(key, f"{key} goes with the format phantom-abdomen", hint="set data.image_size instead")
+    return section.build(
+        lambda: PhantomSpec(patients=patients.value, seed=seed.value, dimensions=dimensions.value, size=size.value),
+        blame="size",
+    )
 
 
 def _model(section: Section) -> Read[ModelSpec]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from gatekeeper.config.header import API_VERSION, CANDIDATE, POLICY
 from gatekeeper.config.yaml_text import boolean, number, text
-from gatekeeper.core.candidate import Candidate, OptimizerSpec, TrainingSpec
+from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
 from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.risk import Similarity
@@ -186,12 +186,18 @@ def _data(data: DataSpec) -> tuple[str, ...]:
     )
 
 
-def _size(size: tuple[int, int]) -> str:
-    return f"[{size[0]}, {size[1]}]"
+def _size(size: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, size))}]"
 
 
 def _phantom(phantom: PhantomSpec) -> str:
-    return f"{{patients: {phantom.patients}, seed: {phantom.seed}}}"
+    fields = (
+        f"patients: {phantom.patients}",
+        f"seed: {phantom.seed}",
+        *([f"dimensions: {phantom.dimensions}"] if phantom.dimensions != PhantomSpec().dimensions else []),
+        *_optional("size: {}", phantom.size, _size),
+    )
+    return f"{{{', '.join(fields)}}}"
 
 
 def _split(split: SplitSpec) -> tuple[str, ...]:
@@ -203,7 +209,6 @@ def _split(split: SplitSpec) -> tuple[str, ...]:
 
 
 def _training(training: TrainingSpec) -> tuple[str, ...]:
-    augmentation = training.augmentation
     return (
         "training:",
         f"  epochs: {training.epochs}",
@@ -211,7 +216,7 @@ def _training(training: TrainingSpec) -> tuple[str, ...]:
         f"  clipping_norm: {number(training.clipping_norm)}  # the longest gradient of one unit; noise scales with it",
         f"  optimizer: {{{', '.join(_optimizer(training.optimizer))}}}",
         f"  views: {training.views}  # augmented views of a unit a step, averaged before the clip",
-        f"  augmentation: {{flips: {boolean(augmentation.flips)}, shift: {augmentation.shift}}}",
+        f"  augmentation: {{{', '.join(_augmentation(training.augmentation))}}}  # pixels, degrees, shares",
         f"  sampling: {training.sampling}  # best takes the sampling that needs less noise",
         f"  schedule: {training.schedule}",
         f"  warmup: {number(training.warmup)}  # share of the steps",
@@ -221,6 +226,16 @@ def _training(training: TrainingSpec) -> tuple[str, ...]:
         *_optional("  loss: {}  # left out: the task's own", training.loss, str),
         f"  seed: {training.seed}  # of initial weights and augmentations, never of the noise",
         f"  physical_batch: {training.physical_batch}  # views at once; bounds memory only",
+    )
+
+
+def _augmentation(augmentation: AugmentationSpec) -> tuple[str, ...]:
+    return (
+        f"flips: {boolean(augmentation.flips)}",
+        f"shift: {augmentation.shift}",
+        f"rotation: {number(augmentation.rotation)}",
+        f"scale: {number(augmentation.scale)}",
+        f"intensity: {number(augmentation.intensity)}",
     )
 
 

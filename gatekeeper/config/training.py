@@ -16,7 +16,9 @@ from gatekeeper.core.candidate import (
     Schedule,
     TrainingSpec,
 )
-from gatekeeper.core.checks import check_non_negative, check_open_probability, check_positive
+from gatekeeper.core.checks import check_non_negative, check_open_probability, check_positive, check_share_from_zero
+
+_share_from_zero = real(check_share_from_zero)
 
 # What the noun assumes where the file is silent, so that the two can't differ.
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(TrainingSpec)}
@@ -77,4 +79,12 @@ def _augmentation(section: Section | None) -> Read[AugmentationSpec]:
         return Read((AugmentationSpec(),))
     flips = section.optional("flips", BOOLEAN, default=False)
     shift = section.optional("shift", whole(at_least=0), default=0)
-    return section.build(lambda: AugmentationSpec(flips=flips.value, shift=shift.value), blame="shift")
+    rotation = section.optional("rotation", real(check_non_negative), default=0.0)
+    scale = section.optional("scale", _share_from_zero, default=0.0)
+    intensity = section.optional("intensity", _share_from_zero, default=0.0)
+    return section.build(
+        lambda: AugmentationSpec(
+            flips=flips.value, shift=shift.value, rotation=rotation.value, scale=scale.value, intensity=intensity.value
+        ),
+        blame="rotation",
+    )

@@ -12,6 +12,7 @@ from gatekeeper.core.checks import (
     check_non_negative,
     check_open_probability,
     check_positive,
+    check_share_from_zero,
     check_text,
 )
 from gatekeeper.core.data_spec import DataSpec, Task
@@ -114,10 +115,8 @@ class AugmentationSpec:
         check_non_negative(rotation=self.rotation)
         if self.rotation > 180:
             raise InvalidValueError(f"rotation is in degrees, at most 180, got {self.rotation!r}")
-        for name in ("scale", "intensity"):
-            check_non_negative(**{name: getattr(self, name)})
-            if getattr(self, name) >= 1:
-                raise InvalidValueError(f"{name} is a share, below 1, got {getattr(self, name)!r}")
+        check_share_from_zero(scale=self.scale)
+        check_share_from_zero(intensity=self.intensity)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

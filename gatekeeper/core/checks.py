@@ -80,6 +80,14 @@ def check_open_probability(**named: object) -> None:
         raise InvalidValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")
 
 
+def check_share_from_zero(**named: object) -> None:
+    """Require a number in [0, 1)."""
+    check_finite(**named)
+    name, value = _one(named)
+    if not 0 <= _number(name, value) < 1:
+        raise InvalidValueError(f"{name} must be at least 0 and below 1, got {value!r}")
+
+
 def check_confidence(**named: object) -> None:
     """Require a confidence in [½, 1): below one half a limit lies on the wrong side of the estimate."""
     check_open_probability(**named)

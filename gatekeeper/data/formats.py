@@ -49,6 +49,14 @@ FORMATS: tuple[FormatDescription, ...] = (
         gives_split=False,
     ),
     FormatDescription(
+        name="phantom-abdomen",
+        summary="generated CT slices or volumes of the abdomen with masks of liver and lesions; synthetic",
+        layout="no files; drawn from data.phantom (patients, seed, dimensions, size)",
+        units="image, patient",
+        label="mask",
+        gives_split=False,
+    ),
+    FormatDescription(
         name="medmnist",
         summary="a MedMNIST archive of 2-D images with one label each",
         layout="NAME.npz with train_images, train_labels, test_images, test_labels; a val part is left out",

@@ -144,8 +144,13 @@ def decode_all(
     return images
 
 
-def check_total_bytes(size: int, *, source: str) -> None:
+def check_total_bytes(size: int, *, source: str, key: str = "image_size") -> None:
     """Require that all images fit into the memory that a data set may take.
+
+    Args:
+        size: bytes that they take.
+        source: the data set, for messages.
+        key: the key of the candidate's `data` that makes images smaller.
 
     Raises:
         DataError: they need more than 8 GiB.
@@ -154,7 +159,7 @@ def check_total_bytes(size: int, *, source: str) -> None:
         raise DataError(
             f"the images take {size / 2**30:.1f} GiB of memory; the limit is {MAX_TOTAL_BYTES / 2**30:.0f} GiB",
             where=source,
-            hint="set data.image_size to a smaller size",
+            hint=f"set data.{key} to a smaller size",
         )
 
 

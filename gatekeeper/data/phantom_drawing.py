@@ -121,7 +121,7 @@ def _grid(height: int, width: int) -> tuple[Array, Array]:
     return (2 * x - (width - 1)) / shorter, (2 * y - (height - 1)) / shorter
 
 
-def _smooth_step(x: Array) -> Array:
+def smooth_step(x: Array) -> Array:
     """0 below 0, 1 above 1, and 3x² − 2x³ between."""
     t: Array = np.minimum(np.maximum(x, 0.0), 1.0)
     return t * t * (3 - 2 * t)
@@ -141,7 +141,7 @@ def _pigment(lesion: Lesion, u: Array, v: Array) -> tuple[Array, Array]:
         real, imaginary = real * cosine - imaginary * sine, real * sine + imaginary * cosine
         border = border + 0.7 * traits.irregularity * (amplitude.real * real - amplitude.imag * imaginary)
     edge = 0.06 + 0.3 * (1 - traits.sharpness)
-    cover = _smooth_step((radius * border - distance) / (edge * radius) + 0.5)
+    cover = smooth_step((radius * border - distance) / (edge * radius) + 0.5)
     return cover, cover * (1 + 0.5 * traits.roughness * _bumps(lesion.bumps, u / radius, v / radius))
 
 
@@ -158,7 +158,7 @@ def _blotches(lesion: Lesion, u: Array, v: Array) -> Array:
     total = np.zeros_like(u)
     for centre in lesion.blotches:
         du, dv = u / radius - centre.real, v / radius - centre.imag
-        total = total + _smooth_step(1 - 2.5 * (du * du + dv * dv))
+        total = total + smooth_step(1 - 2.5 * (du * du + dv * dv))
     return np.minimum(total, 1.0) * (0.75 * lesion.traits.variegation)
 
 
@@ -176,6 +176,6 @@ def _hairs(count: int, stream: Stream, x: Array, y: Array) -> Array:
         turn = stream.direction()
         offset, bend = stream.uniform(-0.9, 0.9), stream.uniform(-0.4, 0.4)
         along, across = x * turn.real + y * turn.imag, y * turn.real - x * turn.imag
-        hair = _smooth_step(1 - np.abs(across - offset - bend * along * along) / width)
+        hair = smooth_step(1 - np.abs(across - offset - bend * along * along) / width)
         cover = np.maximum(cover, 0.7 * hair)
     return cover

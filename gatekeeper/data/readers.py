@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatekeeper.core.data_spec import DataFormat, DataSpec
-from gatekeeper.data import digits, ham10000, image_folder, medmnist, phantom_lesions
+from gatekeeper.data import digits, ham10000, image_folder, medmnist, phantom_abdomen, phantom_lesions
 from gatekeeper.data.records import ImageTable
 
 READERS: dict[DataFormat, Callable[[DataSpec], ImageTable]] = {
     "digits": digits.read,
     "phantom-lesions": phantom_lesions.read,
+    "phantom-abdomen": phantom_abdomen.read,
     "medmnist": medmnist.read,
     "image-folder": image_folder.read,
     "ham10000": ham10000.read,

@@ -137,14 +137,15 @@ def arithmetic_sentence(facts: Facts) -> str:
 def model_sentence(facts: Facts) -> str:
     """Which file, what it takes and answers, and how near it is to the trained network."""
     model, card = facts.evidence.model, facts.evidence.dataset
-    channels, *sides = card.image_shape
-    size = "×".join(map(str, sides))
+    takes = f"images of {'×'.join(map(str, card.image_shape))}"
     if model.spatial_multiple is not None:
-        size = f"{' and '.join(_AXES[-len(sides) :])} that are multiples of {model.spatial_multiple}"
+        sides = " and ".join(_AXES[1 - len(card.image_shape) :])
+        channels = f"{card.image_shape[0]} channel{'' if card.image_shape[0] == 1 else 's'}"
+        takes = f"images with {channels} whose {sides} are multiples of {model.spatial_multiple}"
     answers = "image" if card.task == "classification" else "pixel"
     return (
-        f"sha256 {model.sha256}, {model.size} bytes, parity with torch {model.parity:.1e}; takes images of {channels} "
-        f"channel{'' if channels == 1 else 's'} and {size}, and answers one logit a class for each {answers}"
+        f"sha256 {model.sha256}, {model.size} bytes, parity with torch {model.parity:.1e}; takes {takes}, answers one "
+        f"logit a class for each {answers}"
     )
 
 

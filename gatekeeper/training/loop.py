@@ -156,9 +156,9 @@ def train_twin(
     loss_per_view = loss_of(spec, card.task)
     for step, batch in enumerate(_batches(candidate, plan, data), start=1):
         total = [torch.zeros(p.shape, dtype=torch.float64) for p in parameters]
-        for start in range(0, len(batch.labels), spec.physical_batch):
+        for start in range(0, len(batch.targets), spec.physical_batch):
             chunk = slice(start, start + spec.physical_batch)
-            loss = loss_per_view(network(batch.images[chunk]), batch.labels[chunk]).sum()
+            loss = loss_per_view(network(batch.images[chunk]), batch.targets[chunk]).sum()
             for sum_, gradient in zip(total, torch.autograd.grad(loss, parameters), strict=True):
                 sum_ += gradient.double()
         weights.update([sum_ / (plan.divisor * spec.views) for sum_ in total])

@@ -35,7 +35,7 @@ def estimate_seconds(*, candidate: Candidate, plan: TrainingPlan, card: DatasetC
     grid = grid_of(plan, units=card.train_units, parameters=parameters)
     gradients, stream = engine(network, candidate=candidate, card=card), SecretStream()
     count = max(1, round(card.train_units * plan.mechanism.sampling_rate)) * spec.views
-    batch = Views(images=torch.rand((count, *card.image_shape)), labels=torch.zeros(count, dtype=torch.int64))
+    batch = Views(images=torch.rand((count, *card.image_shape)), targets=torch.zeros(count, dtype=torch.int64))
     add_noise(gradients.clipped_sum(batch, grid=grid), grid=grid, stream=stream)  # the first step allocates
     began = time.monotonic()
     for _ in range(_STEPS):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gatekeeper.core.candidate import AugmentationSpec
 from gatekeeper.core.units import UnitImages
+from gatekeeper.training.augmentation import Alterations, altered_images, altered_masks, draw_alterations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,12 +24,12 @@ class Views:
     """The views of some units, unit by unit.
 
     Attributes:
-        images: pixel values in [0, 1], float32, shape (units · views, channels, height, width).
-        labels: class of each view, int64, shape (units · views,).
+        images: pixel values in [0, 1], float32, shape (units · views, channels, *spatial).
+        targets: class of each view, int64, shape (units · views,); or of each of its pixels, (units · views, *spatial).
     """
 
     images: Tensor
-    labels: Tensor
+    targets: Tensor
 
 
 class ViewSource:
@@ -39,9 +40,18 @@ class ViewSource:
         views: views of each unit a step.
         augmentation: how views differ.
         seed: public; apart from the seeds of noise and sampling.
+        device: where views are made and stay.
     """
 
-    def __init__(self, data: UnitImages, *, views: int, augmentation: AugmentationSpec, seed: int) -> None:
+    def __init__(
+        self,
+        data: UnitImages,
+        *,
+        views: int,
+        augmentation: AugmentationSpec,
+        seed: int,
+        device: torch.device | None = None,
+    ) -> None:
         order = np.argsort(data.unit_of, kind="stable")
         self._images_by_unit = order
         self._counts = np.bincount(data.unit_of, minlength=data.units)
@@ -50,6 +60,7 @@ class ViewSource:
         self._views = views
         self._augmentation = augmentation
         self._seed = seed
+        self._device = device or torch.device("cpu")
 
     def draw(self, step: int, units: NDArray[np.int64]) -> Views:
         """The views of `units` in this step.
@@ -63,13 +74,17 @@ class ViewSource:
         shape = (self._data.units, self._views)
         first = generator.random(self._data.units)[units]
         order = generator.random(shape)[units]
-        flips = generator.integers(2, size=(*shape, 2))[units].reshape(-1, 2)
-        reach = self._augmentation.shift
-        shifts = generator.integers(-reach, reach + 1, size=(*shape, 2))[units].reshape(-1, 2)
-        chosen = self._choose(units, first=first, order=order)
-        images = torch.from_numpy(self._data.images[chosen]).to(torch.float32) / 255
-        images = _shift(_flip(images, flips) if self._augmentation.flips else images, shifts, reach=reach)
-        return Views(images=images, labels=torch.from_numpy(self._data.labels[chosen]))
+        drawn = draw_alterations(generator, self._augmentation, shape=shape, axes=self._data.images.ndim - 2)
+        return self._altered(self._choose(units, first=first, order=order), drawn.of(units))
+
+    def _altered(self, chosen: NDArray[np.int64], how: Alterations) -> Views:
+        """The chosen images, and their masks where there are some, each under its alteration."""
+        images = torch.from_numpy(self._data.images[chosen]).to(self._device)
+        altered = altered_images(images, how, spec=self._augmentation)
+        if self._data.masks is None:
+            return Views(images=altered, targets=torch.from_numpy(self._data.labels[chosen]).to(self._device))
+        masks = torch.from_numpy(self._data.masks[chosen]).to(self._device)
+        return Views(images=altered, targets=altered_masks(masks, how, spec=self._augmentation))
 
     def _choose(
         self, units: NDArray[np.int64], *, first: NDArray[np.float64], order: NDArray[np.float64]
@@ -81,24 +96,3 @@ class ViewSource:
         counts, starts = self._counts[units][:, None], self._starts[units][:, None]
         turn = (first[:, None] * counts).astype(np.int64) + np.argsort(order, axis=1)
         return np.asarray(self._images_by_unit[(starts + turn % counts).reshape(-1)])
-
-
-def _flip(images: Tensor, flips: NDArray[np.int64]) -> Tensor:
-    """Each image mirrored upside down or left to right, as its row of `flips` (shape (n, 2)) says."""
-    vertical, horizontal = (torch.from_numpy(flips[:, axis] == 1).view(-1, 1, 1, 1) for axis in (0, 1))
-    images = torch.where(vertical, images.flip(2), images)
-    return torch.where(horizontal, images.flip(3), images)
-
-
-def _shift(images: Tensor, shifts: NDArray[np.int64], *, reach: int) -> Tensor:
-    """Each image moved by its row of `shifts` (shape (n, 2), pixels); the border is repeated."""
-    if reach == 0:
-        return images
-    height, width = images.shape[2:]
-    padded = torch.nn.functional.pad(images, (reach,) * 4, mode="replicate")
-    offsets = torch.from_numpy(shifts + reach)
-    rows = (offsets[:, :1] + torch.arange(height)).view(-1, 1, height, 1)
-    columns = (offsets[:, 1:] + torch.arange(width)).view(-1, 1, 1, width)
-    batch = torch.arange(len(images)).view(-1, 1, 1, 1)
-    channel = torch.arange(images.shape[1]).view(1, -1, 1, 1)
-    return padded[batch, channel, rows, columns]

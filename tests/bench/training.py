@@ -49,11 +49,11 @@ def ratio(spec: ModelSpec, shape: tuple[int, int, int]) -> float:
     private, stream = PerUnitGradients(network, views=1, units_at_once=at_once), SecretStream()
     parameters = sum(p.numel() for p in network.parameters())
     grid = choose_grid(noise_multiplier=1.0, clipping_norm=1.0, units=1000, parameters=parameters)
-    batch = Views(images=torch.rand((SAMPLED, *shape)), labels=torch.randint(10, (SAMPLED,)))
+    batch = Views(images=torch.rand((SAMPLED, *shape)), targets=torch.randint(10, (SAMPLED,)))
 
     def plain_step() -> None:
         plain.zero_grad()
-        functional.cross_entropy(plain(batch.images), batch.labels).backward()
+        functional.cross_entropy(plain(batch.images), batch.targets).backward()
 
     def private_step() -> None:
         add_noise(private.clipped_sum(batch, grid=grid), grid=grid, stream=stream)

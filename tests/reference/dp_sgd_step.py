@@ -18,10 +18,10 @@ def unit_gradients(network: nn.Module, batch: Views, *, views: int) -> list[list
     exact = copy.deepcopy(network).double()
     parameters = [p for p in exact.parameters() if p.requires_grad]
     gradients = []
-    for start in range(0, len(batch.labels), views):
+    for start in range(0, len(batch.targets), views):
         total = [torch.zeros_like(p) for p in parameters]
         for view in range(start, start + views):
-            image, label = batch.images[view : view + 1].double(), batch.labels[view : view + 1]
+            image, label = batch.images[view : view + 1].double(), batch.targets[view : view + 1]
             loss = functional.cross_entropy(exact(image), label)
             for sum_, gradient in zip(total, torch.autograd.grad(loss, parameters), strict=True):
                 sum_ += gradient / views

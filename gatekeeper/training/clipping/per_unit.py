@@ -169,8 +169,8 @@ class PerUnitGradients:
     def _chunks(self, batch: Views) -> Iterator[UnitGradients]:
         """Per-unit gradients, a physical batch at a time, blank images added and dropped again."""
         rows = self.units_at_once * self.views
-        for start in range(0, len(batch.labels), rows):
-            images, labels = batch.images[start : start + rows], batch.labels[start : start + rows]
+        for start in range(0, len(batch.targets), rows):
+            images, labels = batch.images[start : start + rows], batch.targets[start : start + rows]
             filled = self.physical_batch(_filled(images, rows), _filled(labels, rows))
             yield filled.first(len(labels) // self.views)
 
