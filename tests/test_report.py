@@ -114,7 +114,7 @@ def _dice_facts() -> Facts:
 
 
 def test_dice_is_shown_by_class_with_the_units_that_have_it() -> None:
-    text = render_text(_report(_dice_facts()), width=200)
+    text = render_text(_report(_dice_facts()), width=400)
     row = next(line for line in text.splitlines() if line.lstrip().startswith("dice of liver"))
     assert "0.8700" in row
     assert " 77 " in row

@@ -150,7 +150,9 @@ def train_twin(
     are those of `train`.
     """
     spec = candidate.training
-    network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
+    network = build(
+        candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed, task=card.task
+    )
     weights = MasterWeights(network, spec=spec, steps=plan.mechanism.steps)
     parameters = [p for p in network.parameters() if p.requires_grad]
     loss_per_view = loss_of(spec, card.task)
