@@ -118,7 +118,7 @@ def test_dice_is_shown_by_class_with_the_units_that_have_it() -> None:
     row = next(line for line in text.splitlines() if line.lstrip().startswith("dice of liver"))
     assert "0.8700" in row
     assert " 77 " in row
-    assert "units with the class, in mask or prediction" in text
+    assert "units with the class, in mask or prediction" in " ".join(text.split())
     assert "takes images with 1 channel whose height and width are multiples of 8" in text
     assert "one logit a class for each pixel" in text
 
