@@ -39,7 +39,7 @@ from gatekeeper.core.risk import (
     Similarity,
 )
 from gatekeeper.errors import InvalidValueError
-from tests.tiny import TinyUnits, tiny_units
+from tests.tiny import TinyUnits, tiny_segmentation_units, tiny_units
 
 
 def generator(seed: int) -> torch.Generator:
@@ -344,6 +344,23 @@ def test_large_images_are_attacked_in_bounded_batches() -> None:
         generator=generator(0),
     )
     np.testing.assert_allclose(ncc, 1 / math.sqrt(1 + 150_528 * sigma**2), atol=0.01)
+
+
+def test_volumes_are_attacked_like_images() -> None:
+    train, held_out = (tiny_segmentation_units(units=80, size=(7, 9, 8), seed=seed) for seed in (0, 1))
+    for sigma, expected in ((0.001, 1.0), (100.0, 0.0)):
+        report = run_attacks(
+            similarities=(Similarity(measure="ncc"), Similarity(measure="ssim")),
+            train=train,
+            held_out=held_out,
+            participations=fixed(2),
+            mechanism=mechanism(sigma),
+            clipping_norm=1.0,
+            audit=terms(units=60, worst_units=6),
+            progress=lambda _: None,
+        )
+        assert [outcome.sample.rate for outcome in report.outcomes] == pytest.approx([expected] * 4, abs=0.1)
+        assert {outcome.positive_control.rate for outcome in report.outcomes} == {1.0}
 
 
 def test_an_adversary_with_candidates_is_not_played_by_this_attack() -> None:

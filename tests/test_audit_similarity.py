@@ -10,11 +10,12 @@ from gatekeeper.errors import DataError
 from tests.reference.audit_naive_similarity import naive_ncc, naive_ssim
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 15), (1, 7, 30)])
-def test_ssim_agrees_with_one_pixel_at_a_time(shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 15), (1, 7, 30), (2, 7, 8, 9), (1, 11, 12, 11)])
+def test_ssim_agrees_with_one_pixel_at_a_time(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     first = rng.random((3, *shape))
-    second = np.clip(first + [[[[0.0]]], [[[0.3]]], [[[0.0]]]] * rng.standard_normal((3, *shape)), 0, 1)
+    disturbed = np.array([0.0, 0.3, 0.0]).reshape(3, *[1] * len(shape))
+    second = np.clip(first + disturbed * rng.standard_normal((3, *shape)), 0, 1)
     second[2] = rng.random(shape)
     expected = [naive_ssim(a, b) for a, b in zip(first, second, strict=True)]
     np.testing.assert_allclose(ssim(first, second), expected, rtol=1e-9)
@@ -54,5 +55,5 @@ def test_centring_is_what_keeps_the_mean_from_passing_for_a_reconstruction() -> 
 
 
 def test_images_smaller_than_a_window_are_refused() -> None:
-    with pytest.raises(DataError, match="at least 7×7"):
+    with pytest.raises(DataError, match="at least 7 pixels along every axis, got 6×20"):
         ssim(np.zeros((1, 1, 6, 20)), np.zeros((1, 1, 6, 20)))

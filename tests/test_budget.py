@@ -190,6 +190,11 @@ def test_each_risk_is_there_with_its_inputs_and_null_without() -> None:
     assert image["realistic_one_step"]["participations"] == 1
 
 
+def test_a_volume_counts_all_its_values() -> None:
+    setting = f"{SETTING} --noise-multiplier 0.01 --threshold 0.2 --pixels"
+    assert answer(f"{setting} 1x16x32x32")["risk"] == answer(f"{setting} 16384")["risk"]
+
+
 def test_the_adversaries_are_in_order_of_what_they_know() -> None:
     risk = answer(f"{SETTING} --noise-multiplier 2 --candidates 10 {IMAGE} --threshold 0.02")["risk"]
     assert 0.1 <= risk["relaxed"]["value"] <= risk["worst_case"]["value"] < 1
@@ -319,6 +324,7 @@ WRONG = {
     "half a step": (f"{SETTING} --steps 2.5", "'2.5' is not a whole number from 1"),
     "no steps": (f"{SETTING} --steps 0", "'0' is not a whole number from 1"),
     "flat image": (f"{SETTING} --pixels 64x64", "such as 3x64x64"),
+    "too many axes": (f"{SETTING} --pixels 1x2x3x4x5", "'1x2x3x4x5' is no image size"),
     "one pixel": (f"{SETTING} --pixels 1", "'1' is no image size"),
     "no noise is needed": ("--sampling-rate 0.0001 --delta 0.01 --epsilon 3 --steps 10", "without any noise"),
     "one step is too much": ("--sampling-rate 1 --delta 1e-5 --epsilon 0.1 --noise-multiplier 1", "raise the noise"),

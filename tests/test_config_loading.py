@@ -17,6 +17,7 @@ from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import ONE_STEP, RELAXED, Similarity
 from gatekeeper.errors import ConfigError, InvalidInputError
 from tests.config_files import (
+    ABDOMEN,
     CANDIDATE,
     CANDIDATE_MISTAKES,
     POLICY,
@@ -96,6 +97,17 @@ def test_a_candidate_is_read_key_by_key(tmp_path: Path) -> None:
     assert (training.optimizer.name, training.optimizer.lr, training.optimizer.momentum) == ("nadam", 2e-3, None)
     assert training.augmentation == AugmentationSpec(flips=True, shift=2)
     assert (training.epsilon, training.delta, training.sampling, training.views) == (1e4, None, "best", 1)
+
+
+def test_abdomens_and_their_augmentations_are_read_key_by_key(tmp_path: Path) -> None:
+    text = CANDIDATE.replace(*ABDOMEN).replace("flips: true, shift: 2", "rotation: 15, scale: 0.1, intensity: 0.2")
+    data = "unit: patient\n    phantom: {patients: 60, dimensions: 3, size: [8, 16, 24]}"
+    candidate = load_candidate(file_of(tmp_path, text.replace("unit: patient", data)))
+    assert candidate.data.phantom == PhantomSpec(patients=60, dimensions=3, size=(8, 16, 24))
+    assert (candidate.data.task, candidate.data.unit) == ("segmentation", "patient")
+    assert candidate.training.augmentation == AugmentationSpec(rotation=15.0, scale=0.1, intensity=0.2)
+    silent = load_candidate(file_of(tmp_path, CANDIDATE.replace(*ABDOMEN)))
+    assert silent.data.phantom == PhantomSpec()
 
 
 def test_height_and_width_keep_their_order(tmp_path: Path) -> None:

@@ -24,16 +24,16 @@ def mean_image(images: NDArray[np.uint8]) -> Floats:
     """The mean image, in [0, 1].
 
     Args:
-        images: uint8, shape (images, channels, height, width), at least one.
+        images: uint8, shape (images, channels, *spatial), at least one.
 
     Returns:
-        Shape (channels, height, width).
+        Shape (channels, *spatial).
     """
     return np.asarray(images.mean(axis=0, dtype=np.float64)) / 255
 
 
 def centred(images: NDArray[np.uint8], *, mean: Floats) -> Floats:
-    """Images in [0, 1] minus the mean image: float64, shape (images, channels × height × width)."""
+    """Images in [0, 1] minus the mean image: float64, shape (images, pixels)."""
     return np.asarray((images / 255.0 - mean).reshape(len(images), -1))
 
 
@@ -58,9 +58,9 @@ def ncc(first: Floats, second: Floats) -> Floats:
     return np.where(defined[:, 0], products / np.where(defined[:, 0], norms, 1.0), 0.0)
 
 
-def _window(*, height: int, width: int) -> Floats:
+def _window(sides: tuple[int, ...]) -> Floats:
     """Weights of one side of the local window: Gaussian where it fits, else uniform."""
-    side = min(height, width)
+    side = min(sides)
     if side >= _GAUSSIAN_SIDE:
         offsets = np.arange(_GAUSSIAN_SIDE) - _GAUSSIAN_SIDE // 2
         weights = np.exp(-(offsets**2) / (2 * _GAUSSIAN_SIGMA**2))
@@ -68,19 +68,20 @@ def _window(*, height: int, width: int) -> Floats:
     if side >= _UNIFORM_SIDE:
         return np.full(_UNIFORM_SIDE, 1 / _UNIFORM_SIDE)
     raise DataError(
-        f"SSIM needs images of at least {_UNIFORM_SIDE}×{_UNIFORM_SIDE} pixels, got {height}×{width}",
-        hint="use measure: ncc, or a larger image_size",
+        f"SSIM needs images of at least {_UNIFORM_SIDE} pixels along every axis, got {'×'.join(map(str, sides))}",
+        hint="use measure: ncc, or larger images",
     )
 
 
 def ssim(first: Floats, second: Floats) -> Floats:
     """Mean structural similarity (Wang, Bovik, Sheikh and Simoncelli 2004, equation 13), averaged over channels.
 
-    Gaussian window of 11×11 pixels and standard deviation 1.5, or a uniform one of 7×7 for images with a side
+    Gaussian window of 11 pixels a side and standard deviation 1.5, or a uniform one of 7 for images with a side
     below 11; windows that lie wholly inside; K₁ = 0.01, K₂ = 0.03; dynamic range 1; weighted population variances.
+    Windows of volumes are cubes.
 
     Args:
-        first: images in [0, 1], shape (images, channels, height, width), sides of at least 7.
+        first: images in [0, 1], shape (images, channels, *spatial), sides of at least 7.
         second: the same.
 
     Returns:
@@ -89,12 +90,14 @@ def ssim(first: Floats, second: Floats) -> Floats:
     Raises:
         DataError: the images are too small for a window.
     """
-    window = _window(height=first.shape[2], width=first.shape[3])
+    window = _window(first.shape[2:])
     inside = slice(len(window) // 2, -(len(window) // 2))
+    axes = range(2, first.ndim)
 
     def local_mean(values: Floats) -> Floats:
-        rows = correlate1d(values, window, axis=2)
-        return np.asarray(correlate1d(rows, window, axis=3)[:, :, inside, inside])
+        for axis in axes:
+            values = correlate1d(values, window, axis=axis)
+        return np.asarray(values[(slice(None), slice(None), *(inside for _ in axes))])
 
     c1, c2 = _K1**2, _K2**2
     mean_a, mean_b = local_mean(first), local_mean(second)
@@ -102,4 +105,4 @@ def ssim(first: Floats, second: Floats) -> Floats:
     covariance = local_mean(first * second) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     structure = (2 * covariance + c2) / (var_a + var_b + c2)
-    return np.asarray((luminance * structure).mean(axis=(1, 2, 3)))
+    return np.asarray((luminance * structure).mean(axis=(1, *axes)))

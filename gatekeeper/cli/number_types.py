@@ -84,7 +84,7 @@ class Whole(click.ParamType[int]):
 
 
 class Pixels(Whole):
-    """The number of values of an image, or its shape: `12288` or `3x64x64`."""
+    """The number of values of an image, or its shape: `12288`, `3x64x64`, or of a volume `1x16x32x32`."""
 
     name = "N or CxHxW"
 
@@ -93,8 +93,8 @@ class Pixels(Whole):
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number of values, or a usage error with both forms."""
-        shape = re.fullmatch(r"(\d{1,12})[x×](\d{1,12})[x×](\d{1,12})", str(value), flags=re.IGNORECASE)
-        number = math.prod(map(int, shape.groups())) if shape else self._parsed(value)
+        shape = re.fullmatch(r"\d{1,12}([x×]\d{1,12}){2,3}", str(value), flags=re.IGNORECASE)
+        number = math.prod(map(int, re.findall(r"\d+", shape[0]))) if shape else self._parsed(value)
         if number is None or not self._low <= number <= self._high:
             self.fail(
                 f"{value!r} is no image size; give channels × height × width such as 3x64x64, or their product, "

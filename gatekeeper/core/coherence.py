@@ -123,7 +123,10 @@ def _dataset(candidate: Candidate, card: DatasetCard) -> Iterator[str]:
     yield from _differ("task of data and candidate", card.task, candidate.data.task)
     yield from _differ("unit of data and candidate", card.unit, candidate.data.unit)
     yield from _differ("synthetic data and phantom format", card.synthetic, card.format.startswith("phantom-"))
-    size = candidate.data.image_size or (candidate.data.phantom and candidate.data.phantom.size)
+    phantom = candidate.data.phantom
+    if phantom is not None:
+        yield from _differ("dimensions of data and candidate", len(card.image_shape) - 1, phantom.dimensions)
+    size = candidate.data.image_size or (phantom and phantom.size)
     if size is not None:
         yield from _differ("image size of data and candidate", card.image_shape[1:], size)
     least = -(-card.train_images // card.train_units)

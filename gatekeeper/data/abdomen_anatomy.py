@@ -249,7 +249,7 @@ def _vessel(lobe: Blob, stream: Stream) -> Blob:
 
 def _lesion(lobe: Blob, stream: Stream) -> Blob:
     """A round lesion, mostly darker than the liver and sometimes brighter."""
-    radius = stream.uniform(0.08, 0.18)
+    radius = stream.uniform(0.1, 0.2)
     contrast = stream.uniform(-70, -32) if stream.uniform() < 0.75 else stream.uniform(32, 60)
     return Blob(
         centre=_within(lobe, stream),

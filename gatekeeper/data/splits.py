@@ -86,7 +86,7 @@ def divide(table: ImageTable, spec: DataSpec) -> Dataset:
     _check_one_group_per_unit(table, spec)
     sides = _given_sides(table, table.sides, spec) if table.sides else _seeded_sides(table, spec.split)
     _check_shared_images(table, sides, unit=spec.unit)
-    classes = _sorted_classes(table)
+    classes = _classes_of(table)
     _check_sides(table, sides, classes)
     return Dataset(
         name=table.name,
@@ -163,7 +163,7 @@ def _check_shared_images(table: ImageTable, sides: tuple[Side, ...], *, unit: st
     )
 
 
-def _sorted_classes(table: ImageTable) -> tuple[str, ...]:
+def _classes_of(table: ImageTable) -> tuple[str, ...]:
     if table.classes is not None:
         return table.classes
     classes = set(table.labels)

@@ -62,7 +62,7 @@ class Alterations:
 def draw_alterations(
     generator: np.random.Generator, spec: AugmentationSpec, *, shape: tuple[int, ...], axes: int
 ) -> Alterations:
-    """Random alterations; each is drawn whether `spec` asks for it or not, so that none changes another.
+    """Random alterations; what `spec` does not ask for leaves a view as it is.
 
     Args:
         generator: of a public seed.
@@ -139,11 +139,15 @@ def _moved(images: Tensor, how: Alterations) -> Tensor:
 
 
 def _picked(images: Tensor, places: list[Tensor]) -> Tensor:
-    """The pixels at `places` (indices along the first spatial axes, which broadcast over each image's own)."""
-    ones = [1] * len(places)
-    batch = torch.arange(len(images), device=images.device).view(-1, 1, *ones)
-    channel = torch.arange(images.shape[1], device=images.device).view(1, -1, *ones)
-    return images[(batch, channel, *(place.unsqueeze(1) for place in places))]
+    """The pixels at `places`, (n, *grid) each: indices along the first spatial axes, which broadcast."""
+    flat = places[0]
+    for place, side in zip(places[1:], images.shape[3:], strict=False):
+        flat = flat * side + place
+    grid, rest = flat.shape[1:], images.shape[2 + len(places) :]
+    index = flat.reshape(len(images), 1, grid.numel(), *[1] * len(rest))
+    pixels = images.flatten(2, 1 + len(places))
+    picked = pixels.gather(2, index.expand(-1, images.shape[1], -1, *rest))
+    return picked.view(*images.shape[:2], *grid, *rest)
 
 
 def _sampled(images: Tensor, how: Alterations, *, nearest: bool) -> Tensor:

@@ -31,7 +31,7 @@ class PlantedRow(torch.nn.Module):
     """One row of a linear layer, w·(x − m), whose weight's gradient is the image itself.
 
     Args:
-        mean: m, the held-out mean image, float64, shape (channels, height, width) in [0, 1].
+        mean: m, the held-out mean image, float64, shape (channels, *spatial) in [0, 1].
         loss_scale: what the malicious loss multiplies the row's output by.
     """
 
@@ -69,7 +69,7 @@ def observe(
     """The mean noisy gradient that the adversary reads for each image, by numerically exact clip and Gaussian noise.
 
     Args:
-        images: uint8, shape (images, channels, height, width).
+        images: uint8, shape (images, channels, *spatial).
         row: the planted row.
         clipping_norm: C.
         noise_std: standard deviation of the noise on the mean, σC/√k, for each image, shape (images,).
@@ -94,8 +94,8 @@ def compare(
 
     Args:
         readout: shape (images, pixels), of any scale.
-        images: uint8, shape (images, channels, height, width).
-        mean: m, shape (channels, height, width).
+        images: uint8, shape (images, channels, *spatial).
+        mean: m, shape (channels, *spatial).
         measure: `ncc` compares the read-out with x − m; `ssim` compares x with the read-out brought to the
             norm ‖x − m‖, plus m, clipped to [0, 1].
     """

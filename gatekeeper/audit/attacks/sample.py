@@ -52,7 +52,7 @@ def worst_units(train: UnitImages, *, mean: NDArray[np.float64], size: int) -> N
 
     Args:
         train: the training units.
-        mean: m, the held-out mean image, shape (channels, height, width).
+        mean: m, the held-out mean image, shape (channels, *spatial).
         size: k; the whole data set where it has fewer units.
     """
     norms = unit_norms(train, mean=mean)
