@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gatekeeper.core.record import ModelArtifact
 from gatekeeper.errors import UnsupportedModelError
@@ -30,6 +31,9 @@ PRODUCER = "gatekeeper"
 # float32 convolutions in another order of summation differ by about 1e-6 of the logits' scale.
 PARITY_TOLERANCE = 1e-4
 _PARITY_IMAGES = 16
+_PARITY_PIXELS = 2**22  # of all of them together, so that volumes don't take all memory
+
+_AXES = ("depth", "height", "width")
 
 # A protobuf message ends at 2 GiB; beyond, data lie in a second file, which the digest of one doesn't cover.
 _MAX_BYTES = 1_800_000_000
@@ -38,23 +42,29 @@ _MAX_BYTES = 1_800_000_000
 def export(network: nn.Module, *, image_shape: tuple[int, ...], path: Path) -> ModelArtifact:
     """Write `network` as ONNX and check that onnxruntime computes the same.
 
+    A network whose attribute `spatial_multiple` is a number takes other image sizes than that of its training, and so
+    does its file: every spatial axis may be any multiple of that number.
+
     Args:
-        network: in evaluation mode; takes pixel values in [0, 1], shape (batch, channels, height, width).
-        image_shape: channels, height, width.
+        network: in evaluation mode; takes pixel values in [0, 1], shape (batch, channels, *spatial).
+        image_shape: channels, then the length of each spatial axis.
         path: the file to write; replaced in one step.
 
     Returns:
-        The file's digest, size, names and parity with torch.
+        The file's digest, size, names, sizes that it takes and parity with torch.
 
     Raises:
         UnsupportedModelError: the network can't be exported, is too large, or the file computes something else.
     """
-    # Two images, not one: the exporter would take a batch of one for a constant.
-    example = torch.zeros((2, *image_shape))
-    content = _clean(_to_onnx(network, example)).SerializeToString(deterministic=True)
+    multiple: int | None = getattr(network, "spatial_multiple", None)
+    content = _clean(_to_onnx(network, image_shape, multiple=multiple)).SerializeToString(deterministic=True)
     if len(content) > _MAX_BYTES:
         raise UnsupportedModelError(f"the model takes {len(content)} bytes as ONNX; at most {_MAX_BYTES} are supported")
-    parity = _parity(network, content, image_shape=image_shape)
+    images = max(2, min(_PARITY_IMAGES, _PARITY_PIXELS // math.prod(image_shape)))
+    parity = max(
+        _parity(network, content, images=images, image_shape=shape)
+        for shape in _parity_shapes(image_shape, multiple=multiple)
+    )
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
@@ -64,33 +74,52 @@ def export(network: nn.Module, *, image_shape: tuple[int, ...], path: Path) -> M
         opset=OPSET,
         input_name=INPUT_NAME,
         output_name=OUTPUT_NAME,
+        spatial_multiple=multiple,
         parity=parity,
-        parity_images=_PARITY_IMAGES,
+        parity_images=images,
     )
 
 
-def _to_onnx(network: nn.Module, example: Tensor) -> onnx.ModelProto:
-    batch = torch.export.Dim("batch", min=1)
+def _to_onnx(network: nn.Module, image_shape: tuple[int, ...], *, multiple: int | None) -> onnx.ModelProto:
+    # Two images, and two multiples along each axis at least: the exporter would take one for a constant.
+    example = torch.zeros((2, *_parity_shapes(image_shape, multiple=multiple)[-1]))
+    dynamic = {0: torch.export.Dim("batch", min=1)}
+    if multiple is not None:
+        axes = _AXES[-len(image_shape[1:]) :]
+        dynamic |= {2 + index: multiple * torch.export.Dim(axis, min=1) for index, axis in enumerate(axes)}
     # The exporter logs that torchvision, which no network here needs, is not installed.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter warns about deprecated parts of torch that it uses itself.
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: batch},),
-            optimize=True,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                dynamic_shapes=(dynamic,),
+                optimize=True,
+                verbose=False,
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            # The exporter's own text is a page of advice; its cause is a line.
+            reason = str(error.__cause__ or error).strip().partition("\n")[0]
+            raise UnsupportedModelError(f"torch could not export this network to ONNX: {reason}") from error
     if program is None:
         raise UnsupportedModelError("torch could not export this network to ONNX")
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+def _parity_shapes(image_shape: tuple[int, ...], *, multiple: int | None) -> tuple[tuple[int, ...], ...]:
+    """The shape of training and, where others are taken, one that differs from it along every axis."""
+    if multiple is None:
+        return (image_shape,)
+    channels, *sides = image_shape
+    return (image_shape, (channels, *(side + multiple * (1 + index) for index, side in enumerate(sides))))
 
 
 def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -116,15 +145,14 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
     return clean
 
 
-def _parity(network: nn.Module, content: bytes, *, image_shape: tuple[int, ...]) -> float:
+def _parity(network: nn.Module, content: bytes, *, images: int, image_shape: tuple[int, ...]) -> float:
     """The largest |torch − onnxruntime| over random images, alone and in a batch."""
-    generator = np.random.default_rng(0)
-    images = generator.random((_PARITY_IMAGES, *image_shape), dtype=np.float32)
+    pixels = np.random.default_rng(0).random((images, *image_shape), dtype=np.float32)
     with torch.no_grad():
-        expected = network(torch.from_numpy(images)).numpy()
+        expected = network(torch.from_numpy(pixels)).numpy()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    together = session.run([OUTPUT_NAME], {INPUT_NAME: images})[0]
-    alone = np.concatenate([session.run([OUTPUT_NAME], {INPUT_NAME: images[i : i + 1]})[0] for i in range(len(images))])
+    together = session.run([OUTPUT_NAME], {INPUT_NAME: pixels})[0]
+    alone = np.concatenate([session.run([OUTPUT_NAME], {INPUT_NAME: pixels[i : i + 1]})[0] for i in range(images)])
     difference = float(max(np.abs(together - expected).max(), np.abs(alone - expected).max()))
     scale = max(1.0, float(np.abs(expected).max()))
     if not difference <= PARITY_TOLERANCE * scale:

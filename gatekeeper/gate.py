@@ -13,6 +13,7 @@ from typing import Literal
 from gatekeeper.core.binomial import upper_limit
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
+from gatekeeper.core.metric import metric_title
 from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import AttackOutcome, RiskBound
 from gatekeeper.core.rounding import in_full, round_up
@@ -177,11 +178,8 @@ def _utility(rule: UtilityRule, facts: Facts) -> Finding:
     limit = rule.max_drop if rule.max_drop is not None else rule.minimum
     if limit is None:
         raise InvalidValueError(f"rule {rule.id} has no limit")
-    what = (
-        f"{rule.metric} falls below the non-private twin's by at most"
-        if rule.needs_twin
-        else f"{rule.metric} is at least"
-    )
+    title = metric_title(*rule.subject)
+    what = f"{title} falls below the non-private twin's by at most" if rule.needs_twin else f"{title} is at least"
     found = _find_measurement(rule, report.drops if rule.needs_twin else report.measurements)
     measured = NOT_A_NUMBER if found is None else _read(rule, found)
     enough = found is not None and found.units >= rule.min_units
@@ -204,7 +202,7 @@ def _utility(rule: UtilityRule, facts: Facts) -> Finding:
 
 def _find_measurement(rule: UtilityRule, among: tuple[Measurement, ...]) -> Measurement | None:
     for measurement in among:
-        if measurement.metric == rule.metric and measurement.confidence == rule.confidence:
+        if measurement.subject == rule.subject and measurement.confidence == rule.confidence:
             return measurement
     return None
 
@@ -218,11 +216,11 @@ def _read(rule: UtilityRule, measurement: Measurement) -> float:
 
 def _utility_detail(rule: UtilityRule, found: Measurement | None) -> str:
     if found is None:
-        return f"{rule.metric} was not measured at confidence {rule.confidence:g}"
+        return f"{metric_title(*rule.subject)} was not measured at confidence {rule.confidence:g}"
     if found.units < rule.min_units:
         return f"{found.units} test units; the rule asks for at least {rule.min_units}"
     if math.isnan(found.estimate):
-        return f"{rule.metric} is undefined on these test units (a class is missing)"
+        return f"{metric_title(*rule.subject)} is undefined on these test units (a class is missing)"
     return f"estimate {found.estimate:.4f}, {found.method}"
 
 

@@ -198,6 +198,10 @@ METADATA_AND_PRIVACY = (
 METRIC_RULES = (
     in_policy("- id: mcc-drop", "- id: «mcc", "another rule is named 'mcc'", schema=False),
     in_policy("metric: mcc\n      min", "metric: «f1\n      min", "metric must be one of accuracy"),
+    in_policy(
+        "metric: mcc\n      min", "metric: mcc\n      class: «nevus\n      min", "class goes with the metric dice"
+    ),
+    in_policy("metric: mcc\n      min", "metric: dice\n      class: «[liver]\n      min", "class must be text"),
     in_policy("- id: mcc\n      metric: mcc", "- «id: mcc", "missing key `metric` in spec.rules[0]"),
     in_policy("      risk: reconstruction", "      risk: «reconstruction\n      metric: mcc", "not both"),
     in_policy("min: 0.60", "min: «1.5", "min must lie in [-1, 1]"),
@@ -310,6 +314,8 @@ CANDIDATE_MISTAKES = (
     in_candidate("shift: 2", "intensity: «-0.1", "at least 0 and below 1"),
     in_candidate("shift: 2", "«zoom: 0.1", "unknown key 'zoom'"),
     in_candidate("epsilon: 1.0e+4", "epsilon: «null", "spec.training.epsilon is empty"),
+    in_candidate("epsilon: 1.0e+4", "loss: «focal", "training.loss must be one of cross-entropy"),
+    in_candidate("epsilon: 1.0e+4", "loss: «dice", "loss dice doesn't fit classification", schema=False),
     in_candidate("epsilon: 1.0e+4", "warmup: «1", "warmup is a share of the steps"),
     in_candidate("epsilon: 1.0e+4", "sampling: «shuffle", "one of poisson"),
 )

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed
 from gatekeeper.core.candidate import (
     AugmentationSpec,
@@ -28,15 +29,14 @@ from gatekeeper.core.data_spec import (
     SplitSpec,
 )
 from gatekeeper.core.mechanism import Adjacency
+from gatekeeper.core.metric import CLASS_METRICS, METRICS
 from gatekeeper.core.model_spec import GIVEN_ARGUMENTS, PRETRAINED_NETWORKS, Argument, ModelSpec, Network
 from gatekeeper.core.policy import (
-    METRICS,
     AuditTerms,
     Policy,
     PrivacyTerms,
     RiskRule,
     UtilityRule,
-    confidence_of_attempt,
 )
 from gatekeeper.core.risk import ALL_STEPS, EVIDENCE, MEASURES, ONE_STEP, RELAXED, WORST_CASE, Adversary, Similarity
 
@@ -80,7 +80,8 @@ def utility_rules(draw: st.DrawFn, *, rule_id: str) -> UtilityRule:
     guarding = "upper_confidence_bound" if drops else "lower_confidence_bound"
     return UtilityRule(
         id=rule_id,
-        metric=draw(st.sampled_from(METRICS)),
+        metric=(metric := draw(st.sampled_from(METRICS))),
+        class_name=draw(maybe(texts)) if metric in CLASS_METRICS else None,
         minimum=None if drops else draw(st.floats(min_value=-1, max_value=1)),
         max_drop=draw(positive) if drops else None,
         statistic=draw(st.sampled_from((guarding, "estimate"))),
@@ -220,6 +221,7 @@ trainings = st.builds(
     ema=maybe(shares),
     epsilon=maybe(positive),
     delta=maybe(shares),
+    loss=maybe(st.just("cross-entropy")),  # of every task
     seed=naturals,
     physical_batch=counts,
 )

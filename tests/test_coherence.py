@@ -164,3 +164,43 @@ def test_code_that_the_policy_allows_is_believed() -> None:
 
     policy = dataclasses.replace(sample_policy(), allow_code=(CodeFile(**CODE),))
     check_coherence(policy, _evidence(edit), sample_facts().ledger)
+
+
+def _dice(**changes: object) -> Callable[[Tree], None]:
+    """The sample run as one of segmentation, with one more Dice."""
+
+    def edit(tree: Tree) -> None:
+        tree["dataset"].update(task="segmentation", format="phantom-abdomen", classes=["background", "liver", "lesion"])
+        tree["candidate"]["data"].update(format="phantom-abdomen", image_size=None)
+        utility = tree["utility"]
+        for name in ("measurements", "baseline", "drops"):
+            mean = {**utility[name][0], "metric": "dice"}
+            utility[name] = [mean, {**mean, "class_name": "lesion", "units": 40}]
+        utility["measurements"][1].update(changes)
+
+    return edit
+
+
+def test_dice_may_be_of_fewer_units_than_were_tested() -> None:
+    _check(_evidence(_dice()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fragment"),
+    [
+        ({"units": 241}, "independent test units of dice of lesion"),
+        ({"class_name": "spleen"}, "dice of spleen of the model: not measured of segmentation"),
+        ({"class_name": "background"}, "dice of background of the model: not measured"),
+        ({"class_name": None}, "measured twice"),
+        ({"metric": "mcc", "class_name": None}, "mcc of the model: not measured of segmentation"),
+        ({"estimate": 0.85}, "drop of dice of lesion"),
+    ],
+)
+def test_a_contradiction_of_dice_is_found_and_named(changes: dict[str, object], fragment: str) -> None:
+    with pytest.raises(InvalidValueError, match=fragment):
+        _check(_evidence(_dice(**changes)))
+
+
+def test_dice_is_no_metric_of_a_classifier() -> None:
+    with pytest.raises(InvalidValueError, match="dice of the model: not measured of classification"):
+        _check(_evidence(_set("utility.measurements.0.metric", "dice")))

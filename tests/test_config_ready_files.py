@@ -17,6 +17,8 @@ PAIRS = [
     ("digits", "digits"),
     ("digits", "digits-strict"),
     ("blood-cells", "blood-cells"),
+    ("abdomen", "abdomen"),
+    ("abdomen-3d", "abdomen"),
 ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatekeeper.core.binomial import lower_limit
-from gatekeeper.core.policy import METRICS
+from gatekeeper.core.metric import METRICS_OF
 from gatekeeper.errors import DataError, InvalidValueError
 from gatekeeper.evaluation import evaluate
 from gatekeeper.evaluation.utility import EXACT, UNDEFINED
@@ -33,7 +33,8 @@ def answers(data: TinyUnits, *, strength: float, classes: int = 2, seed: int = 1
 def test_every_metric_is_measured_at_every_confidence_in_order() -> None:
     data = units_of(units=40, images=2)
     report = evaluate(logits=answers(data, strength=3), test=data, confidences=(0.95, 0.9, 0.95))
-    assert [(m.metric, m.confidence) for m in report.measurements] == [(m, c) for m in METRICS for c in (0.95, 0.9)]
+    expected = [(metric, confidence) for metric in METRICS_OF["classification"] for confidence in (0.95, 0.9)]
+    assert [(m.metric, m.confidence) for m in report.measurements] == expected
     assert report.baseline == report.drops == ()
     for measurement in report.measurements:
         assert measurement.low < measurement.estimate < measurement.high

@@ -61,6 +61,19 @@ def test_lesions_at_a_billion_are_refused_because_they_can_be_reconstructed(tmp_
     assert _failed(report) == {"reconstruction-one-step", "reconstruction-one-step/worst"}
 
 
+@pytest.mark.parametrize("candidate", ["abdomen.yaml", "abdomen-3d.yaml"])
+def test_livers_are_outlined_and_no_scan_comes_back(candidate: str, tmp_path: Path) -> None:
+    code, report = _certify(tmp_path, ROOT / "examples" / candidate, "abdomen.yaml")
+    assert (code, _failed(report)) == (0, set())
+    evidence = report["facts"]["evidence"]
+    assert evidence["dataset"]["task"] == "segmentation"
+    assert evidence["model"]["spatial_multiple"] == 8
+    measured = {m["class_name"]: m for m in evidence["utility"]["measurements"]}
+    assert set(measured) == {None, "liver", "lesion"}
+    assert measured["liver"]["units"] == evidence["dataset"]["test_groups"]
+    assert measured["lesion"]["units"] <= evidence["dataset"]["test_groups"]
+
+
 def _blood_cells(directory: Path, **changes: str) -> Path:
     """The blood-cell example, with the data where they are and some settings changed."""
     if not BLOOD_CELLS.is_dir():

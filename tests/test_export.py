@@ -84,3 +84,85 @@ def test_a_file_that_computes_something_else_is_refused(tmp_path: Path, monkeypa
     with pytest.raises(UnsupportedModelError, match="differs from the network"):
         export(_network(), image_shape=SHAPE, path=tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def _unet(name: str, shape: tuple[int, ...]) -> torch.nn.Module:
+    spec = ModelSpec(network=name, width=4)
+    return build(spec, image_shape=shape, classes=3, seed=0, task="segmentation").eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "trained_on", "others"),
+    [
+        ("unet", (1, 8, 24), [(1, 8, 8), (1, 16, 40)]),
+        ("unet3d", (2, 8, 8, 16), [(2, 16, 8, 8), (2, 8, 24, 16)]),
+    ],
+)
+def test_a_network_for_any_size_gives_a_file_for_any_size(
+    name: str, trained_on: tuple[int, ...], others: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    network, path = _unet(name, trained_on), tmp_path / "model.onnx"
+    artifact = export(network, image_shape=trained_on, path=path)
+    assert artifact.spatial_multiple == 8
+    session = onnxruntime.InferenceSession(str(path))
+    for count, shape in enumerate((trained_on, *others), start=1):
+        images = np.random.default_rng(count).random((count, *shape), dtype=np.float32)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(images)).numpy()
+        found = session.run(["logits"], {"pixels": images})[0]
+        assert found.shape == (count, 3, *shape[1:])
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    for trace in (b"site-packages", b".py", b"pkg.torch", b"stack_trace", b"/home"):
+        assert trace not in path.read_bytes(), trace
+
+
+def test_a_network_for_one_size_gives_a_file_for_that_size_only(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    assert export(_network(), image_shape=SHAPE, path=path).spatial_multiple is None
+    session = onnxruntime.InferenceSession(str(path), onnxruntime.SessionOptions())
+    with pytest.raises(Exception, match="invalid dimensions"):
+        session.run(["logits"], {"pixels": np.zeros((1, 3, 24, 24), np.float32)})
+
+
+class _Drifting(torch.nn.Module):
+    """As another network for one width, and not for others."""
+
+    def __init__(self, network: torch.nn.Module, *, width: int) -> None:
+        super().__init__()
+        self.network = network
+        self.width = width
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x) + 0.1 * (x.shape[-1] - self.width)
+
+
+def test_a_file_that_is_right_at_the_size_of_training_only_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = export_module._to_onnx
+
+    def drifting(network: torch.nn.Module, *arguments: object, **keywords: object) -> onnx.ModelProto:
+        return original(_Drifting(network, width=16), *arguments, **keywords)
+
+    monkeypatch.setattr(export_module, "_to_onnx", drifting)
+    with pytest.raises(UnsupportedModelError, match="differs from the network"):
+        export(_unet("unet", (1, 16, 16)), image_shape=(1, 16, 16), path=tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+class _OneSize(torch.nn.Module):
+    """Says that it takes any size, and doesn't."""
+
+    spatial_multiple = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = torch.nn.Parameter(torch.zeros(16, 16))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.place
+
+
+def test_a_network_that_takes_fewer_sizes_than_it_says_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match="could not export this network"):
+        export(_OneSize(), image_shape=(1, 16, 16), path=tmp_path / "model.onnx")

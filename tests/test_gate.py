@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
-from gatekeeper.core.policy import Policy, RiskRule, UtilityRule, confidence_of_attempt
+from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import Count
+from gatekeeper.core.utility import Measurement
 from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError
 from gatekeeper.gate import decide
@@ -258,3 +260,50 @@ def test_the_shares_of_all_attempts_add_up_to_no_more_than_the_confidence_leaves
     limited = sum(1 - confidence_of_attempt(0.9, attempt=j, max_attempts=7) for j in range(1, 8))
     assert 0.0999 < endless <= 0.1
     assert limited == pytest.approx(0.1)
+
+
+def _dice_policy(class_name: str | None, *, drop: bool = False) -> Policy:
+    rules = tuple(
+        dataclasses.replace(rule, metric="dice", class_name=class_name)
+        for rule in sample_policy().utility_rules
+        if rule.needs_twin == drop
+    )
+    return dataclasses.replace(sample_policy(), rules=(*rules, *sample_policy().risk_rules))
+
+
+def test_a_rule_reads_the_dice_of_its_class_and_no_other() -> None:
+    liver = dataclasses.replace(measurement(low=0.9, estimate=0.92), metric="dice", class_name="liver")
+    facts = sample_facts(accuracy=liver)
+    finding = _finding(_dice_policy("liver"), facts, "accuracy")
+    assert (finding.status, finding.measured) == ("passed", 0.9)
+    assert finding.statement.startswith("dice of liver is at least")
+    for other in ("lesion", None):
+        finding = _finding(_dice_policy(other), facts, "accuracy")
+        assert finding.status == "inconclusive"
+        assert "was not measured" in finding.detail
+
+
+def test_a_drop_of_dice_is_judged_by_its_upper_limit() -> None:
+    worse = Measurement(
+        metric="dice", estimate=0.05, low=0.0, high=0.11, confidence=0.95, units=150, method="m", class_name="liver"
+    )
+    finding = _finding(_dice_policy("liver", drop=True), sample_facts(drop=worse), "drop")
+    assert (finding.status, finding.measured) == ("failed", 0.11)
+    assert "dice of liver falls below the non-private twin's by at most" in finding.statement
+
+
+def test_dice_on_too_few_units_with_the_class_is_inconclusive() -> None:
+    rare = dataclasses.replace(measurement(units=99), metric="dice", class_name="lesion")
+    finding = _finding(_dice_policy("lesion"), sample_facts(accuracy=rare), "accuracy")
+    assert (finding.status, finding.sample_size) == ("inconclusive", 99)
+    undefined = dataclasses.replace(
+        measurement(estimate=math.nan, low=math.nan, high=math.nan), metric="dice", class_name="lesion"
+    )
+    finding = _finding(_dice_policy("lesion"), sample_facts(accuracy=undefined), "accuracy")
+    assert finding.status == "inconclusive"
+    assert "undefined" in finding.detail
+
+
+def test_only_dice_has_classes() -> None:
+    with pytest.raises(InvalidValueError, match="class goes with the metric dice"):
+        dataclasses.replace(sample_policy().utility_rules[0], class_name="liver")

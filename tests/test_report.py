@@ -14,8 +14,10 @@ from gatekeeper.core.code import CodeFile
 from gatekeeper.core.model_spec import Argument, ModelSpec
 from gatekeeper.core.record import Provenance
 from gatekeeper.core.rounding import round_down, round_up
+from gatekeeper.core.utility import UtilityReport
 from gatekeeper.gate import decide
 from gatekeeper.report import FORMATS, Report, render, render_text, report_schema
+from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, TRUSTED
 from tests.facts import bound, measurement, sample_facts, sample_policy
 
 
@@ -115,3 +117,37 @@ def test_the_report_says_what_the_network_was_made_of_and_that_it_lies_outside_e
     for piece in (f"weights of sha256 {'b' * 64}", "outside ε", "1000 parameters were trained; 77", str(code)):
         assert piece in line
     jsonschema.validate(json.loads(render(_report(facts), "json")), report_schema())
+
+
+def _dice_facts() -> Facts:
+    facts = sample_facts()
+    card = dataclasses.replace(
+        facts.evidence.dataset, task="segmentation", classes=("background", "liver", "lesion"), image_shape=(1, 64, 64)
+    )
+    mean = dataclasses.replace(measurement(), metric="dice")
+    liver = dataclasses.replace(measurement(estimate=0.87, units=77), metric="dice", class_name="liver")
+    evidence = dataclasses.replace(
+        facts.evidence,
+        dataset=card,
+        model=dataclasses.replace(facts.evidence.model, spatial_multiple=8),
+        utility=UtilityReport(measurements=(mean, liver)),
+    )
+    return dataclasses.replace(facts, evidence=evidence)
+
+
+def test_dice_is_shown_by_class_with_the_units_that_have_it() -> None:
+    text = render_text(_report(_dice_facts()), width=400)
+    row = next(line for line in text.splitlines() if line.lstrip().startswith("dice of liver"))
+    assert "0.8700" in row
+    assert " 77 " in row
+    assert "units with the class, in mask or prediction" in " ".join(text.split())
+    assert "takes images with 1 channel whose height and width are multiples of 8" in text
+    assert "one logit a class for each pixel" in text
+
+
+def test_what_every_report_says_is_true_of_every_metric() -> None:
+    assert "accuracy" not in " ".join((*NON_CLAIMS, *TRUSTED, *RECOMPUTED)).lower()
+
+
+def test_the_text_says_what_the_file_takes() -> None:
+    assert "takes images of 1×8×8, answers" in render_text(_report(), width=200)

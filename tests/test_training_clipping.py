@@ -5,16 +5,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
-from gatekeeper.core.candidate import AugmentationSpec, ModelSpec
-from gatekeeper.errors import DivergedError, UnsupportedModelError
 from gatekeeper.training.clipping.per_unit import (
     PerUnitGradients,
     _rounded_sum,
     clip_factors,
     conv2d_weight_gradients,
 )
+from torch import nn
+
+from gatekeeper.core.candidate import AugmentationSpec, ModelSpec
+from gatekeeper.errors import DivergedError, UnsupportedModelError
 from gatekeeper.training.clipping.validate import check_network
 from gatekeeper.training.grid import Grid, choose_grid
 from gatekeeper.training.networks import build

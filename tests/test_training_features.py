@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from gatekeeper.training.clipping.per_unit import PerUnitGradients
 from torch import nn
 from torch.nn import functional
 
 from gatekeeper.core.candidate import AugmentationSpec, OptimizerSpec, TrainingSpec
 from gatekeeper.core.model_spec import ModelSpec
-from gatekeeper.training.clipping.per_unit import PerUnitGradients
 from gatekeeper.training.features import (
     CachedFeatures,
     NotCached,

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from gatekeeper.training.clipping.per_unit import PerUnitGradients
 from torch import Tensor, nn
 
 from gatekeeper.core.candidate import ModelSpec
 from gatekeeper.training.clipping.isolation import companions_matter, isolated_gradients, statement, units_at_once
-from gatekeeper.training.clipping.per_unit import PerUnitGradients
 from gatekeeper.training.networks import build
 
 SHAPE = (1, 8, 8)

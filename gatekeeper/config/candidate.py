@@ -11,7 +11,7 @@ from gatekeeper.config.model import read_model
 from gatekeeper.config.nodes import Node, Sequence
 from gatekeeper.config.readers import TEXT, choice, list_of, one_of_numbers, real, whole
 from gatekeeper.config.training import read_training
-from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.candidate import Candidate, TrainingSpec, loss_for
 from gatekeeper.core.checks import check_open_probability
 from gatekeeper.core.data_spec import (
     DATA_FORMATS,
@@ -22,6 +22,7 @@ from gatekeeper.core.data_spec import (
     PhantomSpec,
     SplitSpec,
 )
+from gatekeeper.errors import InvalidValueError
 
 # A MedMNIST archive always brings its split; a folder does where it holds `train` and `test`, which its reader sees.
 _FORMATS_WITH_A_SPLIT = ("medmnist", "image-folder")
@@ -44,7 +45,9 @@ def load_candidate(path: Path) -> Candidate:
     spec = document.root.mapping("spec")
     data = _data(spec.mapping("data"))
     model = read_model(spec.mapping("model"))
-    training = read_training(spec.mapping("training"))
+    training_section = spec.mapping("training")
+    training = read_training(training_section)
+    _check_loss(training_section, data, training)
     candidate = document.root.build(
         lambda: Candidate(
             name=name.value,
@@ -56,6 +59,15 @@ def load_candidate(path: Path) -> Candidate:
         blame="spec",
     )
     return document.finish(candidate)
+
+
+def _check_loss(section: Section, data: Read[DataSpec], training: Read[TrainingSpec]) -> None:
+    """Refuse a loss that is no use for what the data's format has to learn: the demand of `Candidate`, with a place."""
+    for spec, recipe in zip(data.content, training.content, strict=False):
+        try:
+            loss_for(recipe.loss, spec.task)
+        except InvalidValueError as error:
+            section.report("loss", error.message, hint=f"format {spec.format} is for {spec.task}")
 
 
 def _data(section: Section) -> Read[DataSpec]:

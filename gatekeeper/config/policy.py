@@ -11,11 +11,12 @@ from gatekeeper.config.header import POLICY, open_document
 from gatekeeper.config.nodes import Node, shown
 from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
 from gatekeeper.config.rules import RuleRead, read_rule
+from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import check_open_probability, check_positive
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
-from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, confidence_of_attempt
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule
 from gatekeeper.core.rounding import in_full
 from gatekeeper.errors import InvalidValueError
 

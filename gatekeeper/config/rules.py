@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from gatekeeper.config.document import Document, Read, Reader, Section
 from gatekeeper.config.nodes import Node, shown
 from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
 from gatekeeper.core.binomial import upper_limit
 from gatekeeper.core.checks import check_finite, check_open_probability, check_positive, check_probability
-from gatekeeper.core.policy import METRICS, RiskRule, UtilityRule, UtilityStatistic
+from gatekeeper.core.metric import CLASS_METRICS, METRICS
+from gatekeeper.core.policy import RiskRule, UtilityRule, UtilityStatistic
 from gatekeeper.core.risk import EVIDENCE, KNOWS, MEASURES, OBSERVES, Adversary, Knows, Measure, Similarity
 
 _SHOWN_SAMPLES = (59, 100, 299, 1000, 2995)
@@ -52,6 +54,7 @@ def _noun(section: Section, rule_id: Read[str]) -> Read[UtilityRule] | Read[Risk
 
 def _utility_rule(section: Section, rule_id: Read[str]) -> Read[UtilityRule]:
     metric = section.required("metric", choice(METRICS))
+    class_name = _class_name(section, metric)
     minimum = section.optional("min", real(check_finite), default=None)
     max_drop = section.optional("max_drop", real(check_positive), default=None)
     _check_baseline(section)
@@ -64,6 +67,7 @@ def _utility_rule(section: Section, rule_id: Read[str]) -> Read[UtilityRule]:
         lambda: UtilityRule(
             id=rule_id.value,
             metric=metric.value,
+            class_name=class_name.value,
             minimum=minimum.value,
             max_drop=max_drop.value,
             statistic=statistic.value,
@@ -72,6 +76,18 @@ def _utility_rule(section: Section, rule_id: Read[str]) -> Read[UtilityRule]:
         ),
         blame="min",
     )
+
+
+def _class_name(section: Section, metric: Read[Any]) -> Read[str | None]:
+    """The class whose metric is judged, of metrics of which each class has its own."""
+    for name in metric.content:
+        if section.has("class") and name not in CLASS_METRICS:
+            section.report(
+                "class",
+                f"class goes with the metric {', '.join(CLASS_METRICS)}, not with {name}",
+                hint="remove the key",
+            )
+    return section.optional("class", TEXT, default=None)
 
 
 def _check_baseline(section: Section) -> None:

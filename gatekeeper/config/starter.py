@@ -113,6 +113,7 @@ def _utility_rule(rule: UtilityRule) -> tuple[str, ...]:
     return (
         f"- id: {text(rule.id)}",
         f"  metric: {rule.metric}",
+        *_optional("  class: {}  # left out: over all classes", rule.class_name, text),
         *_optional("  min: {}  # the least value that passes", rule.minimum, number),
         *_optional("  max_drop: {}  # the largest loss against the baseline that passes", rule.max_drop, number),
         *(("  baseline: non-private  # the same training without clipping and noise",) if rule.needs_twin else ()),
@@ -249,6 +250,7 @@ def _training(training: TrainingSpec) -> tuple[str, ...]:
         *_optional("  ema: {}  # decay of the average of the weights that is released", training.ema, number),
         *_optional("  epsilon: {}  # left out: the policy's ceiling", training.epsilon, number),
         *_optional("  delta: {}  # left out: the policy's ceiling", training.delta, number),
+        *_optional("  loss: {}  # left out: the task's own", training.loss, str),
         f"  seed: {training.seed}  # of initial weights and augmentations, never of the noise",
         f"  physical_batch: {training.physical_batch}  # views at once; bounds memory only",
     )

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from gatekeeper.config.document import Read, Section
 from gatekeeper.config.readers import BOOLEAN, choice, real, whole
 from gatekeeper.core.candidate import (
+    LOSSES,
     AugmentationSpec,
     OptimizerName,
     OptimizerSpec,
@@ -37,6 +38,7 @@ def read_training(section: Section) -> Read[TrainingSpec]:
     ema = section.optional("ema", real(check_open_probability), default=_DEFAULTS["ema"])
     epsilon = section.optional("epsilon", real(check_positive), default=_DEFAULTS["epsilon"])
     delta = section.optional("delta", real(check_open_probability), default=_DEFAULTS["delta"])
+    loss = section.optional("loss", choice(LOSSES), default=_DEFAULTS["loss"])
     seed = section.optional("seed", whole(at_least=0), default=_DEFAULTS["seed"])
     physical_batch = section.optional("physical_batch", whole(at_least=1), default=_DEFAULTS["physical_batch"])
     return section.build(
@@ -53,6 +55,7 @@ def read_training(section: Section) -> Read[TrainingSpec]:
             ema=ema.value,
             epsilon=epsilon.value,
             delta=delta.value,
+            loss=loss.value,
             seed=seed.value,
             physical_batch=physical_batch.value,
         ),

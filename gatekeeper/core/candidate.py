@@ -15,13 +15,36 @@ from gatekeeper.core.checks import (
     check_share_from_zero,
     check_text,
 )
-from gatekeeper.core.data_spec import DataSpec
+from gatekeeper.core.data_spec import DataSpec, Task
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.errors import InvalidValueError
 
 OptimizerName = Literal["sgd", "adam", "nadam"]
 Schedule = Literal["constant", "cosine"]
 SamplingChoice = Literal["poisson", "balls-and-bins", "best"]
+Loss = Literal["cross-entropy", "dice", "dice+cross-entropy"]
+
+LOSSES: tuple[str, ...] = get_args(Loss)
+
+# Of each task, its default first.
+_LOSSES_OF: dict[Task, tuple[Loss, ...]] = {
+    "classification": ("cross-entropy",),
+    "segmentation": ("dice+cross-entropy", "dice", "cross-entropy"),
+}
+
+
+def loss_for(loss: Loss | None, task: Task) -> Loss:
+    """The loss that a candidate names, or its task's default.
+
+    Raises:
+        InvalidValueError: the loss doesn't fit the task.
+    """
+    fitting = _LOSSES_OF[task]
+    if loss is None:
+        return fitting[0]
+    if loss not in fitting:
+        raise InvalidValueError(f"loss {loss} doesn't fit {task}; use {' or '.join(fitting)}, or leave it out")
+    return loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +118,8 @@ class TrainingSpec:
         ema: decay of the exponential moving average of the weights that is released, or None.
         epsilon: the ε to spend; None means the policy's ceiling.
         delta: δ; None means the policy's ceiling.
+        loss: what the network is trained to make small; None means the task's own: cross-entropy for classification,
+            dice+cross-entropy for segmentation.
         seed: of the initial weights and the augmentations; never of noise or sampling.
         physical_batch: views that are processed at once; bounds memory, changes no result but rounding.
     """
@@ -111,6 +136,7 @@ class TrainingSpec:
     ema: float | None = None
     epsilon: float | None = None
     delta: float | None = None
+    loss: Loss | None = None
     seed: int = 0
     physical_batch: int = 128
 
@@ -125,6 +151,8 @@ class TrainingSpec:
         check_integer(views=self.views, at_least=1)
         check_choice(sampling=self.sampling, choices=get_args(SamplingChoice))
         check_choice(schedule=self.schedule, choices=get_args(Schedule))
+        if self.loss is not None:
+            check_choice(loss=self.loss, choices=LOSSES)
         check_non_negative(warmup=self.warmup)
         check_integer(seed=self.seed, at_least=0)
         check_integer(physical_batch=self.physical_batch, at_least=1)
@@ -158,3 +186,4 @@ class Candidate:
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
+        loss_for(self.training.loss, self.data.task)

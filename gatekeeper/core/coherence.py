@@ -15,6 +15,7 @@ from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence, Facts
 from gatekeeper.core.ledger import LedgerStatement
+from gatekeeper.core.metric import METRICS_OF, metric_title
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard
 from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
@@ -187,7 +188,7 @@ def _outcomes(evidence: Evidence) -> Iterator[str]:
 
 def _utility(report: UtilityReport, card: DatasetCard) -> Iterator[str]:
     for name, measurements in (("model", report.measurements), ("twin", report.baseline), ("drop", report.drops)):
-        keys = [(m.metric, m.confidence) for m in measurements]
+        keys = [(m.subject, m.confidence) for m in measurements]
         if len(set(keys)) != len(keys):
             yield f"{name}: a metric is measured twice at one confidence"
         for measurement in measurements:
@@ -196,8 +197,12 @@ def _utility(report: UtilityReport, card: DatasetCard) -> Iterator[str]:
 
 
 def _measurement(name: str, measured: Measurement, card: DatasetCard) -> Iterator[str]:
-    what = f"{measured.metric} of the {name}"
-    yield from _differ(f"independent test units of {what}", measured.units, card.test_groups)
+    what = f"{metric_title(*measured.subject)} of the {name}"
+    if measured.metric not in METRICS_OF[card.task] or measured.class_name not in (None, *card.classes[1:]):
+        yield f"{what}: not measured of {card.task} with the classes {', '.join(card.classes)}"
+    # Units without the class have no Dice.
+    if measured.metric != "dice" or measured.units > card.test_groups:
+        yield from _differ(f"independent test units of {what}", measured.units, card.test_groups)
     if math.isnan(measured.estimate):
         return
     widest = 2 if name == "drop" else 1
@@ -213,11 +218,12 @@ def _measurement(name: str, measured: Measurement, card: DatasetCard) -> Iterato
 def _drops(report: UtilityReport) -> Iterator[str]:
     """A drop is the twin's metric less the model's."""
 
-    def estimate(metric: str, among: tuple[Measurement, ...]) -> float:
-        return next((m.estimate for m in among if m.metric == metric), math.nan)
+    def estimate(subject: tuple[str, str | None], among: tuple[Measurement, ...]) -> float:
+        return next((m.estimate for m in among if m.subject == subject), math.nan)
 
     for drop in report.drops:
-        expected = estimate(drop.metric, report.baseline) - estimate(drop.metric, report.measurements)
+        expected = estimate(drop.subject, report.baseline) - estimate(drop.subject, report.measurements)
         both_undefined = math.isnan(expected) and math.isnan(drop.estimate)
         if not both_undefined and not math.isclose(drop.estimate, expected, abs_tol=1e-9):
-            yield f"drop of {drop.metric}: {drop.estimate!r}, where twin and model differ by {expected!r}"
+            title = metric_title(*drop.subject)
+            yield f"drop of {title}: {drop.estimate!r}, where twin and model differ by {expected!r}"

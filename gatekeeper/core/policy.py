@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import (
     check_choice,
@@ -20,13 +20,11 @@ from gatekeeper.core.checks import (
 )
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
+from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
 from gatekeeper.core.risk import EVIDENCE, Adversary, Evidence, Similarity
 from gatekeeper.errors import InvalidValueError
 
-Metric = Literal["accuracy", "balanced_accuracy", "mcc", "auroc"]
 UtilityStatistic = Literal["lower_confidence_bound", "upper_confidence_bound", "estimate"]
-
-METRICS: tuple[str, ...] = get_args(Metric)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,19 +62,21 @@ class PrivacyTerms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UtilityRule:
-    """A demand on the model's accuracy.
+    """A demand on how well the model does.
 
     Exactly one of `minimum` (of the metric itself) and `max_drop` (below a non-private twin) is set.
 
     Attributes:
         id: the rule's name, unique in the policy.
         metric: which metric.
+        class_name: whose metric, where each class has its own; None means the metric over all classes.
         minimum: the least value that passes, or None.
         max_drop: the largest loss against the non-private twin that passes, or None.
         statistic: which end of the interval is read: the lower one of a metric, the upper one of a drop, or
             the plain estimate.
         confidence: one-sided confidence of that end.
-        min_units: fewer independent test units (groups of the split) than this make the rule inconclusive.
+        min_units: fewer independent test units (groups of the split) than this make the rule inconclusive; of Dice
+            those count that have the class.
     """
 
     id: str
@@ -86,10 +86,17 @@ class UtilityRule:
     statistic: UtilityStatistic
     confidence: float
     min_units: int
+    class_name: str | None = None
 
     def __post_init__(self) -> None:
         check_text(id=self.id)
         check_choice(metric=self.metric, choices=METRICS)
+        if self.class_name is not None:
+            check_text(class_name=self.class_name)
+            if self.metric not in CLASS_METRICS:
+                raise InvalidValueError(
+                    f"class goes with the metric {', '.join(CLASS_METRICS)}, not with {self.metric}"
+                )
         check_confidence(confidence=self.confidence)
         check_integer(min_units=self.min_units, at_least=1)
         if (self.minimum is None) == (self.max_drop is None):
@@ -102,6 +109,11 @@ class UtilityRule:
             check_positive(max_drop=self.max_drop)
         guarding = "lower_confidence_bound" if self.max_drop is None else "upper_confidence_bound"
         check_choice(statistic=self.statistic, choices=(guarding, "estimate"))
+
+    @property
+    def subject(self) -> tuple[Metric, str | None]:
+        """What is judged: the metric, and whose it is."""
+        return self.metric, self.class_name
 
     @property
     def needs_twin(self) -> bool:
@@ -193,30 +205,6 @@ class AuditTerms:
         check_confidence(null_confidence=self.null_confidence)
         if self.candidates is not None:
             check_integer(candidates=self.candidates, at_least=2)
-
-
-def confidence_of_attempt(confidence: float, *, attempt: int, max_attempts: int | None) -> float:
-    """A confidence that holds over all attempts together: repetition until luck passes must not pay.
-
-    By the union bound the shares of 1 − confidence that the attempts spend may add up to it: equal shares where
-    their number is limited, otherwise 1/(j(j + 1)) of it at attempt j, a series that adds up to 1.
-
-    Args:
-        confidence: of a statement made once, strictly between 0 and 1.
-        attempt: j, from 1.
-        max_attempts: how many there may be, or None.
-
-    >>> confidence_of_attempt(0.95, attempt=1, max_attempts=1)
-    0.95
-    >>> round(confidence_of_attempt(0.95, attempt=2, max_attempts=5), 6)
-    0.99
-    >>> round(confidence_of_attempt(0.95, attempt=2, max_attempts=None), 6)
-    0.991667
-    """
-    if max_attempts == 1:
-        return confidence
-    share = attempt * (attempt + 1) if max_attempts is None else max_attempts
-    return min(1 - (1 - confidence) / share, math.nextafter(1.0, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

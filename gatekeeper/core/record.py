@@ -223,8 +223,10 @@ class ModelArtifact:
         sha256: digest of the file.
         size: its size in bytes.
         opset: the ONNX operator set.
-        input_name: name of the graph's input: raw pixel values in [0, 1], shape (batch, channels, height, width).
-        output_name: name of its output: one logit a class.
+        input_name: name of the graph's input: raw pixel values in [0, 1], shape (batch, channels, *spatial).
+        output_name: name of its output: one logit a class, shape (batch, classes) or, for masks, (batch, classes,
+            *spatial).
+        spatial_multiple: the spatial sides may be any multiples of this; None means those of the data's images only.
         parity: the largest |torch − onnxruntime| over the parity images.
         parity_images: how many images that was measured on, at least 1.
     """
@@ -236,6 +238,7 @@ class ModelArtifact:
     output_name: str
     parity: float
     parity_images: int
+    spatial_multiple: int | None = None
 
     def __post_init__(self) -> None:
         check_sha256(sha256=self.sha256)
@@ -245,6 +248,8 @@ class ModelArtifact:
         check_text(output_name=self.output_name)
         check_non_negative(parity=self.parity)
         check_integer(parity_images=self.parity_images, at_least=1)
+        if self.spatial_multiple is not None:
+            check_integer(spatial_multiple=self.spatial_multiple, at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from gatekeeper.core.checks import (
     check_text,
     check_tuple,
 )
-from gatekeeper.core.policy import METRICS, Metric
+from gatekeeper.core.metric import METRICS, Metric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,11 +21,12 @@ class Measurement:
 
     Attributes:
         metric: which.
+        class_name: whose metric, where each class has its own; None means the metric over all classes.
         estimate: its value on the test units; NaN where it is undefined (AUROC of one class).
         low: lower limit at `confidence`; NaN where the metric is undefined.
         high: upper limit at `confidence`.
         confidence: of each limit alone.
-        units: test units.
+        units: independent test units that it was measured on; of Dice those that have the class, in mask or prediction.
         method: how the limits were computed.
     """
 
@@ -36,20 +37,28 @@ class Measurement:
     confidence: float
     units: int
     method: str
+    class_name: str | None = None
 
     def __post_init__(self) -> None:
         check_choice(metric=self.metric, choices=METRICS)
         check_open_probability(confidence=self.confidence)
         check_integer(units=self.units, at_least=1)
         check_text(method=self.method)
+        if self.class_name is not None:
+            check_text(class_name=self.class_name)
         if self.estimate == self.estimate:  # defined
             check_not_nan(low=self.low)
             check_not_nan(high=self.high)
 
+    @property
+    def subject(self) -> tuple[Metric, str | None]:
+        """What was measured, apart from how surely."""
+        return self.metric, self.class_name
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UtilityReport:
-    """All that was measured of the model's accuracy.
+    """All that was measured of how well the model does.
 
     Attributes:
         measurements: every metric at every confidence that a rule asks for (0.95 where none does).

@@ -1,16 +1,15 @@
-"""Every metric of a model on the test units, with limits; and what it lost against a non-private twin."""
+"""Every metric of a classifier on the test units, with limits; and what it lost against a non-private twin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.binomial import lower_limit, upper_limit
-from gatekeeper.core.policy import METRICS, Metric
+from gatekeeper.core.metric import METRICS_OF, Metric
 from gatekeeper.core.units import UnitImages
 from gatekeeper.core.utility import Measurement, UtilityReport
 from gatekeeper.errors import DataError, InvalidValueError
@@ -23,6 +22,7 @@ from gatekeeper.evaluation.confidence import (
     weighted_auroc,
     weighted_table,
 )
+from gatekeeper.evaluation.measuring import measurements, undefined
 from gatekeeper.evaluation.metrics import (
     Confusion,
     Floats,
@@ -78,44 +78,17 @@ class _Predictions:
         return weighted_table(self.table(metric), _TABLE_METRICS[metric], right=right)
 
 
-def _measurement(
-    metric: Metric, *, estimate: float, limit: Limits, confidence: float, units: int, method: str
-) -> Measurement:
-    return Measurement(
-        metric=metric,
-        estimate=estimate,
-        # At a confidence below one half a limit could lie beyond the estimate.
-        low=min(limit.low, estimate),
-        high=max(limit.high, estimate),
-        confidence=confidence,
-        units=units,
-        method=method,
-    )
-
-
-def _undefined(metric: Metric, *, confidences: tuple[float, ...], units: int) -> tuple[Measurement, ...]:
-    nan = float("nan")
-    return tuple(
-        Measurement(metric=metric, estimate=nan, low=nan, high=nan, confidence=c, units=units, method=UNDEFINED)
-        for c in confidences
-    )
-
-
 def _exact_accuracy(model: _Predictions, *, confidences: tuple[float, ...]) -> tuple[Measurement, ...]:
     right, trials = int((model.logits.argmax(axis=1) == model.labels).sum()), len(model.labels)
-    return tuple(
-        _measurement(
-            "accuracy",
-            estimate=right / trials,
-            limit=Limits(
-                low=lower_limit(successes=right, trials=trials, confidence=c),
-                high=upper_limit(successes=right, trials=trials, confidence=c),
-            ),
-            confidence=c,
-            units=model.units,
-            method=EXACT,
+    exact = tuple(
+        Limits(
+            low=lower_limit(successes=right, trials=trials, confidence=c),
+            high=upper_limit(successes=right, trials=trials, confidence=c),
         )
         for c in confidences
+    )
+    return measurements(
+        "accuracy", estimate=right / trials, limits=exact, confidences=confidences, units=model.units, method=EXACT
     )
 
 
@@ -129,12 +102,11 @@ def _measured(
     confidences: tuple[float, ...],
 ) -> tuple[Measurement, ...]:
     if np.isnan(estimate):
-        return _undefined(metric, confidences=confidences, units=model.units)
+        return undefined(metric, confidences=confidences, units=model.units, method=UNDEFINED)
     columns = max(model.units, len(model.labels) if metric == "auroc" else 0)
     both = limits(pessimistic=worse, optimistic=better, confidences=confidences, columns=columns)
-    return tuple(
-        _measurement(metric, estimate=estimate, limit=limit, confidence=c, units=model.units, method=METHOD)
-        for limit, c in zip(both, confidences, strict=True)
+    return measurements(
+        metric, estimate=estimate, limits=both, confidences=confidences, units=model.units, method=METHOD
     )
 
 
@@ -232,15 +204,15 @@ def evaluate(
         baseline_logits: the twin's on the same images, or None.
 
     Returns:
-        The report: measurements in the order of `core.policy.METRICS`, then of confidences. A metric that these labels
-        leave undefined (balanced accuracy or AUROC when a class is missing, MCC with one class) is NaN.
+        The report: measurements in the order of `core.metric.METRICS_OF`, then of confidences. A metric that these
+        labels leave undefined (balanced accuracy or AUROC when a class is missing, MCC with one class) is NaN.
 
     Raises:
         InvalidValueError: logits of the wrong shape or not finite.
         DataError: a test label that the model has no output for.
     """
     levels = tuple(dict.fromkeys(confidences))
-    metrics = cast("tuple[Metric, ...]", METRICS)
+    metrics = METRICS_OF["classification"]
     _check("logits", logits, test)
 
     def every(answers: Floats) -> tuple[Measurement, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.metric import METRICS_OF
 from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, Forecast, TrainingPlan
 from gatekeeper.core.rounding import in_full
@@ -24,6 +25,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
     """
     from gatekeeper.privacy import calibrate
 
+    _check_metrics(policy, card)
     budget = _budget(candidate, policy, card)
     training = candidate.training
     steps_per_epoch = training.steps_per_epoch(card.train_units)
@@ -41,6 +43,24 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         clipping_norm=training.clipping_norm,
         divisor=training.expected_batch,
     )
+
+
+def _check_metrics(policy: Policy, card: DatasetCard) -> None:
+    """Refuse a rule that no model of these data could be judged by."""
+    fitting, classes = METRICS_OF[card.task], card.classes[1:]
+    for rule in policy.utility_rules:
+        if rule.metric not in fitting:
+            raise InvalidInputError(
+                f"rule {rule.id} judges {rule.metric}, which is no metric of {card.task}",
+                where=card.name,
+                hint=f"use {' or '.join(fitting)} in rule {rule.id}, or a policy for {card.task}",
+            )
+        if rule.class_name is not None and rule.class_name not in classes:
+            raise InvalidInputError(
+                f"rule {rule.id} judges the class {rule.class_name!r}, which the data don't have",
+                where=card.name,
+                hint=f"name one of {', '.join(classes)} in rule {rule.id}, or leave class out to judge their mean",
+            )
 
 
 def _budget(candidate: Candidate, policy: Policy, card: DatasetCard) -> Budget:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gatekeeper.core.candidate import Candidate
@@ -132,26 +135,51 @@ def _measure(
     dataset: Dataset,
     progress: Progress,
 ) -> UtilityReport:
-    """Accuracy of the exported file on the test units, and of the non-private twin where a rule compares with it."""
-    from gatekeeper import evaluation, export, training
+    """How well the exported file does on the test units, and the non-private twin where a rule compares with it."""
+    from gatekeeper import evaluation
 
-    progress.begin("measuring accuracy", len(dataset.test.labels))
-    logits = evaluation.predict(run.model, dataset.test.images, on_images=progress.advance)
-    baseline = None
-    if any(rule.needs_twin for rule in rules):
-        progress.begin("training the non-private twin", plan.mechanism.steps)
-        twin = training.train_twin(candidate=candidate, plan=plan, card=card, data=dataset.train, on_step=progress.done)
-        # The twin is not private: its file exists only while it is measured.
-        path = run.path / "twin.onnx"
-        try:
-            export.export(twin, image_shape=card.image_shape, path=path)
-            baseline = evaluation.predict(path, dataset.test.images, on_images=None)
-        finally:
-            path.unlink(missing_ok=True)
+    progress.begin("measuring", len(dataset.test.labels))
+    images, test = dataset.test.images, dataset.test.by_group()
     confidences = tuple(sorted({rule.confidence for rule in rules}))
-    return evaluation.evaluate(
-        logits=logits, test=dataset.test.by_group(), confidences=confidences, baseline_logits=baseline
-    )
+    needs_twin = any(rule.needs_twin for rule in rules)
+    if card.task == "segmentation":
+        masks = evaluation.predict_masks(run.model, images, on_images=progress.advance)
+        with _twin(run, candidate, plan, card, dataset, progress, needed=needs_twin) as twin:
+            theirs = None if twin is None else evaluation.predict_masks(twin, images)
+        return evaluation.evaluate_masks(
+            predicted=masks, test=test, classes=card.classes, confidences=confidences, baseline=theirs
+        )
+    logits = evaluation.predict(run.model, images, on_images=progress.advance)
+    with _twin(run, candidate, plan, card, dataset, progress, needed=needs_twin) as twin:
+        baseline = None if twin is None else evaluation.predict(twin, images)
+    return evaluation.evaluate(logits=logits, test=test, confidences=confidences, baseline_logits=baseline)
+
+
+@contextmanager
+def _twin(
+    run: RunDirectory,
+    candidate: Candidate,
+    plan: TrainingPlan,
+    card: DatasetCard,
+    dataset: Dataset,
+    progress: Progress,
+    *,
+    needed: bool,
+) -> Iterator[Path | None]:
+    """The non-private twin's file. The twin is not private: its file exists only while it is measured."""
+    from gatekeeper import export, training
+
+    if not needed:
+        yield None
+        return
+    progress.begin("training the non-private twin", plan.mechanism.steps)
+    twin = training.train_twin(candidate=candidate, plan=plan, card=card, data=dataset.train, on_step=progress.done)
+    path = run.path / "twin.onnx"
+    try:
+        export.export(twin, image_shape=card.image_shape, path=path)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _attack(

@@ -10,6 +10,8 @@ from gatekeeper.core.policy import Policy
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval, Refusal, Verdict
 
+_AXES = ("depth", "height", "width")
+
 NON_CLAIMS = (
     "A passed reconstruction rule says nothing about membership inference, which can succeed nearly always at such "
     "budgets in the worst case.",
@@ -22,10 +24,10 @@ NON_CLAIMS = (
     "interrupted ones included, as if their parameters had been fixed beforehand; runs that no ledger counted, and "
     "units that it can't recognise (renamed and changed), are not in it.",
     "Runs without privacy (non-private twins, ε = ∞) are counted and never summed: what they yielded lies outside ε.",
-    "ε is about the training units. The test units have no differential privacy: accuracy and the similarity threshold "
-    "were measured on their images.",
+    "ε is about the training units. The test units have no differential privacy: the metrics and the similarity "
+    "threshold were measured on their images.",
     "No noise was added to: the list of classes and the image shape (which the model has), numbers of units and "
-    "images, the most images of a unit, accuracy of model and twin, the similarity threshold and its limits, attack "
+    "images, the most images of a unit, the metrics of model and twin, the similarity threshold and its limits, attack "
     "and control counts, the median similarity, and the verdict.",
     "Sums and noise are added exactly, as whole multiples of a grid. That no unit's gradient depends on its companions "
     "in the batch is checked by comparing bits on random data, not proven; and that the random bits can't be foreseen "
@@ -36,7 +38,7 @@ NON_CLAIMS = (
 TRUSTED = (
     "that the training ran as recorded: sampling, clipping, noise, steps",
     "what the attacks and their controls achieved, and the threshold calibrated on the null",
-    "the accuracy on the test units and its limits (but for exact ones)",
+    "the metrics on the test units and their limits (but for exact ones)",
     "the data set's description",
     "which weights training started from, and which of the candidate's own code ran",
     "what the ledger says of earlier runs and attempts on these units",
@@ -133,6 +135,21 @@ def arithmetic_sentence(facts: Facts) -> str:
     return f"{_capital(record.arithmetic)}. Random bits: {record.noise_generator}."
 
 
+def model_sentence(facts: Facts) -> str:
+    """Which file, what it takes and answers, and how near it is to the trained network."""
+    model, card = facts.evidence.model, facts.evidence.dataset
+    takes = f"images of {'×'.join(map(str, card.image_shape))}"
+    if model.spatial_multiple is not None:
+        sides = " and ".join(_AXES[1 - len(card.image_shape) :])
+        channels = f"{card.image_shape[0]} channel{'' if card.image_shape[0] == 1 else 's'}"
+        takes = f"images with {channels} whose {sides} are multiples of {model.spatial_multiple}"
+    answers = "image" if card.task == "classification" else "pixel"
+    return (
+        f"sha256 {model.sha256}, {model.size} bytes, parity with torch {model.parity:.1e}; takes {takes}, answers one "
+        f"logit a class for each {answers}"
+    )
+
+
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -143,7 +160,7 @@ def twin_sentence(facts: Facts) -> str | None:
         return None
     return (
         "A non-private twin was trained on the same units for comparison. It lies outside ε; it is not released, but "
-        "the drop in accuracy that it yielded is printed here without noise."
+        "the drop that it yielded is printed here without noise."
     )
 
 

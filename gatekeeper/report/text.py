@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gatekeeper.core.metric import metric_title
 from gatekeeper.core.policy import RiskRule
 from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
 from gatekeeper.core.rounding import in_full, round_down, round_up
@@ -23,6 +24,7 @@ from gatekeeper.report.content import (
     arithmetic_sentence,
     epsilon_meaning,
     ledger_sentence,
+    model_sentence,
     privacy_sentence,
     provenance_sentence,
     twin_sentence,
@@ -30,6 +32,11 @@ from gatekeeper.report.content import (
 )
 
 _COLOURS = {"approved": "bold green", "refused": "bold red", "inconclusive": "bold yellow"}
+_DICE = (
+    "dice: each independent unit's own over all its images, then the plain mean over units; where no class is named, "
+    "of the unit's mean over its classes but the background. n: units with the class, in mask or prediction; others "
+    "are left out"
+)
 _MARKS = {"passed": ("PASS", "green"), "failed": ("FAIL", "red"), "inconclusive": ("OPEN", "yellow")}
 
 
@@ -53,7 +60,7 @@ def render_text(report: Report, *, width: int = 100, colour: bool = False) -> st
 
 def _parts(report: Report) -> list[RenderableType]:
     facts = report.facts
-    dataset, model = facts.evidence.dataset, facts.evidence.model
+    dataset = facts.evidence.dataset
     synthetic = " (SYNTHETIC images)" if dataset.synthetic else ""
     parts: list[RenderableType] = [
         _headline(report),
@@ -77,7 +84,7 @@ def _parts(report: Report) -> list[RenderableType]:
             f"({dataset.unit}), {dataset.train_images} and {dataset.test_images} images of "
             f"{'×'.join(map(str, dataset.image_shape))}, {len(dataset.classes)} classes"
         ),
-        Text(f"Model    sha256 {model.sha256}, {model.size} bytes, parity with torch {model.parity:.1e}"),
+        Text(f"Model    {model_sentence(facts)}"),
     ]
     twin = twin_sentence(facts)
     if twin is not None:
@@ -206,27 +213,31 @@ def _attack_cells(outcome: AttackOutcome | None, confidence: float) -> tuple[str
 def utility_table(report: Report) -> Table:
     """Every metric with its limits, the twin's, and the drop."""
     utility = report.facts.evidence.utility
-    table = _table("Accuracy of the exported file on the test units")
-    for name in ("metric", "model", "limits", "confidence", "twin", "drop", "upper limit of drop"):
+    table = _table("How well the exported file does on the test units")
+    for name in ("metric", "model", "limits", "confidence", "n", "twin", "drop", "upper limit of drop"):
         table.add_column(name)
     for measurement in utility.measurements:
         twin = _same(measurement, utility.baseline)
         drop = _same(measurement, utility.drops)
         table.add_row(
-            measurement.metric,
+            Text(metric_title(*measurement.subject)),
             f"{measurement.estimate:.4f}",
             f"{round_down(measurement.low)} … {round_up(measurement.high)}",
             f"{measurement.confidence:g}",
+            str(measurement.units),
             "–" if twin is None else f"{twin.estimate:.4f}",
             "–" if drop is None else f"{drop.estimate:+.4f}",
             "–" if drop is None else round_up(drop.high),
         )
+    if report.facts.evidence.dataset.task == "segmentation":
+        table.caption = _DICE
+        table.caption_justify = "left"
     return table
 
 
 def _same(measurement: Measurement, among: tuple[Measurement, ...]) -> Measurement | None:
     for other in among:
-        if (other.metric, other.confidence) == (measurement.metric, measurement.confidence):
+        if (other.subject, other.confidence) == (measurement.subject, measurement.confidence):
             return other
     return None
 

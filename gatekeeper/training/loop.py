@@ -14,7 +14,6 @@ import opacus
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.record import DatasetCard, Software, TrainingPlan, TrainingRecord
@@ -24,6 +23,7 @@ from gatekeeper.training.clipping import isolation
 from gatekeeper.training.clipping.engine import ClippingEngine, cross_entropy
 from gatekeeper.training.clipping.rounding import BLOCK
 from gatekeeper.training.grid import Grid, choose_grid
+from gatekeeper.training.losses import loss_of
 from gatekeeper.training.networks import build
 from gatekeeper.training.noise import add_noise, from_grid
 from gatekeeper.training.optimizer import MasterWeights
@@ -153,14 +153,17 @@ def train_twin(
     are those of `train`.
     """
     spec = candidate.training
-    network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
+    network = build(
+        candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed, task=card.task
+    )
     weights = MasterWeights(network, spec=spec, steps=plan.mechanism.steps)
     parameters = [p for p in network.parameters() if p.requires_grad]
+    loss_per_view = loss_of(spec, card.task)
     for step, batch in enumerate(_batches(candidate, plan, data), start=1):
         total = [torch.zeros(p.shape, dtype=torch.float64) for p in parameters]
         for start in range(0, len(batch.targets), spec.physical_batch):
             chunk = slice(start, start + spec.physical_batch)
-            loss = functional.cross_entropy(network(batch.images[chunk]), batch.targets[chunk], reduction="sum")
+            loss = loss_per_view(network(batch.images[chunk]), batch.targets[chunk]).sum()
             for sum_, gradient in zip(total, torch.autograd.grad(loss, parameters), strict=True):
                 sum_ += gradient.double()
         weights.update([sum_ / (plan.divisor * spec.views) for sum_ in total])

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from gatekeeper.training.clipping.per_unit import PerUnitGradients
 from torch.nn import functional
 
 from gatekeeper.core.candidate import ModelSpec
 from gatekeeper.training.clipping.isolation import units_at_once
-from gatekeeper.training.clipping.per_unit import PerUnitGradients
 from gatekeeper.training.grid import choose_grid
 from gatekeeper.training.networks import build
 from gatekeeper.training.noise import add_noise

@@ -118,9 +118,7 @@ class ClippingEngine:
 
     def shares(self, batch: Views) -> UnitShares:
         """The shares of one physical batch's units, blank ones included."""
-        contributions = self._recorded.contributions(
-            batch.images, batch.targets, loss=self._loss, views=self.views
-        )
+        contributions = self._recorded.contributions(batch.images, batch.targets, loss=self._loss, views=self.views)
         squared = torch.stack([contribution.share.squared for contribution in contributions]).sum(0)
         return UnitShares(contributions=contributions, norms=squared.sqrt(), exposures=_exposures(contributions))
 

@@ -46,9 +46,7 @@ class Geometry:
             for kernel, stride, padding in zip(self.kernel, self.stride, self.padding, strict=True)
         )
 
-    def backward(
-        self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, groups: int, of_inputs: bool
-    ) -> Tensor:
+    def backward(self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, groups: int, of_inputs: bool) -> Tensor:
         """The gradient of the inputs, or that of the filters."""
         mask = (of_inputs, not of_inputs, False)
         found = torch.ops.aten.convolution_backward(

@@ -132,9 +132,7 @@ def _arranged(probes: Views, strangers: Views, slots: Tensor, *, views: int) -> 
         units[taken] = known.unflatten(0, (-1, views))[slots[taken]]
         return units.flatten(0, 1)
 
-    return Views(
-        images=placed(probes.images, strangers.images), targets=placed(probes.targets, strangers.targets)
-    )
+    return Views(images=placed(probes.images, strangers.images), targets=placed(probes.targets, strangers.targets))
 
 
 def _witnesses(shares: UnitShares) -> list[Tensor]:

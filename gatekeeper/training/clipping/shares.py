@@ -92,6 +92,4 @@ def _tree(units: slice, at_once: int, partial: Callable[[slice], Tensor]) -> Ten
     if pieces == 1:
         return partial(units)
     middle = units.start + (pieces + 1) // 2 * at_once
-    return _tree(slice(units.start, middle), at_once, partial).add_(
-        _tree(slice(middle, units.stop), at_once, partial)
-    )
+    return _tree(slice(units.start, middle), at_once, partial).add_(_tree(slice(middle, units.stop), at_once, partial))

@@ -26,7 +26,7 @@ def standardise(weight: Tensor) -> Tensor:
 
 
 def scales(weight: Tensor) -> Tensor:
-    """s of each filter: `standardise` maps w to s·(w − mean(w)). Shape (out, 1, 1, 1)."""
+    """S of each filter: `standardise` maps w to s·(w − mean(w)). Shape (out, 1, 1, 1)."""
     return _scale(weight - weight.mean(_FAN_IN, keepdim=True))
 
 

@@ -78,9 +78,7 @@ class ConvolutionLayer:
         problem = self._problem(gradients, inputs, filters)
         way = self._chooser(problem)
         if way == "convolved":
-            return FactoredConvolution(
-                geometry, inputs, gradients, filters, views=views, summation=problem.summation
-            )
+            return FactoredConvolution(geometry, inputs, gradients, filters, views=views, summation=problem.summation)
         if way == "rows":
             patches = geometry.patches(inputs, tuple(gradients.shape[2:]))
             return FactoredRows(
@@ -148,5 +146,3 @@ def even_padding(module: Convolution) -> tuple[int, ...]:
     if module.padding == "same":
         return tuple(d * (k - 1) // 2 for k, d in zip(module.kernel_size, module.dilation, strict=True))
     return tuple(int(padding) for padding in module.padding)
-
-

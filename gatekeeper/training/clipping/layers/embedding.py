@@ -40,5 +40,3 @@ class EmbeddingLayer:
     def finish(self, parameter: nn.Parameter) -> Finish | None:
         """Nothing is left to do."""
         return None
-
-
