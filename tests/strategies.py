@@ -193,6 +193,7 @@ trainings = st.builds(
     delta=maybe(shares),
     seed=naturals,
     physical_batch=counts,
+    resume_allowance=naturals,
 )
 
 candidates = st.builds(

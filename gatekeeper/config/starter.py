@@ -218,6 +218,7 @@ def _training(training: TrainingSpec) -> tuple[str, ...]:
         *_optional("  delta: {}  # left out: the policy's ceiling", training.delta, number),
         f"  seed: {training.seed}  # of initial weights and augmentations, never of the noise",
         f"  physical_batch: {training.physical_batch}  # views at once; bounds memory only",
+        f"  resume_allowance: {training.resume_allowance}  # steps planned to be done again after a crash",
     )
 
 

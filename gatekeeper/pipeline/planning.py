@@ -31,7 +31,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         budget,
         sampling=training.sampling,
         sampling_rate=1 / steps_per_epoch,
-        steps=training.epochs * steps_per_epoch,
+        steps=training.epochs * steps_per_epoch + training.resume_allowance,
         adjacency=policy.privacy.adjacency,
         unit=card.unit,
     )
@@ -40,6 +40,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         budget=budget,
         clipping_norm=training.clipping_norm,
         divisor=training.expected_batch,
+        resume_allowance=training.resume_allowance,
     )
 
 

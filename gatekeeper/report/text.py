@@ -22,6 +22,7 @@ from gatekeeper.report.content import (
     Report,
     arithmetic_sentence,
     epsilon_meaning,
+    interruption_sentence,
     ledger_sentence,
     privacy_sentence,
     twin_sentence,
@@ -78,6 +79,9 @@ def _parts(report: Report) -> list[RenderableType]:
         ),
         Text(f"Model    sha256 {model.sha256}, {model.size} bytes, parity with torch {model.parity:.1e}"),
     ]
+    interruption = interruption_sentence(facts)
+    if interruption is not None:
+        parts.append(Text(f"Resumed  {interruption}"))
     twin = twin_sentence(facts)
     if twin is not None:
         parts.append(Text(f"Twin     {twin}"))

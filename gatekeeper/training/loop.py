@@ -5,28 +5,28 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import opacus
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
 from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.record import DatasetCard, Software, TrainingPlan, TrainingRecord
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import DivergedError
 from gatekeeper.training.clipping import isolation
 from gatekeeper.training.clipping.per_unit import PerUnitGradients
 from gatekeeper.training.grid import Grid, choose_grid
+from gatekeeper.training.lifeline import Lifeline
 from gatekeeper.training.networks import build
 from gatekeeper.training.noise import add_noise, from_grid
 from gatekeeper.training.optimizer import MasterWeights
-from gatekeeper.training.sampling import batches
+from gatekeeper.training.sampling import Deal, batches, deal_anew
 from gatekeeper.training.secret_stream import GENERATOR_NAME, SecretStream
 from gatekeeper.training.views import Views, ViewSource
 
@@ -63,6 +63,7 @@ def train(
     card: DatasetCard,
     data: UnitImages,
     on_step: Progress,
+    lifeline: Lifeline | None = None,
 ) -> TrainedModel:
     """Train with DP-SGD: each step adds noise N(0, (σC)²) to the sum of clipped per-unit gradients.
 
@@ -74,32 +75,38 @@ def train(
         plan: mechanism, clipping norm and divisor.
         card: image shape and classes.
         data: the training units.
-        on_step: told the number of steps done after each one.
+        on_step: told the number of the recipe's steps done after each one.
+        lifeline: where the training goes on from, and what keeps it going; None keeps nothing.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
         PrivacyError: the noise is too small beside the sums to be added exactly; raised before the first step.
         DivergedError: a gradient or a weight is not finite.
+        KeyboardInterrupt: somebody asked to stop; the lifeline has kept what to go on from.
     """
-    began = time.monotonic()
+    lifeline = lifeline or Lifeline.unkept(plan)
     spec, mechanism = candidate.training, plan.mechanism
     network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
     parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
     grid = grid_of(plan, units=data.units, parameters=parameters)
     gradients = engine(network, candidate=candidate, card=card)
-    weights = MasterWeights(network, spec=spec, steps=mechanism.steps)
+    weights = MasterWeights(network, spec=spec, steps=plan.steps)
+    lifeline.restore(weights)
     noise = SecretStream()
-    steps = 0
-    for batch in _batches(candidate, plan, data):
+    steps = range(lifeline.step, plan.steps)
+    for batch in _batches(candidate, mechanism, data, steps=steps, start=lifeline.begun, deal=lifeline.deal):
+        lifeline.begin()
         noisy = add_noise(gradients.clipped_sum(batch, grid=grid), grid=grid, stream=noise)
-        steps += 1
         weights.update([sum_ / plan.divisor for sum_ in from_grid(noisy, grid=grid)])
-        on_step(steps)
+        lifeline.done(weights)
+        on_step(lifeline.step)
     gradients.close()
     weights.release()
     _check_finite(network)
     record = TrainingRecord(
-        mechanism=dataclasses.replace(mechanism, steps=steps),
+        mechanism=dataclasses.replace(mechanism, steps=lifeline.begun),
+        redone_steps=lifeline.redone,
+        starts=lifeline.starts,
         clipping_norm=plan.clipping_norm,
         divisor=plan.divisor,
         parameters=parameters,
@@ -107,7 +114,7 @@ def train(
         noise_generator=GENERATOR_NAME,
         arithmetic=f"sums and noise are whole multiples of 2^{grid.exponent}; {isolation.statement(gradients)}",
         device="cpu",
-        seconds=round(time.monotonic() - began, 3),
+        seconds=lifeline.seconds,
         software=software(),
     )
     return TrainedModel(network=network.eval(), record=record)
@@ -151,9 +158,9 @@ def train_twin(
     """
     spec = candidate.training
     network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
-    weights = MasterWeights(network, spec=spec, steps=plan.mechanism.steps)
+    weights = MasterWeights(network, spec=spec, steps=plan.steps)
     parameters = [p for p in network.parameters() if p.requires_grad]
-    for step, batch in enumerate(_batches(candidate, plan, data), start=1):
+    for step, batch in enumerate(_batches(candidate, plan.mechanism, data, steps=range(plan.steps)), start=1):
         total = [torch.zeros(p.shape, dtype=torch.float64) for p in parameters]
         for start in range(0, len(batch.labels), spec.physical_batch):
             chunk = slice(start, start + spec.physical_batch)
@@ -167,12 +174,21 @@ def train_twin(
     return network.eval()
 
 
-def _batches(candidate: Candidate, plan: TrainingPlan, data: UnitImages) -> Iterator[Views]:
-    """The views of each step's units."""
+def _batches(
+    candidate: Candidate,
+    mechanism: Mechanism,
+    data: UnitImages,
+    *,
+    steps: range,
+    start: int = 0,
+    deal: Deal = deal_anew,
+) -> Iterator[Views]:
+    """The views of each step's units: batches from number `start` on, for the recipe's `steps`."""
     spec = candidate.training
     source = ViewSource(data, views=spec.views, augmentation=spec.augmentation, seed=spec.seed)
-    drawn: Iterator[NDArray[np.int64]] = batches(plan.mechanism, units=data.units, stream=SecretStream())
-    for step, units in enumerate(drawn):
+    drawn = batches(mechanism, units=data.units, stream=SecretStream(), start=start, deal=deal)
+    # The steps come first: `zip` must not draw a batch that no step uses. There may be more batches than steps.
+    for step, units in zip(steps, drawn, strict=False):
         yield source.draw(step, units)
 
 

@@ -40,4 +40,4 @@ def estimate_seconds(*, candidate: Candidate, plan: TrainingPlan, card: DatasetC
     began = time.monotonic()
     for _ in range(_STEPS):
         add_noise(gradients.clipped_sum(batch, grid=grid), grid=grid, stream=stream)
-    return (time.monotonic() - began) / _STEPS * plan.mechanism.steps
+    return (time.monotonic() - began) / _STEPS * plan.steps
