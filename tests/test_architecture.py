@@ -40,6 +40,7 @@ HOMES = {
     "rich": ("cli", "report"),
     "PIL": ("data",),
     "sklearn": ("data",),
+    "safetensors": ("training",),
     "sqlalchemy": ("ledger",),
     "numpy": ("data", "privacy", "training", "evaluation", "audit", "export"),
     "scipy": ("privacy", "training", "evaluation", "audit"),

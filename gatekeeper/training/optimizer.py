@@ -72,14 +72,14 @@ class MasterWeights:
         self._write(self._master)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that later updates depend on but the step: weights, average, the optimizer's moments."""
+        """Everything that later updates depend on but the step: weights, average, the optimizer's moments; not copies."""
         found = {}
         for index, (master, average) in enumerate(zip(self._master, self._average, strict=True)):
-            found[f"master.{index}"] = master.detach().clone()
-            found[f"average.{index}"] = average.clone()
+            found[f"master.{index}"] = master.detach()
+            found[f"average.{index}"] = average
             for name, value in self._optimizer.state[master].items():
                 if isinstance(value, Tensor):  # without momentum, SGD's is None
-                    found[f"optimizer.{index}.{name}"] = value.clone()
+                    found[f"optimizer.{index}.{name}"] = value
         return found
 
     def load_state(self, state: dict[str, Tensor], *, step: int) -> None:
