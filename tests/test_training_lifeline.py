@@ -223,7 +223,7 @@ def _checkpoints(vault: MemoryVault) -> list[str]:
 def test_a_damaged_checkpoint_is_not_believed_and_the_one_before_it_is(damage: Callable[[bytes], bytes]) -> None:
     plan = _plan(steps=8, allowance=40)
     vault = _half_done(plan)
-    newest, before = _checkpoints(vault)
+    newest, _ = _checkpoints(vault)
     sound = lifeline(vault, plan)
     assert (sound.step, sound.begun, sound.notes) == (4, 6, ())
     vault.files[newest] = damage(vault.files[newest])
@@ -360,7 +360,7 @@ def test_a_claim_that_can_not_follow_is_refused(change: dict[str, int]) -> None:
     first, second, third = _claims()
     assert third.may_follow(second)
     impossible = dataclasses.replace(third, **change)
-    with pytest.raises(RunDirectoryError, match="line 3 .* can't follow"):
+    with pytest.raises(RunDirectoryError, match=r"line 3 .* can't follow"):
         read_journal(b"".join(map(line_of, (first, second, impossible))))
 
 

@@ -72,7 +72,7 @@ class MasterWeights:
         self._write(self._master)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that later updates depend on but the step: weights, average, the optimizer's moments; not copies."""
+        """Everything that later updates depend on but the step, not copied: weights, average, optimizer's moments."""
         found = {}
         for index, (master, average) in enumerate(zip(self._master, self._average, strict=True)):
             found[f"master.{index}"] = master.detach()
