@@ -9,6 +9,7 @@
   planned.json              what the run is about to take of its data
   identities.json           by what names its units are known; private
   permit.json               that the ledger has counted the run
+  training/                 what the training goes on from after an interruption; gone once there is evidence
   evidence.json             what the private part yielded
   ledger.json               what the ledger says of the units, this run included
   forecast.json             what the run would be (dry runs)
@@ -102,8 +103,18 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+        _sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """Put a directory's names on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class RunDirectory:
@@ -117,7 +128,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        with _disk_errors(path):
+        with disk_errors(path):
             status = path.lstat() if os.path.lexists(path) else None
         if status is None or not stat.S_ISDIR(status.st_mode):
             raise RunDirectoryError(
@@ -137,13 +148,13 @@ class RunDirectory:
         now = datetime.datetime.now(datetime.UTC)
         name = _UNSAFE.sub("-", candidate.name)[:40]
         path = root / f"{now:%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(3)}"
-        with _disk_errors(root):
+        with disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             path.mkdir(mode=0o700)
         run = cls(path)
         run._write("policy.json", policy)
         run._write("candidate.json", candidate)
-        with _disk_errors(path):
+        with disk_errors(path):
             write_atomically(path / "salt", secrets.token_bytes(_SALT_BYTES))
         return run
 
@@ -151,6 +162,15 @@ class RunDirectory:
     def model(self) -> Path:
         """Where the ONNX file lies."""
         return self.path / "model.onnx"
+
+    @property
+    def training(self) -> Path:
+        """Where the training keeps what it goes on from."""
+        return self.path / "training"
+
+    def has(self, name: str) -> bool:
+        """Whether the run got as far as this file."""
+        return os.path.lexists(self.path / name)
 
     @property
     def staging(self) -> Path:
@@ -178,7 +198,7 @@ class RunDirectory:
             RunDirectoryError: another process holds it.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             descriptor = os.open(self.path / "lock", flags, 0o600)
         try:
             try:
@@ -247,11 +267,16 @@ class RunDirectory:
 
     def read_failure(self) -> Failure | None:
         """Why the private part stopped, or None where it did not say."""
-        return self._read("failure.json", Failure) if self._has("failure.json") else None
+        return self._read("failure.json", Failure) if self.has("failure.json") else None
 
     def write_failure(self, failure: Failure) -> None:
         """Record why the private part stopped."""
         self._write("failure.json", failure)
+
+    def forget_failure(self) -> None:
+        """Forget why the private part stopped: it is about to go on."""
+        with disk_errors(self.path):
+            (self.path / "failure.json").unlink(missing_ok=True)
 
     def read_judgement(self) -> Judgement:
         """Facts and verdict."""
@@ -263,42 +288,45 @@ class RunDirectory:
 
     def state(self) -> str:
         """One word for listings: judged verdict, `failed`, `measured` or `unfinished`."""
-        if self._has("judgement.json"):
+        if self.has("judgement.json"):
             return {Approval: "approved", Refusal: "refused", Inconclusive: "inconclusive"}[
                 type(self.read_judgement().verdict)
             ]
-        if self._has("failure.json"):
+        if self.has("failure.json"):
             return "failed"
-        return "measured" if self._has("evidence.json") else "unfinished"
+        return "measured" if self.has("evidence.json") else "unfinished"
 
     def remove_twin(self) -> None:
         """Remove what is left of a non-private twin whose measurement was cut short."""
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             for path in self.path.glob("twin*"):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
 
+    def remove_training(self) -> None:
+        """Remove what the training went on from: weights, and who was in which batch."""
+        with disk_errors(self.path):
+            if self.has("training"):
+                shutil.rmtree(self.training)
+
     def delete(self) -> None:
         """Remove the run and everything in it."""
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             shutil.rmtree(self.path)
-
-    def _has(self, name: str) -> bool:
-        return os.path.lexists(self.path / name)
 
     @contextlib.contextmanager
     def _open(self, name: str) -> Iterator[io.BufferedReader]:
         """A regular file of this run; a link is not followed, and a pipe does not block."""
         path = self.path / name
-        with _disk_errors(path), open(path, "rb", opener=_no_links_no_waiting) as file:
+        with disk_errors(path), open(path, "rb", opener=_no_links_no_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise RunDirectoryError("is not a regular file", where=str(path))
             yield file
 
     def _content(self, name: str) -> bytes:
-        if not self._has(name):
+        if not self.has(name):
             raise RunDirectoryError(
                 f"the run has no {name}: it did not get that far", where=str(self.path), hint="certify again"
             )
@@ -314,7 +342,7 @@ class RunDirectory:
 
     def _write(self, name: str, noun: object) -> None:
         path = self.path / name
-        with _disk_errors(path):
+        with disk_errors(path):
             write_atomically(path, encode(noun).encode())
 
 
@@ -323,7 +351,7 @@ def _no_links_no_waiting(path: str, flags: int) -> int:
 
 
 @contextlib.contextmanager
-def _disk_errors(where: Path) -> Iterator[None]:
+def disk_errors(where: Path) -> Iterator[None]:
     """What the operating system refuses, as an error that names the place."""
     try:
         yield
@@ -334,7 +362,7 @@ def _disk_errors(where: Path) -> Iterator[None]:
 
 def list_runs(root: Path) -> tuple[Path, ...]:
     """Every directory below `root` that has the name of a run, oldest first; what it holds is not looked at."""
-    with _disk_errors(root):
+    with disk_errors(root):
         if not root.is_dir():
             return ()
         named = (path for path in sorted(root.iterdir()) if _RUN_ID.fullmatch(path.name))

@@ -224,6 +224,7 @@ trainings = st.builds(
     loss=maybe(st.just("cross-entropy")),  # of every task
     seed=naturals,
     physical_batch=counts,
+    resume_allowance=naturals,
 )
 
 arguments = st.builds(

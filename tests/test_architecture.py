@@ -29,7 +29,6 @@ STAGES = {
 
 # Where each heavy third party may be imported: prefixes of module paths.
 HOMES = {
-    "safetensors": ("training",),
     "torch": ("training", "audit.attacks", "export"),
     "opacus": ("training",),
     "onnx": ("export", "evaluation"),
@@ -41,6 +40,7 @@ HOMES = {
     "rich": ("cli", "report"),
     "PIL": ("data",),
     "sklearn": ("data",),
+    "safetensors": ("training",),
     "sqlalchemy": ("ledger",),
     "numpy": ("data", "privacy", "training", "evaluation", "audit", "export"),
     "scipy": ("privacy", "training", "evaluation", "audit"),

@@ -516,14 +516,16 @@ def test_nothing_interrupts_a_release(stage: Stage, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_training_can_be_interrupted_and_nothing_is_claimed(stage: Stage, number: int) -> None:
+def test_the_training_can_be_interrupted_and_nothing_is_claimed(stage: Stage, here: Path, number: int) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run under nohup ignores it,
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and one in a shell's background this one
     interrupt_on_termination()
     stage.during_training = lambda run: signal.raise_signal(number)
     ran = gatekeeper(*SIGNED)
     assert ran.code == 130
-    assert ran.stderr.strip().endswith("interrupted")
+    (run,) = (here / ".gatekeeper/runs").iterdir()
+    command = f"gatekeeper {' '.join(SIGNED)} --resume {run.relative_to(here)}"
+    assert ran.stderr.strip().endswith(f"interrupted; to go on: {command}")
     assert stage.calls == ["produce"]
 
 
@@ -645,7 +647,10 @@ def test_what_the_child_started_ends_with_it_and_its_twin_is_removed(
     assert not list(run.path.glob("twin*"))
 
 
-def test_an_interrupt_ends_the_child_and_what_it_started(run: RunDirectory, as_child: Callable[[str], None]) -> None:
+def test_an_interrupt_ends_a_child_that_does_not_stop_and_what_it_started(
+    run: RunDirectory, as_child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "PATIENCE_SECONDS", 0.2)
     as_child(
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "left = subprocess.Popen(['sleep', '100'])\n"
@@ -658,6 +663,42 @@ def test_an_interrupt_ends_the_child_and_what_it_started(run: RunDirectory, as_c
         child.run_private_part(run, "produce")
     assert all(ends(int(pid)) for pid in (run.path / "pids").read_text().split())
     assert not (run.path / "twin.onnx").exists()
+
+
+def test_an_interrupted_child_may_finish_its_step(run: RunDirectory, as_child: Callable[[str], None]) -> None:
+    as_child(
+        "import signal\n"
+        "def stop(number, frame):\n"
+        "    time.sleep(0.3); open(run + '/kept', 'w'); sys.exit(130)\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "os.kill(int(parent), signal.SIGINT); time.sleep(100)\n"
+    )
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        child.run_private_part(run, "produce")
+    assert (run.path / "kept").exists()
+
+
+def test_a_second_interrupt_does_not_wait(run: RunDirectory, as_child: Callable[[str], None]) -> None:
+    as_child(
+        "import signal\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os.kill(int(parent), signal.SIGINT))\n"
+        "open(run + '/pid', 'w').write(str(os.getpid()))\n"
+        "os.kill(int(parent), signal.SIGINT)\n"
+        "while True: time.sleep(100)\n"
+    )
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        child.run_private_part(run, "produce")
+    assert ends(int((run.path / "pid").read_text()))
+
+
+def test_a_child_that_was_interrupted_itself_interrupts_its_parent(
+    run: RunDirectory, as_child: Callable[[str], None]
+) -> None:
+    as_child("import signal; os.kill(os.getpid(), signal.SIGTERM); time.sleep(100)")
+    with pytest.raises(KeyboardInterrupt):
+        child.run_private_part(run, "produce")
 
 
 PARENT = """

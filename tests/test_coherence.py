@@ -14,7 +14,7 @@ from gatekeeper.core.codec import from_plain, plain
 from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.risk import Count
 from gatekeeper.errors import AuditContradiction, InvalidValueError
-from tests.facts import bound, outcome, sample_facts, sample_policy
+from tests.facts import bound, outcome, sample_facts, sample_policy, statement
 
 Tree = dict[str, Any]
 
@@ -55,7 +55,11 @@ def test_coherent_evidence_is_accepted() -> None:
         ("plan.budget.delta", 1e-9, "δ of plan and candidate"),
         ("candidate.training.epsilon", 1.0, "ε of plan and candidate"),
         ("candidate.training.sampling", "poisson", "sampling of plan and candidate"),
-        ("record.mechanism.steps", 0, "mechanism of record and plan"),
+        ("plan.resume_allowance", 1, "resume allowance of plan and candidate"),
+        ("candidate.training.resume_allowance", 1, "resume allowance of plan and candidate"),
+        ("record.mechanism.steps", 0, "steps of record, and of recipe"),
+        ("record.mechanism.steps", 5, "steps of record, and of recipe"),
+        ("record.mechanism.steps", 7, "7 steps were taken, 6 were planned"),
         ("record.mechanism.noise_multiplier", 10.0, "mechanism of record and plan"),
         ("record.mechanism.sampling", "poisson", "mechanism of record and plan"),
         ("record.clipping_norm", 1000.0, "clipping norm of record and plan"),
@@ -88,6 +92,33 @@ def test_coherent_evidence_is_accepted() -> None:
 def test_a_contradiction_is_found_and_named(path: str, value: object, fragment: str) -> None:
     with pytest.raises(InvalidValueError, match=fragment):
         _check(_evidence(_set(path, value)))
+
+
+def _with_allowance(tree: Tree) -> None:
+    tree["candidate"]["training"]["resume_allowance"] = tree["plan"]["resume_allowance"] = 4
+    tree["plan"]["mechanism"]["steps"] += 4
+
+
+def test_steps_that_were_done_again_are_part_of_the_mechanism_and_within_the_plan() -> None:
+    def redone(steps: int, counted: int) -> Callable[[Tree], None]:
+        def edit(tree: Tree) -> None:
+            _with_allowance(tree)
+            tree["record"].update(starts=3, redone_steps=steps)
+            tree["record"]["mechanism"]["steps"] = counted
+
+        return edit
+
+    for edit in (_with_allowance, redone(4, 10), redone(0, 6)):
+        evidence = _evidence(edit)
+        check_coherence(sample_policy(), evidence, statement(evidence))
+    for steps, counted, said in ((3, 6, "of recipe with"), (3, 10, "of recipe with"), (5, 11, "10 were planned")):
+        with pytest.raises(InvalidValueError, match=said):
+            _check(_evidence(redone(steps, counted)))
+
+
+def test_steps_that_were_done_again_without_another_start_are_refused_at_birth() -> None:
+    with pytest.raises(InvalidValueError, match="done again in 1 starts"):
+        _evidence(_set("record.redone_steps", 1))
 
 
 def test_an_exact_lower_limit_cannot_be_raised() -> None:

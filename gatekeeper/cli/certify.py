@@ -13,14 +13,15 @@ from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.output import Target, check_targets, deliver, format_option, output_option, render_outputs
 from gatekeeper.cli.passphrase import passphrase_option
 from gatekeeper.cli.preflight import Signing, check_beside, prepare_signing
+from gatekeeper.cli.resuming import LATEST, command_to_go_on, find_interrupted, prepare_to_go_on
 from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.ledger import Conclusion
 from gatekeeper.core.policy import Policy
-from gatekeeper.core.record import Forecast
+from gatekeeper.core.record import Forecast, TrainingPlan
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval
-from gatekeeper.errors import GatekeeperError, LedgerError, SigningError
+from gatekeeper.errors import GatekeeperError, InternalError, LedgerError, SigningError
 from gatekeeper.rundir import Judgement, RunDirectory
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ runs_option = click.option(
 @click.option("--out", type=click.Path(path_type=Path), help="The release directory to create; it must not exist.")
 @click.option("--dry-run", is_flag=True, help="Plan and price the run; train nothing.")
 @click.option("--no-sign", is_flag=True, help="Train and judge here; sign later, where the key is (`gatekeeper sign`).")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=LATEST,
+    metavar="[RUN]",
+    help="Go on with an interrupted run; without RUN the newest of this candidate and policy. Give it last.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 @passphrase_option
 @runs_option
@@ -58,6 +66,7 @@ def certify(
     out: Path | None,
     dry_run: bool,
     no_sign: bool,
+    resume: str | None,
     quiet: bool,
     passphrase_fd: int | None,
     runs: Path,
@@ -74,6 +83,8 @@ def certify(
 
     if no_sign and (key is not None or out is not None):
         raise click.UsageError("--no-sign signs nothing: leave out --key and --out")
+    if dry_run and resume is not None:
+        raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
     if dry_run:
         _dry_run(the_policy, the_candidate, runs)
@@ -85,10 +96,23 @@ def certify(
             raise click.UsageError("certify needs --key and --out, or --no-sign, or --dry-run")
         signing = prepare_signing(key=key, out=out, runs=runs, passphrase_fd=passphrase_fd)
     counted_in = find_ledger(ledger, key=ledger_key)
-    run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
+    if resume is None:
+        run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
+    else:
+        run = find_interrupted(resume, runs=runs, policy=the_policy, candidate=the_candidate)
     with run.lock():
-        say(f"run directory: {run.path}")
-        judgement = _produce_and_judge(run, the_policy, the_candidate, counted_in, quiet=quiet)
+        if resume is None:
+            say(f"run directory: {run.path}")
+        else:
+            say(f"resuming {run.path}: {prepare_to_go_on(run)}")
+        try:
+            judgement = _produce_and_judge(run, the_policy, the_candidate, counted_in, quiet=quiet)
+        except KeyboardInterrupt:
+            say(f"interrupted; to go on: {command_to_go_on(run)}")
+            raise click.exceptions.Exit(130) from None
+        except InternalError as error:
+            error.hint = f"to go on from the last checkpoint: {command_to_go_on(run)}"
+            raise
         outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
             _sign_or_say_how(run, the_policy, the_candidate, signing, policy_file=policy)
@@ -138,19 +162,26 @@ def sign(
 def _produce_and_judge(
     run: RunDirectory, policy: Policy, candidate: Candidate, ledger: Ledger, *, quiet: bool
 ) -> Judgement:
-    """The run, counted in the ledger before its first step; however it ends, the ledger is told."""
+    """The run, counted in the ledger before its first step; however it ends, the ledger is told.
+
+    What an interrupted run has done already is not done again.
+    """
     from gatekeeper.pipeline import counting
     from gatekeeper.pipeline.child import run_private_part
     from gatekeeper.pipeline.judgement import judge
     from gatekeeper.report import verdict_word
 
-    run_private_part(run, "plan", quiet=quiet)
-    permission = counting.reserve(run, policy, ledger)
+    resumed = run.has("planned.json")
+    if not resumed:
+        run_private_part(run, "plan", quiet=quiet)
+    permission = (counting.reserve_again if resumed else counting.reserve)(run, policy, ledger)
     if permission.permit is None:
         say(f"REFUSED before its first step: {permission.objection}")
         raise click.exceptions.Exit(1)
     try:
-        run_private_part(run, "produce", quiet=quiet)
+        if not run.has("evidence.json"):
+            run_private_part(run, "produce", quiet=quiet)
+        run.remove_training()
         counting.settle(run, ledger, permit=permission.permit)
         judgement = judge(run, policy=policy, candidate=candidate)
     except GatekeeperError as error:
@@ -230,13 +261,18 @@ def _dry_run(policy: Policy, candidate: Candidate, runs: Path) -> None:
         raise click.exceptions.Exit(2)
 
 
+def _steps(plan: TrainingPlan) -> str:
+    spare = f" and {plan.resume_allowance} to be done again after a crash" if plan.resume_allowance else ""
+    return f"{plan.steps} steps{spare}"
+
+
 def _forecast_lines(forecast: Forecast) -> list[str]:
     card, mechanism = forecast.dataset, forecast.plan.mechanism
     minutes = forecast.training_seconds / 60
     lines = [
         f"data      {card.name}: {card.train_units} training units ({card.unit}), {card.test_units} test units, "
         f"{'×'.join(map(str, card.image_shape))}, {len(card.classes)} classes",
-        f"mechanism {mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {mechanism.steps} steps, "
+        f"mechanism {mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {_steps(forecast.plan)}, "
         f"σ = {round_down(mechanism.noise_multiplier, digits=6)}, C = {forecast.plan.clipping_norm:g}",
         f"privacy   ε ≤ {round_up(forecast.epsilon, digits=6)} at "
         f"δ = {round_up(forecast.plan.budget.delta, digits=6)} ({forecast.accountant})",

@@ -1,6 +1,7 @@
 """The child process of `certify`: `python -P -m gatekeeper.cli.worker TASK RUN PARENT [--quiet]`.
 
-It never sees a key. Its parent, whose process number it is told, holds the run's lock; it dies with it.
+It never sees a key. Its parent, whose process number it is told, holds the run's lock; it dies with it. SIGTERM asks it
+to stop: a training finishes its step and keeps what to go on from.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import click
 
-from gatekeeper.cli.main import boundary
+from gatekeeper.cli.interrupts import interrupt_on_termination
+from gatekeeper.cli.main import EXIT_INTERRUPTED, boundary
 from gatekeeper.cli.progress import StderrProgress
 from gatekeeper.cli.streams import settle_streams
 from gatekeeper.errors import GatekeeperError, RunDirectoryError
@@ -33,6 +35,9 @@ def work(task: str, path: Path, *, quiet: bool) -> None:
     except GatekeeperError as error:
         run.write_failure(_failure(error))
         raise click.exceptions.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        # The parent says so, and how to go on.
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from error
     finally:
         run.remove_twin()
 
@@ -69,6 +74,7 @@ def _failure(error: GatekeeperError) -> Failure:
 
 def _main(task: str, path: str, parent: str, *flags: str) -> int:
     die_with_parent(int(parent))
+    interrupt_on_termination()
     # Every file of a run is its owner's alone, the model too, whoever writes it.
     os.umask(0o077)
     code = boundary(lambda: work(task, Path(path), quiet="--quiet" in flags))

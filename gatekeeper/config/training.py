@@ -41,6 +41,7 @@ def read_training(section: Section) -> Read[TrainingSpec]:
     loss = section.optional("loss", choice(LOSSES), default=_DEFAULTS["loss"])
     seed = section.optional("seed", whole(at_least=0), default=_DEFAULTS["seed"])
     physical_batch = section.optional("physical_batch", whole(at_least=1), default=_DEFAULTS["physical_batch"])
+    allowance = section.optional("resume_allowance", whole(at_least=0), default=_DEFAULTS["resume_allowance"])
     return section.build(
         lambda: TrainingSpec(
             epochs=epochs.value,
@@ -58,6 +59,7 @@ def read_training(section: Section) -> Read[TrainingSpec]:
             loss=loss.value,
             seed=seed.value,
             physical_batch=physical_batch.value,
+            resume_allowance=allowance.value,
         ),
         blame="warmup",
     )

@@ -122,6 +122,8 @@ class TrainingSpec:
             dice+cross-entropy for segmentation.
         seed: of the initial weights and the augmentations; never of noise or sampling.
         physical_batch: views that are processed at once; bounds memory, changes no result but rounding.
+        resume_allowance: steps that the noise is planned for besides the epochs', to be done again after an
+            interruption; a process that dies uses up a twentieth of them, or one.
     """
 
     epochs: int
@@ -139,6 +141,7 @@ class TrainingSpec:
     loss: Loss | None = None
     seed: int = 0
     physical_batch: int = 128
+    resume_allowance: int = 0
 
     def steps_per_epoch(self, units: int) -> int:
         """How many steps make an epoch of `units` training units; the sampling rate is its reciprocal."""
@@ -156,6 +159,7 @@ class TrainingSpec:
         check_non_negative(warmup=self.warmup)
         check_integer(seed=self.seed, at_least=0)
         check_integer(physical_batch=self.physical_batch, at_least=1)
+        check_integer(resume_allowance=self.resume_allowance, at_least=0)
         if self.warmup >= 1:
             raise InvalidValueError(f"warmup is a share of the steps, below 1, got {self.warmup!r}")
         if self.ema is not None:

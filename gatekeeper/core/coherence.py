@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gatekeeper.core.binomial import lower_limit
 from gatekeeper.core.budget import Guarantee
@@ -102,7 +103,8 @@ def _plan(policy: Policy, evidence: Evidence) -> Iterator[str]:
     epsilon = policy.privacy.max_epsilon if training.epsilon is None else training.epsilon
     delta = policy.privacy.max_delta if training.delta is None else training.delta
     yield from _differ("sampling rate of plan and candidate", mechanism.sampling_rate, 1 / per_epoch)
-    yield from _differ("steps of plan and candidate", mechanism.steps, training.epochs * per_epoch)
+    yield from _differ("steps of plan and candidate", plan.steps, training.epochs * per_epoch)
+    yield from _differ("resume allowance of plan and candidate", plan.resume_allowance, training.resume_allowance)
     yield from _differ("clipping norm of plan and candidate", plan.clipping_norm, training.clipping_norm)
     yield from _differ("divisor of plan and expected batch of candidate", plan.divisor, training.expected_batch)
     yield from _differ("ε of plan and candidate", plan.budget.epsilon, epsilon)
@@ -113,7 +115,11 @@ def _plan(policy: Policy, evidence: Evidence) -> Iterator[str]:
 
 def _record(evidence: Evidence) -> Iterator[str]:
     plan, record = evidence.plan, evidence.record
-    yield from _differ("mechanism of record and plan", record.mechanism, plan.mechanism)
+    steps = record.mechanism.steps
+    yield from _differ("mechanism of record and plan", record.mechanism, replace(plan.mechanism, steps=steps))
+    if steps > plan.mechanism.steps:
+        yield f"{steps} steps were taken, {plan.mechanism.steps} were planned"
+    yield from _differ("steps of record, and of recipe with those done again", steps, plan.steps + record.redone_steps)
     yield from _differ("clipping norm of record and plan", record.clipping_norm, plan.clipping_norm)
     yield from _differ("divisor of record and plan", record.divisor, plan.divisor)
     yield from _differ("unit of record and data", record.mechanism.unit, evidence.dataset.unit)

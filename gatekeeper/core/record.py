@@ -95,20 +95,32 @@ class TrainingPlan:
     """What will run.
 
     Attributes:
-        mechanism: the mechanism that is planned.
+        mechanism: the mechanism that is planned, with all the steps that may be taken.
         budget: the budget that it was calibrated to.
         clipping_norm: C.
         divisor: the public constant that the noisy sum is divided by.
+        resume_allowance: how many of the mechanism's steps are there only to be done again after an interruption.
     """
 
     mechanism: Mechanism
     budget: Budget
     clipping_norm: float
     divisor: int
+    resume_allowance: int = 0
 
     def __post_init__(self) -> None:
         check_positive(clipping_norm=self.clipping_norm)
         check_integer(divisor=self.divisor, at_least=1)
+        check_integer(resume_allowance=self.resume_allowance, at_least=0)
+        if self.resume_allowance > self.mechanism.steps:
+            raise InvalidValueError(
+                f"resume_allowance {self.resume_allowance} is more than the {self.mechanism.steps} planned steps"
+            )
+
+    @property
+    def steps(self) -> int:
+        """The recipe's steps: those that make the model, each once."""
+        return self.mechanism.steps - self.resume_allowance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,7 +190,7 @@ class TrainingRecord:
     """What did run. Never holds the seed of noise or of sampling.
 
     Attributes:
-        mechanism: as the loop counted it: every noisy sum that was formed.
+        mechanism: as the loop counted it: every noisy sum that was formed, or may have been before an interruption.
         clipping_norm: C.
         divisor: the public constant that each noisy sum was divided by.
         parameters: trainable parameters.
@@ -189,6 +201,8 @@ class TrainingRecord:
         seconds: how long it took.
         software: what it ran on.
         provenance: the weights and the code that the network came from.
+        redone_steps: how many of the mechanism's steps were lost to interruptions and done again.
+        starts: how often the training was started.
     """
 
     mechanism: Mechanism
@@ -202,8 +216,16 @@ class TrainingRecord:
     seconds: float
     software: tuple[Software, ...]
     provenance: Provenance = Provenance()
+    redone_steps: int = 0
+    starts: int = 1
 
     def __post_init__(self) -> None:
+        check_integer(redone_steps=self.redone_steps, at_least=0)
+        check_integer(starts=self.starts, at_least=1)
+        if self.redone_steps > (self.mechanism.steps if self.starts > 1 else 0):
+            raise InvalidValueError(
+                f"{self.redone_steps} of {self.mechanism.steps} steps done again in {self.starts} starts"
+            )
         check_positive(clipping_norm=self.clipping_norm)
         check_integer(divisor=self.divisor, at_least=1)
         check_integer(parameters=self.parameters, at_least=1)

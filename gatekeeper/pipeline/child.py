@@ -6,7 +6,8 @@ parent's, which opens it only for an approval.
 
 What this protects: the child imports nothing from the current directory or from PYTHONPATH (`python -P`, so
 gatekeeper must be installed); it inherits neither the passphrase nor a descriptor; its process group is
-killed when it has ended, so what it started there does not go on while its results are judged; a failure
+killed when it has ended, so what it started there does not go on while its results are judged; where we are
+interrupted it is asked to stop, finishes its step and keeps its weights, and is killed if that takes long; a failure
 that it reports can't look like a verdict; and on Linux the parent is not dumpable, so that
 `/proc/<parent>/environ` and `/proc/<parent>/mem` are closed to a child that is not root.
 
@@ -24,6 +25,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from typing import Literal
 
@@ -48,6 +50,10 @@ _ALLOWED = frozenset(
 # Threads that spin while they wait make two processes on the same cores ten times slower, not twice.
 _DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
+# How long a child that was asked to stop may take: a step, and writing a checkpoint. A second interrupt doesn't wait.
+PATIENCE_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -70,6 +76,7 @@ def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False) -> N
     Raises:
         PrivatePartError: the child reported an error, with its own message and exit code.
         InternalError: the child died without a word, or what it said is no failure.
+        KeyboardInterrupt: this process or the child was interrupted.
     """
     command = [sys.executable, "-P", "-m", _WORKER, task, str(run.path), str(os.getpid())]
     _close_to_others()
@@ -88,7 +95,7 @@ def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False) -> N
             hint=failure.hint,
             exit_code=failure.exit_code,
         )
-    if code in (-signal.SIGINT, 130):
+    if code in (-signal.SIGINT, -signal.SIGTERM, 130):
         raise KeyboardInterrupt
     raise InternalError(_last_words(code), where=str(run.path))
 
@@ -100,11 +107,24 @@ def _run_group(command: list[str]) -> int:
         try:
             # Left unreaped, so that its number, and with it the group's, can't be another's yet.
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        except KeyboardInterrupt:
+            _ask_to_stop(child.pid)
+            raise
         finally:
             # Also where we are interrupted: the child must not go on training unseen.
             os.killpg(child.pid, signal.SIGKILL)
             code = child.wait()
     return code
+
+
+def _ask_to_stop(pid: int) -> None:
+    """Ask an unreaped child to stop of its own accord, and give it time."""
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+            return
+        time.sleep(_POLL_SECONDS)
 
 
 def _reported(run: RunDirectory) -> Failure | None:

@@ -21,7 +21,7 @@ from gatekeeper.pipeline.planning import obstacles
 from gatekeeper.rundir import RunDirectory
 
 if TYPE_CHECKING:
-    from gatekeeper.ledger import Ledger
+    from gatekeeper.ledger import Ledger, RunSummary
 
 
 def run_id(run: RunDirectory) -> str:
@@ -79,6 +79,37 @@ def reserve(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permission:
     return Permission(permit=permit, objection=None)
 
 
+def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permission:
+    """The permit of a run that goes on; it is counted once, however often it was interrupted.
+
+    Args and raises: those of `reserve`, which does the rest where the run was interrupted before it was counted.
+
+    Raises:
+        InvalidInputError: another ledger counted the run, or this one counted other than is planned.
+    """
+    own = _in_ledger(ledger, run_id(run))
+    if own is None:
+        if run.has("permit.json"):
+            raise InvalidInputError(
+                "this ledger never counted the run", where=str(run.path), hint="give the ledger that did"
+            )
+        return reserve(run, policy, ledger)
+    planned = run.read_planned()
+    if (own.reservation.mechanism, own.reservation.delta, own.reservation.policy_digest) != (
+        planned.plan.mechanism,
+        planned.plan.budget.delta,
+        digest(policy),
+    ):
+        raise InvalidInputError("the ledger counted another plan or policy for this run", where=str(run.path))
+    permit = Permit(attempt=ledger.attempt(own.reservation.run))
+    run.write_permit(permit)
+    return Permission(permit=permit, objection=None)
+
+
+def _in_ledger(ledger: Ledger, name: str) -> RunSummary | None:
+    return next((each for each in ledger.account().runs if each.reservation.run == name), None)
+
+
 def _objection(planned: PlannedRun, policy: Policy, standing: Standing) -> str | None:
     """Why the policy refuses this run, given what its units have spent."""
     attempt = standing.attempts + 1
@@ -118,6 +149,8 @@ def _total(spends: tuple[Spend, ...], delta: float) -> float:
 def settle(run: RunDirectory, ledger: Ledger, *, permit: Permit) -> LedgerStatement:
     """Write down what a run really took, and keep what the ledger then says in the run directory.
 
+    A run that was interrupted just after it was settled is not settled again.
+
     Args:
         run: it left its evidence.
         ledger: where it was counted.
@@ -128,7 +161,9 @@ def settle(run: RunDirectory, ledger: Ledger, *, permit: Permit) -> LedgerStatem
     """
     evidence = run.read_evidence()
     name, delta = run_id(run), evidence.plan.budget.delta
-    ledger.settle(name, evidence.record.mechanism)
+    own = _in_ledger(ledger, name)
+    if own is None or not own.settled or own.mechanism != evidence.record.mechanism:
+        ledger.settle(name, evidence.record.mechanism)
     position = ledger.position(name)
     standing = position.standing
     most = max(standing.histories, key=lambda history: _total(history.spends, delta))

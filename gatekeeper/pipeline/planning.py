@@ -33,7 +33,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         budget,
         sampling=training.sampling,
         sampling_rate=1 / steps_per_epoch,
-        steps=training.epochs * steps_per_epoch,
+        steps=training.epochs * steps_per_epoch + training.resume_allowance,
         adjacency=policy.privacy.adjacency,
         unit=card.unit,
     )
@@ -42,6 +42,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         budget=budget,
         clipping_norm=training.clipping_norm,
         divisor=training.expected_batch,
+        resume_allowance=training.resume_allowance,
     )
 
 
@@ -131,6 +132,8 @@ def forecast(run: RunDirectory) -> Forecast:
         accountant=guarantee.accountant,
         median_ncc_one_step=median_ncc(noise_multiplier=sigma, participations=1, pixels=card.pixels),
         median_ncc_all_steps=median_ncc(noise_multiplier=sigma, participations=most, pixels=card.pixels),
-        training_seconds=training.estimate_seconds(candidate=candidate, plan=plan, card=card),
+        training_seconds=training.estimate_seconds(
+            candidate=candidate, plan=plan, card=card, allow_code=policy.allow_code
+        ),
         problems=obstacles(policy, card, attempt=1),
     )

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Protocol
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence
+from gatekeeper.core.codec import digest
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, PlannedRun, TrainingPlan
+from gatekeeper.core.resumption import Origin
 from gatekeeper.core.risk import AttackReport, Similarity
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.errors import DataError
 from gatekeeper.pipeline.planning import make_plan
+from gatekeeper.pipeline.stopping import interrupts_deferred
+from gatekeeper.pipeline.vault import open_vault
 from gatekeeper.rundir import RunDirectory
+from gatekeeper.version import __version__
 
 if TYPE_CHECKING:
     from gatekeeper.data.dataset import Dataset
+    from gatekeeper.training import Lifeline, TrainedModel
 
 
 class Progress(Protocol):
@@ -80,22 +86,24 @@ def _check_own_model(policy: Policy, candidate: Candidate, card: DatasetCard) ->
 def produce(run: RunDirectory, progress: Progress) -> Evidence:
     """The second private part, once the ledger has counted the run: train, export, measure, attack.
 
-    The data are loaded again, and looked at once more at the end: they must be what was planned.
+    The data are loaded again, and looked at once more at the end: they must be what was planned. A run that was
+    interrupted goes on from its last checkpoint; a training that is complete is not repeated. What the training went on
+    from is removed once the evidence is written.
 
     Raises:
         DataError: the data changed since the run was planned.
-        RunDirectoryError: the run was not planned, or not counted by the ledger.
+        RunDirectoryError: the run was not planned, not counted by the ledger, or can't go on.
+        KeyboardInterrupt: somebody asked to stop.
         DivergedError: the training left the finite numbers.
         UnsupportedModelError: the network can't be trained privately or exported.
     """
-    from gatekeeper import export, training
+    from gatekeeper import export
 
     policy, candidate = run.read_policy(), run.read_candidate()
     planned, permit = run.read_planned(), run.read_permit()
     card, plan = planned.dataset, planned.plan
     dataset = _unchanged(run, candidate, card)
-    progress.begin("training", plan.mechanism.steps)
-    trained = training.train(candidate=candidate, plan=plan, card=card, data=dataset.train, on_step=progress.done)
+    trained = _train(run, candidate, plan, card, dataset, progress)
     model = export.export(trained.network, image_shape=card.image_shape, path=run.model)
     rules = tuple(rule for rule in policy.rules_at(permit.attempt) if isinstance(rule, UtilityRule))
     utility = _measure(run, candidate, rules, plan, card, dataset, progress)
@@ -111,7 +119,42 @@ def produce(run: RunDirectory, progress: Progress) -> Evidence:
         attacks=attacks,
     )
     run.write_evidence(evidence)
+    run.remove_training()
     return evidence
+
+
+def _train(
+    run: RunDirectory,
+    candidate: Candidate,
+    plan: TrainingPlan,
+    card: DatasetCard,
+    dataset: Dataset,
+    progress: Progress,
+) -> TrainedModel:
+    """Train, or go on; an interrupt waits for the step that is going on, and for its checkpoint."""
+    from gatekeeper import training
+
+    origin = Origin(
+        gatekeeper=__version__, candidate=digest(candidate), plan=digest(plan), software=training.software()
+    )
+    with open_vault(run.training) as vault, interrupts_deferred() as asked:
+        lifeline = training.Lifeline(vault, plan=plan, origin=origin, stop=asked)
+        progress.begin("; ".join((_training_title(lifeline), *lifeline.notes)), plan.steps)
+        return training.train(
+            candidate=candidate,
+            plan=plan,
+            card=card,
+            data=dataset.train,
+            on_step=progress.done,
+            allow_code=run.read_policy().allow_code,
+            lifeline=lifeline,
+        )
+
+
+def _training_title(lifeline: Lifeline) -> str:
+    if lifeline.starts == 0:
+        return "training"
+    return f"training, going on after step {lifeline.step}, {lifeline.redone} steps done again"
 
 
 def _unchanged(run: RunDirectory, candidate: Candidate, card: DatasetCard) -> Dataset:
@@ -172,8 +215,15 @@ def _twin(
     if not needed:
         yield None
         return
-    progress.begin("training the non-private twin", plan.mechanism.steps)
-    twin = training.train_twin(candidate=candidate, plan=plan, card=card, data=dataset.train, on_step=progress.done)
+    progress.begin("training the non-private twin", plan.steps)
+    twin = training.train_twin(
+        candidate=candidate,
+        plan=plan,
+        card=card,
+        data=dataset.train,
+        on_step=progress.done,
+        allow_code=run.read_policy().allow_code,
+    )
     path = run.path / "twin.onnx"
     try:
         export.export(twin, image_shape=card.image_shape, path=path)

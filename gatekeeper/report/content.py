@@ -96,6 +96,17 @@ def privacy_sentence(facts: Facts) -> str:
     )
 
 
+def interruption_sentence(facts: Facts) -> str | None:
+    """That the training was interrupted and what that cost, or None."""
+    record = facts.evidence.record
+    if record.starts == 1:
+        return None
+    return (
+        f"The training was started {record.starts} times. {record.redone_steps} of its {record.mechanism.steps} steps "
+        "were done again, with fresh batches and fresh noise, and each counts; ε is that of all of them."
+    )
+
+
 def epsilon_meaning(epsilon: float) -> str:
     """What an ε of this size promises and what it does not, in plain words (Dwork and Roth 2014, section 2.3)."""
     if epsilon <= 1:

@@ -23,6 +23,7 @@ from gatekeeper.report.content import (
     Report,
     arithmetic_sentence,
     epsilon_meaning,
+    interruption_sentence,
     ledger_sentence,
     model_sentence,
     privacy_sentence,
@@ -86,6 +87,9 @@ def _parts(report: Report) -> list[RenderableType]:
         ),
         Text(f"Model    {model_sentence(facts)}"),
     ]
+    interruption = interruption_sentence(facts)
+    if interruption is not None:
+        parts.append(Text(f"Resumed  {interruption}"))
     twin = twin_sentence(facts)
     if twin is not None:
         parts.append(Text(f"Twin     {twin}"))

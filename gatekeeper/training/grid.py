@@ -4,11 +4,11 @@ A float sum rounds by an amount that depends on all its terms, so that removing 
 unit; and float noise has holes. Whole numbers have neither fault. The step h is chosen so fine that rounding to it
 costs nothing: at most 2⁻²⁰ of the noise's deviation, and at most 2⁻¹¹ of C in the norm of a unit's gradient.
 
-*Sensitivity.* A unit's gradient is clipped to norm r; rounding in float32 can raise what the unit changes in its block's
-sum to r(1 + η) (`clipping.rounding`). Rounding the block's sum to the grid, with the unit and without it, moves either
-vector by at most h√d/2, d the number of coordinates; so does rounding once more what some layers do to their sum. Hence
-r = (C(1 − 10⁻⁶) − 2h√d)/(1 + η): one unit changes the whole-number sum by at most C/h. The 10⁻⁶ pays for the rounding of
-float64 (relative 2⁻⁵³ for each operation).
+*Sensitivity.* A unit's gradient is clipped to norm r; rounding in float32 can raise what the unit changes in its
+block's sum to r(1 + η) (`clipping.rounding`). Rounding the block's sum to the grid, with the unit and without it, moves
+either vector by at most h√d/2, d the number of coordinates; so does rounding once more what some layers do to their
+sum. Hence r = (C(1 − 10⁻⁶) − 2h√d)/(1 + η): one unit changes the whole-number sum by at most C/h. The 10⁻⁶ pays for the
+rounding of float64 (relative 2⁻⁵³ for each operation).
 """
 
 from __future__ import annotations

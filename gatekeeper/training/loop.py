@@ -5,31 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import opacus
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.record import DatasetCard, Software, TrainingPlan, TrainingRecord
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import DivergedError
 from gatekeeper.training.clipping import isolation
-from gatekeeper.training.clipping.engine import ClippingEngine, cross_entropy
-from gatekeeper.training.clipping.rounding import BLOCK
-from gatekeeper.training.grid import Grid, choose_grid
-from gatekeeper.training.losses import loss_of
-from gatekeeper.training.networks import build
-from gatekeeper.training.noise import add_noise, from_grid
+from gatekeeper.training.clipping.rounding import SLACK
+from gatekeeper.training.lifeline import Lifeline
 from gatekeeper.training.optimizer import MasterWeights
+from gatekeeper.training.release import NoisyMean
 from gatekeeper.training.sampling import batches
 from gatekeeper.training.secret_stream import GENERATOR_NAME, SecretStream
-from gatekeeper.training.views import Views, ViewSource
+from gatekeeper.training.subject import subject_of
 
 Progress = Callable[[int], None]
 
@@ -64,6 +60,8 @@ def train(
     card: DatasetCard,
     data: UnitImages,
     on_step: Progress,
+    allow_code: tuple[CodeFile, ...] = (),
+    lifeline: Lifeline | None = None,
 ) -> TrainedModel:
     """Train with DP-SGD: each step adds noise N(0, (σC)²) to the sum of clipped per-unit gradients.
 
@@ -75,114 +73,60 @@ def train(
         plan: mechanism, clipping norm and divisor.
         card: image shape and classes.
         data: the training units.
-        on_step: told the number of steps done after each one.
+        on_step: told the number of the recipe's steps done after each one.
+        allow_code: the candidate's own code that the policy allows.
+        lifeline: where the training goes on from, and what keeps it going; None keeps nothing.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
         PrivacyError: the noise is too small beside the sums to be added exactly; raised before the first step.
         DivergedError: a gradient or a weight is not finite.
+        KeyboardInterrupt: somebody asked to stop; the lifeline has kept what to go on from.
     """
-    began = time.monotonic()
-    spec, mechanism = candidate.training, plan.mechanism
-    network = build(candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed)
-    parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    grid = grid_of(plan, units=data.units, parameters=parameters)
-    gradients = engine(network, candidate=candidate, card=card)
-    weights = MasterWeights(network, spec=spec, steps=mechanism.steps)
-    noise = SecretStream()
-    steps = 0
-    for batch in _batches(candidate, plan, data):
-        noisy = add_noise(gradients.clipped_sum(batch, grid=grid), grid=grid, stream=noise)
-        steps += 1
-        weights.update([sum_ / plan.divisor for sum_ in from_grid(noisy, grid=grid)])
-        on_step(steps)
-    gradients.close()
+    lifeline = lifeline or Lifeline.unkept(plan)
+    subject = subject_of(candidate, card, data=data, allow_code=allow_code)
+    engine = subject.engine(candidate)
+    release = NoisyMean(plan, engine=engine, units=data.units, parameters=subject.parameters)
+    weights = MasterWeights(subject.network, spec=candidate.training, steps=plan.steps)
+    lifeline.restore(weights)
+    source = subject.source(data, candidate)
+    drawn = batches(plan.mechanism, units=data.units, stream=SecretStream(), start=lifeline.begun, deal=lifeline.deal)
+    # The steps come first: `zip` must not draw a batch that no step uses. There may be more batches than steps.
+    for step, units in zip(range(lifeline.step, plan.steps), drawn, strict=False):
+        lifeline.begin()
+        weights.update(release.of(source.draw(step, units)))
+        lifeline.done(weights)
+        on_step(lifeline.step)
+    engine.close()
     weights.release()
-    _check_finite(network)
+    check_finite(subject.network)
     record = TrainingRecord(
-        mechanism=dataclasses.replace(mechanism, steps=steps),
+        mechanism=dataclasses.replace(plan.mechanism, steps=lifeline.begun),
+        redone_steps=lifeline.redone,
+        starts=lifeline.starts,
         clipping_norm=plan.clipping_norm,
         divisor=plan.divisor,
-        parameters=parameters,
-        weights_digest=weights_digest(network),
+        parameters=subject.parameters,
+        weights_digest=weights_digest(subject.network),
         noise_generator=GENERATOR_NAME,
-        arithmetic=f"sums and noise are whole multiples of 2^{grid.exponent}; {isolation.statement(gradients)}",
+        arithmetic=_arithmetic(release, isolation.statement(engine)),
         device="cpu",
-        seconds=round(time.monotonic() - began, 3),
+        seconds=lifeline.seconds,
         software=software(),
+        provenance=subject.network.provenance,
     )
-    return TrainedModel(network=network.eval(), record=record)
+    return TrainedModel(network=subject.network.eval(), record=record)
 
 
-def grid_of(plan: TrainingPlan, *, units: int, parameters: int) -> Grid:
-    """The grid of a plan's sums: see `choose_grid`, whose errors it raises."""
-    return choose_grid(
-        noise_multiplier=plan.mechanism.noise_multiplier,
-        clipping_norm=plan.clipping_norm,
-        units=units,
-        block=BLOCK,
-        parameters=parameters,
+def _arithmetic(release: NoisyMean, isolated: str) -> str:
+    return (
+        f"sums and noise are whole multiples of 2^{release.grid.exponent}; float32 rounding within a block of units "
+        f"adds at most η = {SLACK!r} to what one unit changes, for which the clipping leaves room; {isolated}"
     )
 
 
-def engine(network: nn.Module, *, candidate: Candidate, card: DatasetCard) -> ClippingEngine:
-    """What computes the candidate's clipped sums: see `isolated_engine`, whose errors it raises."""
-    spec = candidate.training
-    return isolation.isolated_engine(
-        network,
-        views=spec.views,
-        physical_batch=spec.physical_batch,
-        expected_batch=spec.expected_batch,
-        image_shape=card.image_shape,
-        targets=lambda views, generator: torch.randint(len(card.classes), (views,), generator=generator),
-        loss=cross_entropy,
-    )
-
-
-def train_twin(
-    *,
-    candidate: Candidate,
-    plan: TrainingPlan,
-    card: DatasetCard,
-    data: UnitImages,
-    on_step: Progress,
-) -> nn.Module:
-    """The non-private twin: the same network, sampling, views, divisor and schedule, without clipping or noise.
-
-    It lies outside the differential-privacy claim: only its accuracy is ever used. The arguments and errors
-    are those of `train`.
-    """
-    spec = candidate.training
-    network = build(
-        candidate.model, image_shape=card.image_shape, classes=len(card.classes), seed=spec.seed, task=card.task
-    )
-    weights = MasterWeights(network, spec=spec, steps=plan.mechanism.steps)
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    loss_per_view = loss_of(spec, card.task)
-    for step, batch in enumerate(_batches(candidate, plan, data), start=1):
-        total = [torch.zeros(p.shape, dtype=torch.float64) for p in parameters]
-        for start in range(0, len(batch.targets), spec.physical_batch):
-            chunk = slice(start, start + spec.physical_batch)
-            loss = loss_per_view(network(batch.images[chunk]), batch.targets[chunk]).sum()
-            for sum_, gradient in zip(total, torch.autograd.grad(loss, parameters), strict=True):
-                sum_ += gradient.double()
-        weights.update([sum_ / (plan.divisor * spec.views) for sum_ in total])
-        on_step(step)
-    weights.release()
-    _check_finite(network)
-    return network.eval()
-
-
-def _batches(candidate: Candidate, plan: TrainingPlan, data: UnitImages) -> Iterator[Views]:
-    """The views of each step's units."""
-    spec = candidate.training
-    source = ViewSource(data, views=spec.views, augmentation=spec.augmentation, seed=spec.seed)
-    drawn: Iterator[NDArray[np.int64]] = batches(plan.mechanism, units=data.units, stream=SecretStream())
-    for step, units in enumerate(drawn):
-        yield source.draw(step, units)
-
-
-def _check_finite(network: nn.Module) -> None:
+def check_finite(network: nn.Module) -> None:
+    """Refuse trained weights that are not finite."""
     for name, parameter in network.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise DivergedError(f"the trained weights {name} are not finite", hint="lower the learning rate")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gatekeeper.core.candidate import OptimizerSpec, TrainingSpec
+from gatekeeper.errors import RunDirectoryError
 
 _DEFAULT_MOMENTUM = 0.9
 
@@ -68,6 +69,38 @@ class MasterWeights:
         self._optimizer.step()
         self._step += 1
         self._follow()
+        self._write(self._master)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that later updates depend on but the step, not copied: weights, average, optimizer's moments."""
+        found = {}
+        for index, (master, average) in enumerate(zip(self._master, self._average, strict=True)):
+            found[f"master.{index}"] = master.detach()
+            found[f"average.{index}"] = average
+            for name, value in self._optimizer.state[master].items():
+                if isinstance(value, Tensor):  # without momentum, SGD's is None
+                    found[f"optimizer.{index}.{name}"] = value
+        return found
+
+    def load_state(self, state: dict[str, Tensor], *, step: int) -> None:
+        """Go on from what `state` returned after `step` updates, bit for bit.
+
+        Raises:
+            RunDirectoryError: it is the state of another network.
+        """
+        mine = {name: tensor.shape for name, tensor in self.state().items()}
+        if {name: tensor.shape for name, tensor in state.items() if name in mine} != mine:
+            raise RunDirectoryError("the checkpoint is of another network", hint="certify anew")
+        with torch.no_grad():
+            for index, (master, average) in enumerate(zip(self._master, self._average, strict=True)):
+                master.copy_(state[f"master.{index}"])
+                average.copy_(state[f"average.{index}"])
+                prefix = f"optimizer.{index}."
+                # Not by the optimizer's own load_state_dict, which gives every number the weights' type.
+                self._optimizer.state[master] = {
+                    name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+                }
+        self._step = step
         self._write(self._master)
 
     def _follow(self) -> None:

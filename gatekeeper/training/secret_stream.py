@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 GENERATOR_NAME = (
     "AES-256 in counter mode, a cryptographic generator; one key for noise and one for sampling, each of 256 bits "
-    "from the operating system for this run; keys not stored"
+    "from the operating system for each start of the run; keys not stored"
 )
 
 

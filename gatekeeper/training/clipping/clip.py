@@ -1,8 +1,8 @@
 """The clip: by how much each unit's gradient is scaled before it is summed.
 
-Besides the norm, a unit's *exposure* is clipped: how much its products can disturb the float32 sum that they are part of
-(`rounding`). Both conditions read the unit alone, so the sum's sensitivity, rounding included, is at most r(1 + η)
-whatever the data are. The second one binds only where a gradient is far smaller than the products that it is the sum of.
+Besides the norm, a unit's *exposure* is clipped: how much its products can disturb the float32 sum that they are part
+of (`rounding`). Both conditions read the unit alone, so the sum's sensitivity, rounding included, is at most r(1 + η)
+whatever the data are. The second one binds only where a gradient is far smaller than the products that make it up.
 """
 
 from __future__ import annotations
@@ -47,11 +47,12 @@ class Clip:
             norms: an upper limit of each ‖gᵢ‖, float64, shape (units,), at least 0.
             exposures: of each unit, float64, shape (units,), at least 0.
         """
+        return round_down(torch.minimum(self._wanted(norms), self.exposure / exposures))
+
+    def _wanted(self, norms: Tensor) -> Tensor:
         if self.rule == "flat":
-            wanted = (self.radius / norms).clamp(max=1.0)
-        else:
-            wanted = self.radius / (norms + STABILITY)
-        return round_down(torch.minimum(wanted, self.exposure / exposures))
+            return (self.radius / norms).clamp(max=1.0)
+        return self.radius / (norms + STABILITY)
 
 
 def round_down(values: Tensor) -> Tensor:

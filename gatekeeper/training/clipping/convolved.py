@@ -8,7 +8,7 @@ from torch import Tensor
 from gatekeeper.training.clipping.geometry import Geometry, patch_gram
 from gatekeeper.training.clipping.rounding import Summation
 from gatekeeper.training.clipping.rows import Grams
-from gatekeeper.training.clipping.shares import in_pairs
+from gatekeeper.training.clipping.shares import by_unit, in_pairs
 
 
 class FactoredConvolution:
@@ -37,7 +37,7 @@ class FactoredConvolution:
         self._views = views
         self.summation = summation
         outputs = tuple(gradients.shape[2:])
-        rows = gradients.unflatten(0, (-1, views)).transpose(1, 2).flatten(2)
+        rows = by_unit(gradients, views).transpose(1, 2).flatten(2)
         grams = Grams(
             patch_gram(geometry, inputs, outputs, views=views),
             torch.bmm(rows.transpose(1, 2), rows),
@@ -47,9 +47,7 @@ class FactoredConvolution:
 
     def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
         """See `Share.sums`."""
-        gradients, inputs = (
-            tensor.unflatten(0, (-1, self._views))[units] for tensor in (self._gradients, self._inputs)
-        )
+        gradients, inputs = (by_unit(tensor, self._views)[units] for tensor in (self._gradients, self._inputs))
         scales = factors.view(-1, *[1] * (gradients.dim() - 1))
 
         def partial(few: slice) -> Tensor:
@@ -60,4 +58,4 @@ class FactoredConvolution:
 
     def witnesses(self) -> list[Tensor]:
         """See `Share.witnesses`."""
-        return [*(t.unflatten(0, (-1, self._views)) for t in (self._inputs, self._gradients)), self.squared]
+        return [*(by_unit(t, self._views) for t in (self._inputs, self._gradients)), self.squared]

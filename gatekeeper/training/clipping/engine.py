@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gatekeeper.errors import DivergedError
 from gatekeeper.training.clipping.choice import choose
@@ -32,11 +31,6 @@ from gatekeeper.training.views import Views
 
 # Physical batches of a half and a quarter serve the last units of a step, if they still hold so many.
 _FEWEST_UNITS = 4
-
-
-def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """The cross-entropy of each view, shape (views,)."""
-    return functional.cross_entropy(outputs, targets, reduction="none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -74,7 +68,7 @@ class ClippingEngine:
         *,
         views: int,
         units_at_once: int,
-        loss: Loss = cross_entropy,
+        loss: Loss,
         chooser: Chooser = choose,
     ) -> None:
         check_network(network)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gatekeeper.training.clipping.shares import by_unit
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Geometry:
@@ -92,7 +94,7 @@ class Geometry:
             Shape (units, *filters).
         """
         found = filters.new_empty((len(inputs) // views, *filters.shape))
-        for unit, (own, seen) in enumerate(zip(gradients.split(views), inputs.split(views), strict=True)):
+        for unit, (own, seen) in enumerate(zip(by_unit(gradients, views), by_unit(inputs, views), strict=True)):
             found[unit] = self.filters_gradient(own, seen, filters)
         return found
 
@@ -136,8 +138,8 @@ class Geometry:
 def patch_gram(geometry: Geometry, inputs: Tensor, outputs: tuple[int, ...], *, views: int) -> Tensor:
     """XXᵀ of the patches X of each unit, without writing out a patch.
 
-    Two patches' product is the sum, over the filter's taps, of products of single pixels: so pixels are multiplied once,
-    and the products' windows added up.
+    Two patches' product is the sum, over the filter's taps, of products of single pixels: so pixels are multiplied
+    once, and windows of the products added up.
 
     Args:
         geometry: one channel group, not transposed.
@@ -150,7 +152,7 @@ def patch_gram(geometry: Geometry, inputs: Tensor, outputs: tuple[int, ...], *, 
     """
     padded = geometry.padded(inputs)
     channels, spatial = padded.shape[1], padded.shape[2:]
-    pixels = padded.unflatten(0, (-1, views)).transpose(1, 2).reshape(-1, channels, views * _product(spatial))
+    pixels = by_unit(padded, views).transpose(1, 2).reshape(-1, channels, views * _product(spatial))
     products = torch.bmm(pixels.transpose(1, 2), pixels).view(-1, views, *spatial, views, *spatial)
     every = slice(None)
     gram: Tensor | None = None

@@ -27,7 +27,7 @@ def squared_norms(rows: Tensor) -> Tensor:
     whole = entries - entries % _ROW
     total = torch.zeros(units, dtype=torch.float64, device=rows.device)
     if whole:
-        norms = torch.linalg.vector_norm(rows[:, :whole].unflatten(1, (-1, _ROW)), dim=2)
+        norms = torch.linalg.vector_norm(rows[:, :whole].reshape(units, -1, _ROW), dim=2)
         total += norms.double().square().sum(1)
     if whole < entries:
         total += torch.linalg.vector_norm(rows[:, whole:], dim=1).double().square()

@@ -48,7 +48,7 @@ class RecordedNetwork:
         self._names = {id(layer): name for name, (_, layer) in layers.items()}
         self._reported: dict[int, tuple[Contribution, ...]] = {}
         for module, layer in layers.values():
-            module.forward = self._recorder(layer)  # type: ignore[method-assign]
+            module.forward = self._recorder(layer)
 
     def contributions(self, images: Tensor, targets: Tensor, *, loss: Loss, views: int) -> list[Contribution]:
         """What every layer contributes to the gradients of units, a unit's gradient being the mean over its views.

@@ -1,16 +1,16 @@
-"""How far removing one unit can change a float32 sum beyond the unit's own gradient, bounded before anything is summed.
+"""How far blanking one unit can change a float32 sum beyond the unit's own gradient, bounded beforehand.
 
-A layer's clipped sum Σ cᵢgᵢ over a block of M units is formed in float32: sub-batches of b units are summed by one matrix
-product or convolution, and the sub-batches' sums are added up in pairs. Every product of a gradient undergoes at most d
-roundings in its sub-batch, in whatever order a kernel adds, and its sub-batch's sum at most a more. So a sub-batch errs by
-at most γ_d Σ cᵢmᵢ over its units, and the additions by at most γ_a Σ cᵢmᵢ over the block (Higham 2002, "Accuracy and
-Stability of Numerical Algorithms", lemma 3.1 and equation 3.5), where mᵢ ≥ ‖Σ|products of unit i|‖.
+A layer's clipped sum Σ cᵢgᵢ over a block of M units is formed in float32: sub-batches of b units are summed by one
+matrix product or convolution, and the sub-batches' sums are added up in pairs. Every product of a gradient undergoes at
+most d roundings in its sub-batch, in whatever order a kernel adds, and its sub-batch's sum at most a more. So a
+sub-batch errs by at most γ_d Σ cᵢmᵢ over its units, and the additions by at most γ_a Σ cᵢmᵢ over the block (Higham
+2002, "Accuracy and Stability of Numerical Algorithms", lemma 3.1 and equation 3.5), where mᵢ ≥ ‖Σ|products of unit i|‖.
 
-If one unit is blanked, its sub-batch and the block's additions may round differently, in both worlds. With cⱼmⱼ at most K
-for every unit, the sum changes beyond the unit's own share by at most ωK, ω = 2((b + M)γ_a + bγ_d): the *influence*. That
-holds for layers that are summed alike taken together, mᵢ being the norm over all of them: their change is a mean of the
-units' vectors, weighted alike in each layer. Layers that are summed differently are added up by the triangle inequality.
-Clipping makes sure of the K (`clip`). From block to block sums are whole numbers, and exact.
+If one unit is blanked, its sub-batch and the block's additions may round differently, in both worlds. With cⱼmⱼ at most
+K for every unit, the sum changes beyond the unit's own share by at most ωK, ω = 2(b(γ_d + γ_a) + Mγ_a): the
+*influence*. That holds for all layers that are summed alike together, mᵢ being the norm over them: their change is a
+mean of the units' vectors, weighted alike in each layer. Layers that are summed differently are added up by the
+triangle inequality. Clipping makes sure of the K (`clip`). From block to block sums are whole numbers, and exact.
 """
 
 from __future__ import annotations

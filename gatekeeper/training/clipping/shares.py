@@ -32,11 +32,16 @@ class Share(Protocol):
     """
 
     @property
-    def summation(self) -> Summation: ...
+    def summation(self) -> Summation:
+        """See above."""
+
     @property
-    def squared(self) -> Tensor: ...
+    def squared(self) -> Tensor:
+        """See above."""
+
     @property
-    def products(self) -> Tensor: ...
+    def products(self) -> Tensor:
+        """See above."""
 
     def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
         """Σ cᵢgᵢ over some units: float32, one tensor for each parameter of the layer, of any shape.
@@ -74,6 +79,11 @@ class Materialised:
     def witnesses(self) -> list[Tensor]:
         """See `Share.witnesses`."""
         return [*self.parts, self.squared]
+
+
+def by_unit(samples: Tensor, views: int) -> Tensor:
+    """Samples, unit by unit: (units · views, …) becomes (units, views, …)."""
+    return samples.reshape(-1, views, *samples.shape[1:])
 
 
 def in_pairs(units: int, at_once: int, partial: Callable[[slice], Tensor]) -> Tensor:

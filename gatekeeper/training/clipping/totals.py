@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatekeeper.training.grid import Grid
 
@@ -22,23 +22,23 @@ class Totals:
         parameters: the trainable parameters.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
         every = list(parameters)
         sizes, device = [p.numel() for p in every], every[0].device
         self._all = torch.zeros(sum(sizes), dtype=torch.int64, device=device)
-        parts = self._all.split(sizes)
-        self._of = {id(p): part.view(p.shape) for p, part in zip(every, parts, strict=True)}
+        parts = torch.split(self._all, sizes)
+        self._of: dict[int, Tensor] = {id(p): part.view(p.shape) for p, part in zip(every, parts, strict=True)}
         self._piece = torch.empty(_PIECE, dtype=torch.float64, device=device)
 
     def clear(self) -> None:
         """Begin a step."""
         self._all.zero_()
 
-    def of(self, parameter: nn.Parameter) -> Tensor:
+    def of(self, parameter: Tensor) -> Tensor:
         """A parameter's sum so far, int64, of its shape."""
         return self._of[id(parameter)]
 
-    def add(self, parameter: nn.Parameter, block: Tensor, *, grid: Grid) -> None:
+    def add(self, parameter: Tensor, block: Tensor, *, grid: Grid) -> None:
         """Round a block's sum to the grid and add it.
 
         A float64 in [2⁵²h, 2⁵³h) is a multiple of h, and its bits count up with it. So adding 1.5·2⁵²·h rounds to the

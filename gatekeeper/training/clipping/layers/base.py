@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatekeeper.training.clipping.shares import Share
 
@@ -21,7 +21,7 @@ class Contribution:
     """
 
     share: Share
-    parameters: tuple[nn.Parameter, ...]
+    parameters: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -74,15 +74,15 @@ class Layer(Protocol):
             wanted: whether the input's gradient is needed.
         """
 
-    def finish(self, parameter: nn.Parameter) -> Finish | None:
+    def finish(self, parameter: Tensor) -> Finish | None:
         """What a sum of this parameter's shares still has to undergo, or None."""
 
 
-def trainable(parameter: nn.Parameter | None) -> bool:
+def trainable(parameter: Tensor | None) -> bool:
     """Whether a parameter exists and is trained."""
     return parameter is not None and parameter.requires_grad
 
 
-def detached(parameter: nn.Parameter | None) -> Tensor | None:
+def detached(parameter: Tensor | None) -> Tensor | None:
     """A parameter's values, apart from autograd."""
     return None if parameter is None else parameter.detach()

@@ -12,7 +12,7 @@ from gatekeeper.training.clipping.convolved import FactoredConvolution
 from gatekeeper.training.clipping.geometry import Geometry
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.rows import FactoredRows
-from gatekeeper.training.clipping.shares import Materialised, Share
+from gatekeeper.training.clipping.shares import Materialised, Share, by_unit
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Chooser = Callable[[Problem], Way]
@@ -49,7 +49,7 @@ class ConvolutionLayer:
             contributions=tuple(contributions),
         )
 
-    def finish(self, parameter: nn.Parameter) -> Finish | None:
+    def finish(self, parameter: Tensor) -> Finish | None:
         """Nothing is left to do."""
         return None
 
@@ -91,7 +91,7 @@ class ConvolutionLayer:
             each = torch.bmm(gradients.flatten(2), inputs.flatten(2).transpose(1, 2))
         else:
             each = geometry.in_groups(gradients, inputs, filters)
-        return Materialised([each.unflatten(0, (-1, views)).sum(1) if views > 1 else each])
+        return Materialised([by_unit(each, views).sum(1) if views > 1 else each])
 
     def _problem(self, gradients: Tensor, inputs: Tensor, filters: Tensor) -> Problem:
         geometry = self.geometry
@@ -110,9 +110,9 @@ class ConvolutionLayer:
             pointwise=geometry.is_pointwise,
         )
 
-    def of_bias(self, gradients: Tensor, bias: nn.Parameter) -> Contribution:
+    def of_bias(self, gradients: Tensor, bias: Tensor) -> Contribution:
         """The bias' share."""
-        each = gradients.flatten(2).sum(2).unflatten(0, (-1, self._views)).sum(1)
+        each = by_unit(gradients.flatten(2).sum(2), self._views).sum(1)
         return Contribution(share=Materialised([each]), parameters=(bias,))
 
 

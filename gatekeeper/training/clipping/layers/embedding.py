@@ -37,6 +37,6 @@ class EmbeddingLayer:
             input_gradient=None, contributions=(Contribution(share=Materialised([tables]), parameters=(weight,)),)
         )
 
-    def finish(self, parameter: nn.Parameter) -> Finish | None:
+    def finish(self, parameter: Tensor) -> Finish | None:
         """Nothing is left to do."""
         return None

@@ -11,7 +11,7 @@ from opacus.grad_sample.functorch import ft_compute_per_sample_gradient, prepare
 from torch import Tensor, nn
 
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, trainable
-from gatekeeper.training.clipping.shares import Materialised
+from gatekeeper.training.clipping.shares import Materialised, by_unit
 
 
 class HookedLayer:
@@ -19,7 +19,6 @@ class HookedLayer:
 
     Args:
         module: the layer; it maps one tensor to one, sample by sample.
-        forward: the module's own `forward`.
         views: views of each unit.
     """
 
@@ -50,12 +49,12 @@ class HookedLayer:
             input_gradient=self._of_inputs(gradients, inputs) if wanted else None, contributions=tuple(contributions)
         )
 
-    def finish(self, parameter: nn.Parameter) -> Finish | None:
+    def finish(self, parameter: Tensor) -> Finish | None:
         """Nothing is left to do."""
         return None
 
     def _of_units(self, each: Tensor) -> Tensor:
-        return each.detach().float().unflatten(0, (-1, self._views)).sum(1).contiguous()
+        return by_unit(each.detach().float(), self._views).sum(1)
 
     def _of_inputs(self, gradients: Tensor, inputs: Tensor) -> Tensor:
         with torch.enable_grad():

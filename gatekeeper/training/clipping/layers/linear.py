@@ -44,7 +44,7 @@ class LinearLayer:
             input_gradient=gradients @ weight.detach() if wanted else None, contributions=tuple(contributions)
         )
 
-    def finish(self, parameter: nn.Parameter) -> Finish | None:
+    def finish(self, parameter: Tensor) -> Finish | None:
         """Nothing is left to do."""
         return None
 

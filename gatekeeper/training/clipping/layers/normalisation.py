@@ -64,7 +64,7 @@ class GroupNormLayer:
             contributions=_affine(self._module, weights, biases, views=self._views, shape=(channels,)),
         )
 
-    def finish(self, parameter: nn.Parameter) -> Finish | None:
+    def finish(self, parameter: Tensor) -> Finish | None:
         """Nothing is left to do."""
         return None
 
@@ -112,7 +112,7 @@ class LayerNormLayer:
             contributions=_affine(module, products.sum(1), shifts.sum(1), views=self._views, shape=shape),
         )
 
-    def finish(self, parameter: nn.Parameter) -> Finish | None:
+    def finish(self, parameter: Tensor) -> Finish | None:
         """Nothing is left to do."""
         return None
 

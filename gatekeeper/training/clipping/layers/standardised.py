@@ -1,22 +1,22 @@
 """Weight-standardised convolutions: an ordinary one's share, seen through the standardisation.
 
 With u = w − mean(w) of a filter, n its length and s = (n(mean(u²) + ε))^(−½), the standardised filter is su, and an
-ordinary gradient g pulls back to g' − mean(g') − s²u⟨g', u⟩ with g' = sg (`standardise_vjp`): linear, so it may wait for
-the sum. Two orthogonal directions are taken out, 1 and u; so the pulled-back gradient's squared norm is
+ordinary gradient g pulls back to g' − mean(g') − s²u⟨g', u⟩ with g' = sg (`standardise_vjp`): linear, so it may wait
+for the sum. Two orthogonal directions are taken out, 1 and u; so the pulled-back gradient's squared norm is
 ‖g'‖² − p², p² = n·mean(g')² + s²⟨g', u⟩²(2 − s²‖u‖²).
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatekeeper.training.clipping.choice import choose
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.layers.convolution import Chooser, ConvolutionLayer
 from gatekeeper.training.clipping.norms import VANISHING
 from gatekeeper.training.clipping.rounding import Summation, gamma
-from gatekeeper.training.clipping.shares import Materialised, Share
+from gatekeeper.training.clipping.shares import Materialised, Share, by_unit
 from gatekeeper.training.networks.standardised import StandardisedConv2d, scales, standardise, standardise_vjp
 
 # Entries of a filter whose inner products are added up in float32; across such rows, in float64.
@@ -60,7 +60,7 @@ class StandardisedLayer:
             contributions=tuple(contributions),
         )
 
-    def finish(self, parameter: nn.Parameter) -> Finish | None:
+    def finish(self, parameter: Tensor) -> Finish | None:
         """Sums over units are pulled back, in float64; those of a bias are left alone."""
         if parameter is not self._module.weight:
             return None
@@ -73,7 +73,7 @@ class StandardisedLayer:
         filters = standardise(weight)
         weighting = 2 - filters.square().sum((1, 2, 3)).double()  # 2 − s²‖u‖²
         if isinstance(share, Materialised):
-            found = _along(share.parts[0].unflatten(1, weight.shape), filters)
+            found = _along(share.parts[0].view(-1, *weight.shape), filters)
             error = 2 * gamma(_ROW + 8) * share.products
         else:
             found = self._along_factored(scaled, inputs, seen)
@@ -84,12 +84,12 @@ class StandardisedLayer:
         return (removed - error).clamp(min=0).square()
 
     def _along_factored(self, scaled: Tensor, inputs: Tensor, seen: Tensor) -> Tensor:
-        """As `_along`, without the gradients themselves: a patch's mean is seen by a filter of ones, and su by itself."""
+        """As `_along`, without the gradients: a filter of ones sees a patch's mean, and the layer itself saw su."""
         weight = self._module.weight.detach()
         ones = weight.new_ones((1, 1, *weight.shape[2:]))
         means = self._ordinary.convolve(inputs.sum(1, keepdim=True), ones, None) / weight[0].numel() ** 0.5
         inner = torch.stack([(scaled * means).flatten(2).sum(2), (scaled * seen).flatten(2).sum(2)], dim=2)
-        return inner.unflatten(0, (-1, self._views)).sum(1)
+        return by_unit(inner, self._views).sum(1)
 
 
 def _along(gradients: Tensor, filters: Tensor) -> Tensor:

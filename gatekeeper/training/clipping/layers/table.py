@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from gatekeeper.errors import UnsupportedModelError
@@ -21,7 +23,7 @@ _CONVOLUTIONS = (
 _INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
-def layer_for(name: str, module: nn.Module, *, views: int, chooser: Chooser = choose) -> Layer:
+def layer_for(name: str, module: Any, *, views: int, chooser: Chooser = choose) -> Layer:
     """The engine's layer for a module that has parameters of its own.
 
     Subclasses may do anything in their `forward`, so only the very types count; others go through Opacus.
@@ -37,7 +39,7 @@ def layer_for(name: str, module: nn.Module, *, views: int, chooser: Chooser = ch
     """
     if any(True for child in module.children() for _ in child.parameters()):
         raise UnsupportedModelError(
-            f"{name or 'the network'} ({type(module).__name__}) has parameters of its own beside layers that have theirs",
+            f"{name or 'the network'} ({type(module).__name__}) has parameters beside layers with parameters",
             hint="put each parameter into a module of its own that has no layers beneath it",
         )
     kind = type(module)
