@@ -26,7 +26,7 @@ UNIT_ROUNDOFF = 2.0**-24
 SLACK = 2.0**-10
 
 # M: units whose gradients are added up in float32.
-BLOCK = 32
+BLOCK = 64
 
 
 def gamma(roundings: int) -> float:
