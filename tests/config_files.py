@@ -107,6 +107,12 @@ def in_candidate(old: str, new: str, says: str, *, schema: bool = True, also: tu
     return Mistake(base=CANDIDATE.replace(*also) if also[0] else CANDIDATE, old=old, new=new, says=says, schema=schema)
 
 
+def in_factory(arguments: str, says: str, *, schema: bool = True) -> Mistake:
+    return in_candidate(
+        "network: resnet9, width: 16", f"factory: nets:make, arguments: {arguments}", says, schema=schema
+    )
+
+
 def file_of(folder: Path, content: str | bytes) -> Path:
     path = folder / "file.yaml"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -238,7 +244,14 @@ RISK_RULES_AND_AUDIT = (
     in_policy("units: 1000,", "units: 1000, candidates: «1,", "at least 2"),
 )
 
-POLICY_MISTAKES = METADATA_AND_PRIVACY + METRIC_RULES + RISK_RULES_AND_AUDIT
+CODE = (
+    in_policy("  audit:", "  allow_code: [«nets.small]\n  audit:", "code is named with its digest"),
+    in_policy("  audit:", "  allow_code: [«nets.small@sha256:12]\n  audit:", "sha256"),
+    in_policy("  audit:", f"  allow_code: [«a/b.py@sha256:{'0' * 64}]\n  audit:", "named like package.module"),
+    in_policy("  audit:", f"  allow_code: «nets.small@sha256:{'0' * 64}\n  audit:", "must be a list"),
+)
+
+POLICY_MISTAKES = METADATA_AND_PRIVACY + METRIC_RULES + RISK_RULES_AND_AUDIT + CODE
 
 CANDIDATE_MISTAKES = (
     in_candidate("ReleaseCandidate", "«ReleasePolicy", "a release candidate is needed"),
@@ -269,6 +282,25 @@ CANDIDATE_MISTAKES = (
     in_candidate("seed: 1}", "seed: «-1}", "at least 0"),
     in_candidate("network: resnet9", "network: «resnet8", "did you mean `resnet"),
     in_candidate("width: 16", "width: «wide", "must be a whole number, got 'wide'"),
+    in_candidate("{network: resnet9, width: 16}", "«{width: 16}", "missing key `network` in spec.model"),
+    in_candidate("{network: resnet9, width: 16}", "«{network: resnet9}", "missing key `width` in spec.model"),
+    in_candidate("resnet9, width: 16", "efficientnet-lite0, width: «16", "efficientnet-lite0 takes no width"),
+    in_candidate("width: 16", "width: 16, factory: «nets.small:make", "a network or a factory, not both"),
+    in_candidate("width: 16", "width: 16, arguments: «{depth: 3}", "arguments go with a factory"),
+    in_candidate("width: 16", "width: 16, base_skip: «[head.*]", "base_skip goes with base"),
+    in_candidate("width: 16", "width: 16, trainable: «[]", "trainable needs a pattern"),
+    in_candidate("width: 16", "width: 16, trainable: «head.*", "must be a list"),
+    in_candidate("network: resnet9, width: 16", "factory: nets:make, width: «16", "a factory takes no width"),
+    in_candidate("network: resnet9, width: 16", "factory: «nets.make", "package.module:function or path/to/file.py"),
+    in_candidate("network: resnet9, width: 16", "factory: «nets.make:a.b", "package.module:function or path/to/file"),
+    in_candidate("network: resnet9, width: 16", "factory: «'nets.py :make'", "package.module:function or path/to/"),
+    in_factory("{«image_shape: 3}", "gatekeeper passes it itself"),
+    in_factory("{«two words: 3}", "must be one in Python"),
+    in_factory("{«lambda: 3}", "must be one in Python", schema=False),
+    in_factory("{depth: «[3]}", "spec.model.arguments.depth must be a number, a boolean or text"),
+    in_factory("{depth: «0x10}", "put quotes around it if it is text", schema=False),
+    in_factory("«[depth]", "must be a mapping of names to values"),
+    in_factory("{depth: «null}", "spec.model.arguments.depth is empty"),
     in_candidate("    clipping_norm: 1.0\n", "    clipping_norm: 1.0\n    «cliping_norm: 1.0\n", "`clipping_norm`?"),
     in_candidate("epochs: 30", "epochs: «0", "spec.training.epochs must be a whole number of at least 1"),
     in_candidate("name: nadam,", "name: nadam, momentum: «0.9,", "momentum goes with sgd"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import keyword
 from typing import Any, get_args
 
 from hypothesis import strategies as st
@@ -12,13 +13,12 @@ from gatekeeper.core.binomial import trials_needed
 from gatekeeper.core.candidate import (
     AugmentationSpec,
     Candidate,
-    ModelSpec,
-    Network,
     OptimizerSpec,
     SamplingChoice,
     Schedule,
     TrainingSpec,
 )
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import (
     DATA_FORMATS,
     EMBEDDED_FORMATS,
@@ -30,6 +30,7 @@ from gatekeeper.core.data_spec import (
 )
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS
+from gatekeeper.core.model_spec import GIVEN_ARGUMENTS, PRETRAINED_NETWORKS, Argument, ModelSpec, Network
 from gatekeeper.core.policy import (
     AuditTerms,
     Policy,
@@ -46,6 +47,13 @@ shares = st.floats(min_value=0, max_value=1, exclude_min=True, exclude_max=True)
 positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 naturals = st.integers(min_value=0, max_value=10**18 - 1)
 counts = st.integers(min_value=1, max_value=10**18 - 1)
+
+names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
+code_files = st.builds(
+    CodeFile,
+    name=st.lists(names, min_size=1, max_size=3).map(".".join),
+    sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+)
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -144,6 +152,7 @@ def policies(draw: st.DrawFn) -> Policy:
             candidates=draw(maybe(st.integers(min_value=2, max_value=10**18 - 1))),
         ),
         max_attempts=max_attempts,
+        allow_code=tuple(draw(st.lists(code_files, max_size=2))),
     )
 
 
@@ -217,15 +226,37 @@ trainings = st.builds(
     physical_batch=counts,
 )
 
+arguments = st.builds(
+    Argument,
+    name=names.filter(lambda name: not keyword.iskeyword(name) and name not in GIVEN_ARGUMENTS),
+    value=texts | st.integers(-(10**17), 10**17) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
+)
+
+
+@st.composite
+def model_specs(draw: st.DrawFn) -> ModelSpec:
+    """A network of gatekeeper's own, or a factory; weights of any kind."""
+    network = draw(maybe(st.sampled_from(get_args(Network))))
+    with_width = network is not None and network not in PRETRAINED_NETWORKS
+    base = draw(maybe(texts))
+    return ModelSpec(
+        network=network,
+        width=draw(st.integers(min_value=4, max_value=10**18 - 1)) if with_width else None,
+        factory=None if network else f"{'.'.join(draw(st.lists(names, min_size=1)))}:{draw(names)}",
+        arguments=()
+        if network
+        else tuple(draw(st.lists(arguments, max_size=3, unique_by=lambda argument: argument.name))),
+        base=base,
+        base_skip=() if base is None else tuple(draw(st.lists(texts, max_size=2))),
+        trainable=draw(maybe(st.lists(texts, min_size=1, max_size=2).map(tuple))),
+    )
+
+
 candidates = st.builds(
     Candidate,
     name=texts,
     description=maybe(texts),
     data=data_specs(),
-    model=st.builds(
-        ModelSpec,
-        network=st.sampled_from(get_args(Network)),
-        width=st.integers(min_value=4, max_value=10**18 - 1),
-    ),
+    model=model_specs(),
     training=trainings,
 )

@@ -29,6 +29,7 @@ STAGES = {
 
 # Where each heavy third party may be imported: prefixes of module paths.
 HOMES = {
+    "safetensors": ("training",),
     "torch": ("training", "audit.attacks", "export"),
     "opacus": ("training",),
     "onnx": ("export", "evaluation"),
@@ -140,7 +141,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["certify", "verify", "policy", "candidate", "keys", "runs", "report", "sign", "init", "budget"],
+    ["certify", "verify", "policy", "candidate", "keys", "runs", "report", "sign", "init", "budget", "weights"],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:
     loaded = _loaded(HELP.format(arguments=[command, "--help"]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gatekeeper.core.certificate import Evidence
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.codec import from_plain, plain
 from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.risk import Count
@@ -173,3 +175,32 @@ def test_a_contradiction_of_dice_is_found_and_named(changes: dict[str, object], 
 def test_dice_is_no_metric_of_a_classifier() -> None:
     with pytest.raises(InvalidValueError, match="dice of the model: not measured of classification"):
         _check(_evidence(_set("utility.measurements.0.metric", "dice")))
+
+
+CODE = {"name": "nets.small", "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("record.provenance.base_weights", "0" * 64, "base weights of record and candidate"),
+        ("candidate.model.base", "weights.safetensors", "base weights of record and candidate"),
+        ("record.provenance.code", [CODE], "the policy doesn't allow it"),
+        ("record.provenance.code", [CODE], "code of the user's, of record and candidate"),
+        ("record.provenance.frozen_parameters", 3, "the candidate trains them all"),
+    ],
+)
+def test_provenance_that_candidate_or_policy_contradicts_is_refused(path: str, value: object, says: str) -> None:
+    with pytest.raises(InvalidValueError, match=says):
+        _check(_evidence(_set(path, value)))
+
+
+def test_code_that_the_policy_allows_is_believed() -> None:
+    def edit(tree: Tree) -> None:
+        tree["record"]["provenance"].update(code=[CODE], base_weights="1" * 64, frozen_parameters=3)
+        tree["candidate"]["model"].update(
+            network=None, width=None, factory="nets.small:make", base="w.safetensors", trainable=["head.*"]
+        )
+
+    policy = dataclasses.replace(sample_policy(), allow_code=(CodeFile(**CODE),))
+    check_coherence(policy, _evidence(edit), sample_facts().ledger)

@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.core.certificate import Facts
+from gatekeeper.core.code import CodeFile
+from gatekeeper.core.model_spec import Argument, ModelSpec
+from gatekeeper.core.record import Provenance
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.gate import decide
@@ -129,3 +132,22 @@ def test_what_every_report_says_is_true_of_every_metric() -> None:
 
 def test_the_text_says_what_the_file_takes() -> None:
     assert "takes images of 1×8×8, answers" in render_text(_report(), width=200)
+
+
+def test_the_report_says_what_the_network_was_made_of_and_that_it_lies_outside_epsilon() -> None:
+    facts = sample_facts()
+    assert "Origin" not in render_text(_report(facts), width=2000)
+    code = CodeFile(name="nets.small", sha256="a" * 64)
+    provenance = Provenance(base_weights="b" * 64, code=(code,), frozen_parameters=77)
+    model = ModelSpec(factory="nets.small:make", arguments=(Argument(name="depth", value=3),), base="weights")
+    evidence = dataclasses.replace(
+        facts.evidence,
+        record=dataclasses.replace(facts.evidence.record, provenance=provenance),
+        candidate=dataclasses.replace(facts.evidence.candidate, model=model),
+    )
+    facts = dataclasses.replace(facts, evidence=evidence)
+    text = render_text(_report(facts), width=2000)
+    (line,) = [line for line in text.splitlines() if line.startswith("Origin")]
+    for piece in (f"weights of sha256 {'b' * 64}", "outside ε", "1000 parameters were trained; 77", str(code)):
+        assert piece in line
+    jsonschema.validate(json.loads(render(_report(facts), "json")), report_schema())

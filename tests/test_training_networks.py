@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from gatekeeper.core.candidate import ModelSpec
 from gatekeeper.core.data_spec import Task
+from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.errors import UnsupportedModelError
 from gatekeeper.export import export
 from gatekeeper.training.networks import NormalisedInput, build
@@ -148,7 +148,7 @@ def test_lenet_of_width_6_has_the_hidden_layers_of_lenet_5() -> None:
         ("resnet9", (1, 16, 16, 16), 8, "classification", "takes flat images, got 16×16×16", "network: mlp"),
         ("unet3d", (1, 16, 16), 8, "segmentation", "takes volumes, got 16×16", "network: unet"),
         ("unet", (1, 16, 16, 16), 8, "segmentation", "takes flat images, got 16×16×16", "network: unet3d"),
-        ("unet", (1, 60, 65), 8, "segmentation", "multiples of 8, got 60×65", "resize the images to 64×64"),
+        ("unet", (1, 60, 65), 8, "segmentation", "multiples of 8, got 60×65", "use images of 64×64"),
         ("unet3d", (1, 12, 64, 64), 8, "segmentation", "multiples of 8, got 12×64×64", "16×64×64"),
         ("unet", (1, 4, 64), 8, "segmentation", "at least 8×8", "data.image_size"),
         ("resnet9", (1, 16, 16), 8, "segmentation", "resnet9 does classification, and the data are for", "unet"),

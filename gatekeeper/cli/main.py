@@ -22,6 +22,7 @@ from gatekeeper.cli.policies import policy_group
 from gatekeeper.cli.runs import report, runs_group
 from gatekeeper.cli.streams import prepare_streams, say, settle_streams, show
 from gatekeeper.cli.verify import verify
+from gatekeeper.cli.weights import weights_group
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.version import __version__
 
@@ -45,7 +46,7 @@ def app() -> None:
 
 for _command in (
     *(init, certify, sign, verify, report, runs_group, policy_group, candidate_group, keys_group, budget),
-    ledger_group,
+    *(ledger_group, weights_group),
 ):
     app.add_command(_command)
 

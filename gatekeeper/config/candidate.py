@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from gatekeeper.config.document import Document, Read, Section
 from gatekeeper.config.header import CANDIDATE, open_document
+from gatekeeper.config.model import read_model
 from gatekeeper.config.nodes import Node, Sequence
 from gatekeeper.config.readers import TEXT, choice, list_of, one_of_numbers, real, whole
 from gatekeeper.config.training import read_training
-from gatekeeper.core.candidate import Candidate, ModelSpec, Network, TrainingSpec, loss_for
+from gatekeeper.core.candidate import Candidate, TrainingSpec, loss_for
 from gatekeeper.core.checks import check_open_probability
 from gatekeeper.core.data_spec import (
     DATA_FORMATS,
@@ -43,7 +44,7 @@ def load_candidate(path: Path) -> Candidate:
     description = metadata.optional("description", TEXT, default=None)
     spec = document.root.mapping("spec")
     data = _data(spec.mapping("data"))
-    model = _model(spec.mapping("model"))
+    model = read_model(spec.mapping("model"))
     training_section = spec.mapping("training")
     training = read_training(training_section)
     _check_loss(training_section, data, training)
@@ -164,9 +165,3 @@ def _phantom(data: Section, data_format: Read[str]) -> Read[PhantomSpec] | Read[
         lambda: PhantomSpec(patients=patients.value, seed=seed.value, dimensions=dimensions.value, size=size.value),
         blame="size",
     )
-
-
-def _model(section: Section) -> Read[ModelSpec]:
-    network = section.required("network", choice(get_args(Network)))
-    width = section.required("width", whole(at_least=4))
-    return section.build(lambda: ModelSpec(network=network.value, width=width.value), blame="network")

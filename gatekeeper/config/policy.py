@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from gatekeeper.config.document import Read, Section
+from gatekeeper.config.document import Document, Read, Section
 from gatekeeper.config.header import POLICY, open_document
-from gatekeeper.config.nodes import shown
+from gatekeeper.config.nodes import Node, shown
 from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
 from gatekeeper.config.rules import RuleRead, read_rule
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import check_open_probability, check_positive
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule
 from gatekeeper.core.rounding import in_full
+from gatekeeper.errors import InvalidValueError
 
 _SMALLEST_AUDITABLE = 1e-9
 
@@ -42,6 +44,7 @@ def load_policy(path: Path) -> Policy:
     rules = _rules(spec)
     audit = _audit(spec.mapping("audit"))
     max_attempts = spec.optional("max_attempts", whole(at_least=1), default=None)
+    allow_code = spec.optional("allow_code", list_of(_code), default=())
     for rule in rules:
         noun = rule.noun.value_or(None)
         if isinstance(noun, RiskRule):
@@ -56,10 +59,22 @@ def load_policy(path: Path) -> Policy:
             rules=tuple(rule.noun.value for rule in rules),
             audit=audit.noun.value,
             max_attempts=max_attempts.value,
+            allow_code=allow_code.value,
         ),
         blame="spec",
     )
     return document.finish(policy)
+
+
+def _code(document: Document, name: str, node: Node) -> Read[CodeFile]:
+    """Reads a file of code with its digest."""
+    text = TEXT(document, name, node)
+    if not text.content:
+        return document.nothing()
+    try:
+        return Read((CodeFile.parse(text.value),))
+    except InvalidValueError as error:
+        return document.refuse(node, f"{name}: {error.message}", hint=error.hint)
 
 
 def _privacy(section: Section) -> Read[PrivacyTerms]:

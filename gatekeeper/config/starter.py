@@ -12,6 +12,7 @@ from gatekeeper.config.header import API_VERSION, CANDIDATE, POLICY
 from gatekeeper.config.yaml_text import boolean, number, text
 from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
 from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
+from gatekeeper.core.model_spec import Argument, ModelSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.risk import Similarity
 
@@ -50,6 +51,7 @@ def render_policy(policy: Policy) -> str:
         *_optional(
             "  max_attempts: {}  # on the same units; they share the rules' confidence", policy.max_attempts, str
         ),
+        *_optional("  allow_code: [{}]", policy.allow_code or None, lambda code: _texts(tuple(map(str, code)))),
         *_indented(_audit(policy.audit)),
     )
 
@@ -70,9 +72,7 @@ def render_candidate(candidate: Candidate) -> str:
         *_optional("  description: {}", candidate.description, text),
         "spec:",
         *_indented(_data(candidate.data)),
-        "  model:",
-        f"    network: {text(candidate.model.network)}",
-        f"    width: {candidate.model.width}  # channels of the first block, or units of each hidden layer",
+        *_indented(_model(candidate.model)),
         *_indented(_training(candidate.training)),
     )
 
@@ -206,6 +206,33 @@ def _split(split: SplitSpec) -> tuple[str, ...]:
         f"seed: {split.seed}",
         *_optional("by: {}", split.by, text),
     )
+
+
+def _model(model: ModelSpec) -> tuple[str, ...]:
+    return (
+        "model:",
+        *_optional("  network: {}", model.network, text),
+        *_optional("  width: {}  # channels of the first block, or units of each hidden layer", model.width, str),
+        *_optional("  factory: {}  # the policy must allow it", model.factory, text),
+        *_optional("  arguments: {{{}}}", model.arguments or None, _arguments),
+        *_optional("  base: {}  # the weights that training starts from", model.base, text),
+        *_optional("  base_skip: [{}]  # parameters that keep their initial values", model.base_skip or None, _texts),
+        *_optional("  trainable: [{}]  # the other parameters are frozen", model.trainable, _texts),
+    )
+
+
+def _arguments(arguments: tuple[Argument, ...]) -> str:
+    return ", ".join(f"{text(argument.name)}: {_scalar(argument.value)}" for argument in arguments)
+
+
+def _scalar(value: str | int | float | bool) -> str:
+    if isinstance(value, bool):
+        return boolean(value)
+    return text(value) if isinstance(value, str) else number(value)
+
+
+def _texts(values: tuple[str, ...]) -> str:
+    return ", ".join(map(text, values))
 
 
 def _training(training: TrainingSpec) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ from gatekeeper.core.checks import (
     check_text,
 )
 from gatekeeper.core.data_spec import DataSpec, Task
+from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.errors import InvalidValueError
 
-Network = Literal["resnet9", "resnet18", "lenet", "mlp", "unet", "unet3d"]
 OptimizerName = Literal["sgd", "adam", "nadam"]
 Schedule = Literal["constant", "cosine"]
 SamplingChoice = Literal["poisson", "balls-and-bins", "best"]
@@ -45,24 +45,6 @@ def loss_for(loss: Loss | None, task: Task) -> Loss:
     if loss not in fitting:
         raise InvalidValueError(f"loss {loss} doesn't fit {task}; use {' or '.join(fitting)}, or leave it out")
     return loss
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSpec:
-    """Which network.
-
-    Attributes:
-        network: `resnet9` (weight-standardised convolutions, GroupNorm, Mish, scale norm), `resnet18`, `lenet` or `mlp`
-            for classes; `unet` (of images) or `unet3d` (of volumes) for masks.
-        width: channels of the first block, or units of each hidden layer (mlp).
-    """
-
-    network: Network
-    width: int
-
-    def __post_init__(self) -> None:
-        check_choice(network=self.network, choices=get_args(Network))
-        check_integer(width=self.width, at_least=4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

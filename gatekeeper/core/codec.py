@@ -180,6 +180,8 @@ def _build_union(value: object, members: tuple[object, ...], *, path: str) -> An
                 fields = {key: item for key, item in value.items() if key != "kind"}
                 return _build(fields, noun, path=path)
         raise InvalidValueError(f"{path} has an unknown kind {value['kind']!r}")
+    if type(value) in members:
+        return value  # one of several scalars
     (member,) = [m for m in members if m is not _NONE_TYPE]
     return _build(value, member, path=path)
 

@@ -38,6 +38,7 @@ def check_coherence(policy: Policy, evidence: Evidence, statement: LedgerStateme
     found = [
         *_plan(policy, evidence),
         *_record(evidence),
+        *_provenance(policy, evidence),
         *_dataset(evidence.candidate, evidence.dataset),
         *_nulls(policy, evidence),
         *_outcomes(evidence),
@@ -116,6 +117,17 @@ def _record(evidence: Evidence) -> Iterator[str]:
     yield from _differ("clipping norm of record and plan", record.clipping_norm, plan.clipping_norm)
     yield from _differ("divisor of record and plan", record.divisor, plan.divisor)
     yield from _differ("unit of record and data", record.mechanism.unit, evidence.dataset.unit)
+
+
+def _provenance(policy: Policy, evidence: Evidence) -> Iterator[str]:
+    model, provenance = evidence.candidate.model, evidence.record.provenance
+    yield from _differ("base weights of record and candidate", bool(provenance.base_weights), model.pretrained)
+    yield from _differ("code of the user's, of record and candidate", bool(provenance.code), model.factory is not None)
+    if provenance.frozen_parameters and model.trainable is None:
+        yield f"{provenance.frozen_parameters} frozen parameters, and the candidate trains them all"
+    for file in provenance.code:
+        if file not in policy.allow_code:
+            yield f"the code {file} ran, and the policy doesn't allow it"
 
 
 def _dataset(candidate: Candidate, card: DatasetCard) -> Iterator[str]:

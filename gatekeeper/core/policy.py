@@ -18,6 +18,7 @@ from gatekeeper.core.checks import (
     check_text,
     check_tuple,
 )
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
 from gatekeeper.core.risk import EVIDENCE, Adversary, Evidence, Similarity
@@ -220,6 +221,7 @@ class Policy:
         audit: how hard the audit looks.
         max_attempts: how often the policy may be tried on the same units; None means without end, at a price (see
             `confidence_of_attempt`).
+        allow_code: the files of a candidate's own code that may run; none where it is empty.
     """
 
     name: str
@@ -230,6 +232,7 @@ class Policy:
     rules: tuple[UtilityRule | RiskRule, ...]
     audit: AuditTerms
     max_attempts: int | None = None
+    allow_code: tuple[CodeFile, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
@@ -237,6 +240,7 @@ class Policy:
         check_text(owner=self.owner)
         if self.max_attempts is not None:
             check_integer(max_attempts=self.max_attempts, at_least=1)
+        check_tuple(allow_code=self.allow_code, of=CodeFile)
         if not self.rules:
             raise InvalidValueError("a policy without rules approves nothing; add at least one")
         ids = [rule.id for rule in self.rules]

@@ -16,6 +16,7 @@ from gatekeeper.core.checks import (
     check_text,
     check_tuple,
 )
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import Task
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.errors import InvalidValueError
@@ -152,6 +153,27 @@ class Software:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """What a network was made of besides the candidate: it lies outside the claim of differential privacy.
+
+    Attributes:
+        base_weights: SHA-256 of the file of weights that training started from, or None where they were random.
+        code: the files of the user's that made the network, or none where it is gatekeeper's own.
+        frozen_parameters: parameters that training left as they were.
+    """
+
+    base_weights: str | None = None
+    code: tuple[CodeFile, ...] = ()
+    frozen_parameters: int = 0
+
+    def __post_init__(self) -> None:
+        if self.base_weights is not None:
+            check_sha256(base_weights=self.base_weights)
+        check_tuple(code=self.code, of=CodeFile)
+        check_integer(frozen_parameters=self.frozen_parameters, at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRecord:
     """What did run. Never holds the seed of noise or of sampling.
 
@@ -166,6 +188,7 @@ class TrainingRecord:
         device: where it ran.
         seconds: how long it took.
         software: what it ran on.
+        provenance: the weights and the code that the network came from.
     """
 
     mechanism: Mechanism
@@ -178,6 +201,7 @@ class TrainingRecord:
     device: str
     seconds: float
     software: tuple[Software, ...]
+    provenance: Provenance = Provenance()
 
     def __post_init__(self) -> None:
         check_positive(clipping_norm=self.clipping_norm)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper.core.candidate import AugmentationSpec, Candidate, ModelSpec, OptimizerSpec, TrainingSpec
+from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
+from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.risk import ONE_STEP, Similarity
 
 if TYPE_CHECKING:
     from gatekeeper.signing.keys import KeyPaths, SigningKey
+    from gatekeeper.training.networks.convert import ConvertedWeights
 
 _STARTER_UNITS = 300
 
@@ -119,3 +121,10 @@ def make_keys(prefix: Path, *, passphrase: bytes) -> KeyPaths:
     from gatekeeper.signing.keys import generate
 
     return generate(prefix=prefix, passphrase=passphrase)
+
+
+def convert_weights(source: Path, destination: Path) -> ConvertedWeights:
+    """A torch file of weights as a new file of safetensors; errors as `training.networks.convert` raises them."""
+    from gatekeeper.training.networks.convert import convert
+
+    return convert(source, destination)

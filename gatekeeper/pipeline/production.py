@@ -42,12 +42,14 @@ def plan(run: RunDirectory) -> PlannedRun:
         DataError: the data can't be used, or can't satisfy the policy.
         InvalidInputError: candidate and policy don't fit together.
         PrivacyError: no noise meets the budget.
+        UnsupportedModelError: the candidate's own code or weights can't be used.
     """
     from gatekeeper import data
 
     policy, candidate = run.read_policy(), run.read_candidate()
     dataset = data.load(candidate.data)
     card = dataset.card(salt=run.salt)
+    _check_own_model(policy, candidate, card)
     planned = PlannedRun(
         dataset=card,
         plan=make_plan(candidate, policy, card),
@@ -56,6 +58,23 @@ def plan(run: RunDirectory) -> PlannedRun:
     run.write_identities(data.identities(dataset, population=candidate.data.population))
     run.write_planned(planned)
     return planned
+
+
+def _check_own_model(policy: Policy, candidate: Candidate, card: DatasetCard) -> None:
+    """Build what the candidate brings along once, before the ledger counts the run: code, weights and patterns."""
+    model = candidate.model
+    if model.factory is None and model.trainable is None and not model.pretrained:
+        return
+    from gatekeeper.training.networks import build
+
+    build(
+        model,
+        image_shape=card.image_shape,
+        classes=len(card.classes),
+        seed=candidate.training.seed,
+        task=card.task,
+        allow_code=policy.allow_code,
+    )
 
 
 def produce(run: RunDirectory, progress: Progress) -> Evidence:

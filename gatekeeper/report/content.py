@@ -40,6 +40,7 @@ TRUSTED = (
     "what the attacks and their controls achieved, and the threshold calibrated on the null",
     "the metrics on the test units and their limits (but for exact ones)",
     "the data set's description",
+    "which weights training started from, and which of the candidate's own code ran",
     "what the ledger says of earlier runs and attempts on these units",
 )
 
@@ -161,6 +162,25 @@ def twin_sentence(facts: Facts) -> str | None:
         "A non-private twin was trained on the same units for comparison. It lies outside ε; it is not released, but "
         "the drop that it yielded is printed here without noise."
     )
+
+
+def provenance_sentence(facts: Facts) -> str | None:
+    """What the network was made of besides the candidate, and that ε doesn't cover it; None where it was nothing."""
+    provenance, record = facts.evidence.record.provenance, facts.evidence.record
+    sentences = []
+    if provenance.base_weights is not None:
+        sentences.append(
+            f"Training started from weights of sha256 {provenance.base_weights}. What those were trained on lies "
+            "outside ε: where units of these data were among it, their part in the weights is not protected."
+        )
+    if provenance.frozen_parameters:
+        sentences.append(
+            f"{record.parameters} parameters were trained; {provenance.frozen_parameters} were left as they were."
+        )
+    if provenance.code:
+        files = ", ".join(map(str, provenance.code))
+        sentences.append(f"The network was made by code that the policy allows: {files}.")
+    return " ".join(sentences) or None
 
 
 def verified_report(certificate: Certificate) -> Report:

@@ -26,6 +26,7 @@ from gatekeeper.report.content import (
     ledger_sentence,
     model_sentence,
     privacy_sentence,
+    provenance_sentence,
     twin_sentence,
     verdict_word,
 )
@@ -88,6 +89,9 @@ def _parts(report: Report) -> list[RenderableType]:
     twin = twin_sentence(facts)
     if twin is not None:
         parts.append(Text(f"Twin     {twin}"))
+    provenance = provenance_sentence(facts)
+    if provenance is not None:
+        parts.append(Text(f"Origin   {provenance}"))
     parts += [Text(""), *_list("Recomputed by `gatekeeper verify`", RECOMPUTED)]
     parts += [Text(""), *_list("Taken on the signer's word", TRUSTED)]
     parts += [Text(""), *_list("What this does not say", NON_CLAIMS)]

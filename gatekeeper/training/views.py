@@ -69,13 +69,19 @@ class ViewSource:
             step: index of the step, from 0.
             units: indices of the sampled units, shape (units,).
         """
-        # One stream for each step, drawn for all units and then indexed: a unit's draw never depends on the others.
-        generator = np.random.Generator(np.random.PCG64([self._seed, step]))
+        generator = self._generator(step)
+        chosen = self._choose(generator, units)
         shape = (self._data.units, self._views)
-        first = generator.random(self._data.units)[units]
-        order = generator.random(shape)[units]
         drawn = draw_alterations(generator, self._augmentation, shape=shape, axes=self._data.images.ndim - 2)
-        return self._altered(self._choose(units, first=first, order=order), drawn.of(units))
+        return self._altered(chosen, drawn.of(units))
+
+    def choose(self, step: int, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which image each view in `draw` shows, unit by unit, shape (units · views,)."""
+        return self._choose(self._generator(step), units)
+
+    def _generator(self, step: int) -> np.random.Generator:
+        """One stream for each step, drawn for all units and then indexed: a unit's draw never depends on the others."""
+        return np.random.Generator(np.random.PCG64([self._seed, step]))
 
     def _altered(self, chosen: NDArray[np.int64], how: Alterations) -> Views:
         """The chosen images, and their masks where there are some, each under its alteration."""
@@ -86,13 +92,13 @@ class ViewSource:
         masks = torch.from_numpy(self._data.masks[chosen]).to(self._device)
         return Views(images=altered, targets=altered_masks(masks, how, spec=self._augmentation))
 
-    def _choose(
-        self, units: NDArray[np.int64], *, first: NDArray[np.float64], order: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
+    def _choose(self, generator: np.random.Generator, units: NDArray[np.int64]) -> NDArray[np.int64]:
         """Images for each view: the unit's images in turn from a random start, in a random order of views.
 
         So a unit with as many images as views shows each of them once.
         """
+        first = generator.random(self._data.units)[units]
+        order = generator.random((self._data.units, self._views))[units]
         counts, starts = self._counts[units][:, None], self._starts[units][:, None]
         turn = (first[:, None] * counts).astype(np.int64) + np.argsort(order, axis=1)
         return np.asarray(self._images_by_unit[(starts + turn % counts).reshape(-1)])

@@ -1,29 +1,21 @@
-"""The networks that a candidate can name, built for an image shape and a number of classes."""
+"""The network of a candidate: made, given its weights, its frozen part frozen."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import torch
 from torch import Tensor, nn
 
-from gatekeeper.core.candidate import ModelSpec
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import Task
-from gatekeeper.errors import UnsupportedModelError
-from gatekeeper.training.networks.base import Network
-from gatekeeper.training.networks.lenet import LeNet
-from gatekeeper.training.networks.mlp import MLP
-from gatekeeper.training.networks.resnet9 import ResNet9
-from gatekeeper.training.networks.resnet18 import ResNet18
-from gatekeeper.training.networks.unet import UNet
-from gatekeeper.training.networks.unet3d import UNet3d
-
-_NETWORKS: dict[str, type[Network]] = {
-    "resnet9": ResNet9,
-    "resnet18": ResNet18,
-    "lenet": LeNet,
-    "mlp": MLP,
-    "unet": UNet,
-    "unet3d": UNet3d,
-}
+from gatekeeper.core.model_spec import ModelSpec
+from gatekeeper.core.record import Provenance
+from gatekeeper.training.networks.factory import factory_network
+from gatekeeper.training.networks.folding import fold_batch_norms
+from gatekeeper.training.networks.own import own_network
+from gatekeeper.training.networks.trainable import freeze_all_but
+from gatekeeper.training.networks.weights import load_base
 
 
 class NormalisedInput(nn.Module):
@@ -34,15 +26,24 @@ class NormalisedInput(nn.Module):
 
     Attributes:
         spatial_multiple: that of the network (see `Network`).
+        provenance: the weights and the code that it came from.
     """
 
-    centre = 0.5
-    spread = 0.25
-
-    def __init__(self, network: nn.Module, *, spatial_multiple: int | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        centre: float = 0.5,
+        spread: float = 0.25,
+        spatial_multiple: int | None = None,
+        provenance: Provenance | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.centre = centre
+        self.spread = spread
         self.spatial_multiple = spatial_multiple
+        self.provenance = provenance or Provenance()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (batch, classes), or (batch, classes, *spatial), from pixel values in [0, 1].
@@ -55,9 +56,15 @@ class NormalisedInput(nn.Module):
 
 
 def build(
-    spec: ModelSpec, *, image_shape: tuple[int, ...], classes: int, seed: int, task: Task = "classification"
+    spec: ModelSpec,
+    *,
+    image_shape: tuple[int, ...],
+    classes: int,
+    seed: int,
+    task: Task = "classification",
+    allow_code: tuple[CodeFile, ...] = (),
 ) -> NormalisedInput:
-    """A freshly initialised network.
+    """The network before its first step.
 
     Args:
         spec: which network.
@@ -65,56 +72,52 @@ def build(
         classes: number of outputs, at least 2.
         seed: of the initial weights.
         task: what the outputs are for.
+        allow_code: the files of the candidate's own code that the policy allows; others don't run.
 
     Raises:
-        UnsupportedModelError: the network can't take such images, or is for another task.
+        UnsupportedModelError: the network can't take such images, is for another task, or its code isn't allowed.
+        InvalidInputError: the weights can't be read or don't fit, or a pattern names no parameter.
     """
-    kind = _NETWORKS[spec.network]
-    _check(spec, kind, image_shape=image_shape, task=task)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = kind(image_shape=image_shape, classes=classes, width=spec.width)
-    return NormalisedInput(network, spatial_multiple=kind.spatial_multiple)
+        network = _made(spec, image_shape=image_shape, classes=classes, task=task, allow_code=allow_code)
+    provenance = network.provenance
+    if spec.base is not None:
+        base_weights = load_base(network.network, path=spec.base, skip=spec.base_skip)
+        provenance = dataclasses.replace(provenance, base_weights=base_weights)
+    if spec.trainable is not None:
+        freeze_all_but(network.network, spec.trainable)
+        fold_batch_norms(network, image_shape=image_shape)
+    frozen = sum(parameter.numel() for parameter in network.parameters() if not parameter.requires_grad)
+    network.provenance = dataclasses.replace(provenance, frozen_parameters=frozen)
+    return network
 
 
-def _check(spec: ModelSpec, kind: type[Network], *, image_shape: tuple[int, ...], task: Task) -> None:
-    """Refuse images, a width or a task that the network is not made for."""
-    sides, name = image_shape[1:], spec.network
-    size = "×".join(str(side) for side in sides)
-    if kind.task != task:
-        raise UnsupportedModelError(f"{name} does {kind.task}, and the data are for {task}", hint=_others(task, sides))
-    if len(sides) not in kind.dimensions:
-        takes = "volumes" if kind.dimensions == (3,) else "flat images"
-        raise UnsupportedModelError(f"{name} takes {takes}, got {size}", hint=_others(task, sides))
-    if min(sides) < kind.smallest_side:
-        smallest = "×".join([str(kind.smallest_side)] * len(sides))
-        raise UnsupportedModelError(
-            f"{name} needs images of at least {smallest}, got {size}",
-            hint=f"set data.image_size, or {_others(task, sides)}",
+def _made(
+    spec: ModelSpec, *, image_shape: tuple[int, ...], classes: int, task: Task, allow_code: tuple[CodeFile, ...]
+) -> NormalisedInput:
+    """The network with its initial weights. A user's own takes pixel values as they are: it may centre them itself."""
+    if spec.factory is None:
+        own = own_network(spec, image_shape=image_shape, classes=classes, task=task)
+        return NormalisedInput(
+            own,
+            centre=own.centre,
+            spread=own.spread,
+            spatial_multiple=own.spatial_multiple,
+            provenance=Provenance(base_weights=own.base_weights),
         )
-    if kind.spatial_multiple is not None and any(side % kind.spatial_multiple for side in sides):
-        nearest = "×".join(str(_nearest(side, kind.spatial_multiple)) for side in sides)
-        raise UnsupportedModelError(
-            f"{name} needs sides that are multiples of {kind.spatial_multiple}, got {size}",
-            hint=f"resize the images to {nearest} (data.image_size)",
-        )
-    if spec.width % kind.width_multiple:
-        raise UnsupportedModelError(
-            f"{name}'s width must be a multiple of {kind.width_multiple}, got {spec.width}",
-            hint="GroupNorm uses groups of four channels",
-        )
-
-
-def _others(task: Task, sides: tuple[int, ...]) -> str:
-    """Which networks would take such images."""
-    fit = [
-        name
-        for name, kind in _NETWORKS.items()
-        if kind.task == task and len(sides) in kind.dimensions and min(sides) >= kind.smallest_side
-    ]
-    return f"use network: {' or '.join(fit)}" if fit else f"no network does {task} of such images"
-
-
-def _nearest(side: int, multiple: int) -> int:
-    """The multiple that is nearest to a side, and at least one."""
-    return max(1, round(side / multiple)) * multiple
+    made = factory_network(
+        spec.factory,
+        arguments=spec.arguments,
+        image_shape=image_shape,
+        classes=classes,
+        task=task,
+        allow_code=allow_code,
+    )
+    return NormalisedInput(
+        made.network,
+        centre=0.0,
+        spread=1.0,
+        spatial_multiple=getattr(made.network, "spatial_multiple", None),
+        provenance=Provenance(code=made.code),
+    )

@@ -24,6 +24,11 @@ class Network(nn.Module):
         spatial_multiple: other sizes than that of training are taken where each side is a multiple of this; None
             means the size of training alone.
         width_multiple: what the width must be a multiple of.
+        only_width: the width of a network that has no other; 0 where the candidate chooses.
+        channels: the number of channels that it takes; None means any.
+        centre: subtracted from pixel values in [0, 1] …
+        spread: … before they are divided by this.
+        base_weights: SHA-256 of the file of weights that it came with; None where they are random.
 
     Args:
         image_shape: channels, then the length of each spatial axis.
@@ -36,6 +41,11 @@ class Network(nn.Module):
     smallest_side: ClassVar[int] = 1
     spatial_multiple: ClassVar[int | None] = None
     width_multiple: ClassVar[int] = 1
+    only_width: ClassVar[int] = 0
+    channels: ClassVar[int | None] = None
+    centre: ClassVar[float] = 0.5
+    spread: ClassVar[float] = 0.25
+    base_weights: str | None = None
 
     def __init__(self, *, image_shape: tuple[int, ...], classes: int, width: int) -> None:
         super().__init__()
