@@ -1,24 +1,28 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import torch
 
-from gatekeeper.core.candidate import AugmentationSpec, OptimizerSpec, TrainingSpec
+from gatekeeper.core.candidate import LOSSES, AugmentationSpec, OptimizerSpec, TrainingSpec
 from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.errors import PrivacyError
 from gatekeeper.training import estimate_seconds, train, train_twin
 from gatekeeper.training import loop as loop_module
 from gatekeeper.training.clipping import isolation
 from gatekeeper.training.grid import choose_grid
+from gatekeeper.training.losses import loss_of
+from gatekeeper.training.networks import build
 from gatekeeper.training.noise import add_noise, from_grid
 from gatekeeper.training.optimizer import MasterWeights, learning_rate_factor
 from gatekeeper.training.sampling import batches
 from gatekeeper.training.secret_stream import SecretStream
 from gatekeeper.training.views import ViewSource
-from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
+from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_segmentation_units, tiny_units
 
 
 def _mechanism(sampling: str, *, batches_per_epoch: int, steps: int) -> Mechanism:
@@ -278,3 +282,35 @@ def test_the_moving_average_is_what_is_released() -> None:
     live = float(network.weight.detach())
     weights.release()
     assert live + 3 < float(network.weight.detach()) < live + 12
+
+
+def test_the_twin_learns_masks_by_the_loss_that_the_candidate_names() -> None:
+    """One SGD step on all units with every loss: the weights move against the gradient of the units' mean loss."""
+    data = tiny_segmentation_units(units=8, most_images=1)
+    card = tiny_card(data)
+    plan = dataclasses.replace(
+        tiny_plan(divisor=8), mechanism=dataclasses.replace(tiny_plan().mechanism, sampling_rate=1.0, steps=1)
+    )
+    model = ModelSpec(network="unet", width=4)
+    pixels, masks = torch.from_numpy(data.images).float() / 255, torch.from_numpy(data.masks).long()
+    for name in LOSSES:
+        recipe = tiny_candidate(
+            views=1,
+            augmentation=AugmentationSpec(),
+            optimizer=OptimizerSpec(name="sgd", lr=0.1, momentum=0.0),
+            schedule="constant",
+        )
+        candidate = dataclasses.replace(
+            recipe,
+            model=model,
+            data=dataclasses.replace(recipe.data, format="phantom-abdomen"),
+            training=dataclasses.replace(recipe.training, loss=name),
+        )
+        twin = train_twin(candidate=candidate, plan=plan, card=card, data=data, on_step=lambda _: None)
+        network = build(model, image_shape=(1, 8, 8), classes=3, seed=0, task="segmentation")
+        loss = loss_of(candidate.training, "segmentation")(network(pixels), masks).sum() / 8
+        parameters = list(network.parameters())
+        for moved, start, gradient in zip(
+            twin.parameters(), parameters, torch.autograd.grad(loss, parameters), strict=True
+        ):
+            torch.testing.assert_close(moved, start - 0.1 * gradient, rtol=1e-3, atol=1e-5)
