@@ -17,6 +17,7 @@ PAIRS = [
     ("digits", "digits"),
     ("digits", "digits-strict"),
     ("blood-cells", "blood-cells"),
+    ("blood-cells-finetune", "blood-cells"),
 ]
 
 
