@@ -60,8 +60,9 @@ def masks_bench(path: Path, kind: dict[str, object]) -> Bench:
     return bench
 
 
-@pytest.mark.xfail(reason="the private training path takes no masks yet", strict=True)
-@pytest.mark.parametrize("kind", [SLICES, VOLUMES], ids=["slices", "volumes"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(SLICES, id="slices"), pytest.param(VOLUMES, id="volumes", marks=pytest.mark.slow)]
+)
 def test_a_segmentation_is_released_verified_and_takes_other_sizes(kind: dict[str, object], tmp_path: Path) -> None:
     bench = masks_bench(tmp_path, kind)
     result = bench.certify("-o", "json:report.json", "-o", "text:report.txt")
