@@ -97,6 +97,12 @@ def test_a_candidate_is_read_key_by_key(tmp_path: Path) -> None:
     assert (training.epsilon, training.delta, training.sampling, training.views) == (1e4, None, "best", 1)
 
 
+def test_steps_to_be_done_again_are_none_unless_the_file_says_so(tmp_path: Path) -> None:
+    assert load_candidate(file_of(tmp_path, CANDIDATE)).training.resume_allowance == 0
+    text = CANDIDATE.replace("epochs: 30", "epochs: 30\n    resume_allowance: 200")
+    assert load_candidate(file_of(tmp_path, text)).training.resume_allowance == 200
+
+
 def test_height_and_width_keep_their_order(tmp_path: Path) -> None:
     text = CANDIDATE.replace("image_size: 48", "image_size: [32, 64]")
     assert load_candidate(file_of(tmp_path, text)).data.image_size == (32, 64)
