@@ -110,6 +110,12 @@ def test_abdomens_and_their_augmentations_are_read_key_by_key(tmp_path: Path) ->
     assert silent.data.phantom == PhantomSpec()
 
 
+def test_steps_to_be_done_again_are_none_unless_the_file_says_so(tmp_path: Path) -> None:
+    assert load_candidate(file_of(tmp_path, CANDIDATE)).training.resume_allowance == 0
+    text = CANDIDATE.replace("epochs: 30", "epochs: 30\n    resume_allowance: 200")
+    assert load_candidate(file_of(tmp_path, text)).training.resume_allowance == 200
+
+
 def test_height_and_width_keep_their_order(tmp_path: Path) -> None:
     text = CANDIDATE.replace("image_size: 48", "image_size: [32, 64]")
     assert load_candidate(file_of(tmp_path, text)).data.image_size == (32, 64)

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.test_end_to_end import Bench
 
@@ -67,3 +68,30 @@ def test_weights_that_do_not_fit_cost_no_attempt(bench: Bench) -> None:
     assert refused.returncode == 2
     assert "none.safetensors: the weights can't be read" in refused.stderr
     assert bench.run("ledger", "show").stdout == before
+
+
+def test_allowed_code_with_a_frozen_backbone_is_certified_and_verified(bench: Bench) -> None:
+    digest = _allow(bench)
+    assert bench.certify("--dry-run").returncode == 0
+    certified = bench.certify()
+    assert certified.returncode == 0, certified.stdout + certified.stderr
+    assert f"code that the policy allows: mine.py@sha256:{digest}" in " ".join(certified.stdout.split())
+    assert bench.verify().returncode == 0
+
+
+def test_training_starts_from_converted_weights_and_the_certificate_names_them(bench: Bench) -> None:
+    _replace(
+        bench.path / "candidate.yaml",
+        "{factory: mine.py:make, trainable: ['4.*']}",
+        "{network: mlp, width: 8, base: w.safetensors, base_skip: [head.*], trainable: [head.*, features.3.*]}",
+    )
+    torch.save(
+        {"features.1.weight": torch.ones(8, 768), "features.1.bias": torch.zeros(8), "features.3.weight": torch.eye(8),
+         "features.3.bias": torch.zeros(8)},
+        bench.path / "w.pth",
+    )  # fmt: skip
+    assert bench.run("weights", "convert", "w.pth", "w.safetensors").returncode == 0
+    certified = bench.certify()
+    assert certified.returncode in (0, 1), certified.stderr
+    digest = hashlib.sha256((bench.path / "w.safetensors").read_bytes()).hexdigest()
+    assert f"weights of sha256 {digest}" in " ".join(certified.stdout.split())

@@ -70,6 +70,15 @@ def test_the_text_gives_measured_limit_and_margin_of_each_rule() -> None:
     assert "-0.6" in row
 
 
+def test_a_training_that_was_interrupted_is_reported_with_the_steps_done_again() -> None:
+    facts = sample_facts()
+    assert "Resumed" not in render_text(_report(facts))
+    record = dataclasses.replace(facts.evidence.record, starts=3, redone_steps=2)
+    resumed = dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, record=record))
+    text = " ".join(render_text(_report(resumed)).split())
+    assert "started 3 times. 2 of its 6 steps were done again" in text
+
+
 def test_text_has_no_colour_codes_unless_asked_for() -> None:
     assert "\x1b[" not in render_text(_report())
     assert "\x1b[" in render_text(_report(), colour=True)

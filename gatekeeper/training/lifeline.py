@@ -152,8 +152,13 @@ class Lifeline:
         self._claimed = claimed
 
     def _wanted(self) -> Collection[str]:
-        checkpoints = dict.fromkeys(claim.checkpoint for claim in reversed(self._claims) if claim.checkpoint)
-        return {_JOURNAL, _ORIGIN, _DEAL, *map(_file_of, list(checkpoints)[:_KEPT])}
+        wanted = {_JOURNAL, _ORIGIN, _DEAL}
+        checkpoints: set[str] = set()
+        for claim in reversed(self._claims):
+            if claim.checkpoint is None or len(checkpoints) == _KEPT:
+                break
+            checkpoints.add(claim.checkpoint)
+        return wanted | set(map(_file_of, checkpoints))
 
     def _read_claims(self) -> list[Claim]:
         content = self._vault.read(_JOURNAL)
