@@ -88,14 +88,14 @@ def train(
     engine = subject.engine(candidate)
     release = NoisyMean(plan, engine=engine, units=data.units, parameters=subject.parameters)
     weights = MasterWeights(subject.network, spec=candidate.training, steps=plan.steps)
-    lifeline.restore(weights)
+    lifeline.restore(weights, release)
     source = subject.source(data, candidate)
     drawn = batches(plan.mechanism, units=data.units, stream=SecretStream(), start=lifeline.begun, deal=lifeline.deal)
     # The steps come first: `zip` must not draw a batch that no step uses. There may be more batches than steps.
     for step, units in zip(range(lifeline.step, plan.steps), drawn, strict=False):
         lifeline.begin()
         weights.update(release.of(source.draw(step, units)))
-        lifeline.done(weights)
+        lifeline.done(weights, release)
         on_step(lifeline.step)
     engine.close()
     weights.release()
@@ -114,13 +114,15 @@ def train(
         seconds=lifeline.seconds,
         software=software(),
         provenance=subject.network.provenance,
+        clipping=plan.clipping,
+        adaptation=release.adaptation(),
     )
     return TrainedModel(network=subject.network.eval(), record=record)
 
 
 def _arithmetic(release: NoisyMean, isolated: str) -> str:
     return (
-        f"sums and noise are whole multiples of 2^{release.grid.exponent}; float32 rounding within a block of units "
+        f"sums and noise are whole multiples of {release.spacing}; float32 rounding within a block of units "
         f"adds at most η = {SLACK!r} to what one unit changes, for which the clipping leaves room; {isolated}"
     )
 

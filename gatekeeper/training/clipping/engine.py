@@ -79,6 +79,7 @@ class ClippingEngine:
         self.views = views
         self.units_at_once = units_at_once
         self._totals = Totals(self._parameters)
+        self._unclipped = torch.zeros((), dtype=torch.int64, device=self._parameters[0].device)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -86,6 +87,11 @@ class ClippingEngine:
         if self.units_at_once < 4 * _FEWEST_UNITS or self.units_at_once % 4:
             return (self.units_at_once,)
         return (self.units_at_once, self.units_at_once // 2, self.units_at_once // 4)
+
+    @property
+    def unclipped(self) -> int:
+        """How many units of the last sum had a norm of at most r: as secret as that sum, and sensitive to each unit."""
+        return int(self._unclipped)
 
     def clipped_sum(self, batch: Views, *, grid: Grid, rule: Rule = "flat") -> list[Tensor]:
         """Σ cᵢgᵢ over units on the grid: one unit changes it by at most C/h in norm.
@@ -103,9 +109,11 @@ class ClippingEngine:
             DivergedError: a unit's gradient is not finite.
         """
         self._totals.clear()
+        self._unclipped.zero_()
         for filled in self._physical_batches(batch):
             shares = self.shares(filled.batch)
             factors = self._factors(shares, grid=grid, rule=rule, units=filled.units)
+            self._unclipped += (shares.norms[: filled.units] <= grid.radius).sum()
             for start in range(0, filled.units, BLOCK):
                 self._add(shares, factors, slice(start, min(start + BLOCK, filled.units)), grid=grid)
         return self._finished(grid)
