@@ -34,6 +34,10 @@ UNIT_ROUNDOFF = 2.0**-24
 # η: what rounding may add to a unit's contribution, as a share of the clipping radius. The radius leaves room for it.
 SLACK = 2.0**-10
 
+# η/ω is below this for every way of summation: m of a scaled gradient is at most so many times r. What is summed of a
+# weight-standardised layer is the gradient before its pull-back, which can be as long.
+LENGTHENED = 66
+
 # M: units whose gradients are added up in float32.
 BLOCK = 64
 
