@@ -20,6 +20,7 @@ and exact.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -106,7 +107,7 @@ def exposures(products: Mapping[Summation, Tensor]) -> Tensor:
         products: m of each unit, over all layers that are summed in one way, shape (units,).
     """
     each = torch.stack([way.influence * own for way, own in products.items()])
-    return len(products) ** 0.5 * each.amax(0)
+    return each.amax(0) * math.sqrt(len(products))
 
 
 def summation(*, terms: int, at_once: int) -> Summation:

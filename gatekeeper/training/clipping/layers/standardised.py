@@ -95,7 +95,7 @@ class StandardisedLayer:
 
 
 def _cancellation(weight: Tensor) -> float:
-    """The largest s‖w‖: by how much the subtraction of a filter's mean amplifies its rounding; about 1 where it is 0."""
+    """The largest s‖w‖: by how much subtracting a filter's mean amplifies its rounding; about 1 where it is 0."""
     return float((scales(weight).flatten() * torch.linalg.vector_norm(weight.flatten(1), dim=1)).max())
 
 
