@@ -23,7 +23,7 @@ from gatekeeper.training.clipping.layers.base import Contribution, Layer
 from gatekeeper.training.clipping.layers.convolution import Chooser
 from gatekeeper.training.clipping.layers.table import layer_for
 from gatekeeper.training.clipping.recorded import Loss, RecordedNetwork
-from gatekeeper.training.clipping.rounding import BLOCK, SLACK, Summation
+from gatekeeper.training.clipping.rounding import BLOCK, SLACK, Summation, exposures
 from gatekeeper.training.clipping.totals import Totals
 from gatekeeper.training.clipping.validate import check_network
 from gatekeeper.training.grid import Grid
@@ -193,11 +193,11 @@ def _layers(network: nn.Module, *, views: int, chooser: Chooser) -> dict[str, tu
 
 
 def _exposures(contributions: list[Contribution]) -> Tensor:
-    """Σ ω‖m‖ over the ways of summation, m of each unit being over all layers that are summed in that way."""
+    """Of each unit, its m being over all layers that are summed in the same way."""
     alike: dict[Summation, list[Tensor]] = {}
     for contribution in contributions:
         alike.setdefault(contribution.share.summation, []).append(contribution.share.products)
-    return torch.stack([way.influence * torch.stack(every).norm(dim=0) for way, every in alike.items()]).sum(0)
+    return exposures({way: torch.stack(every).norm(dim=0) for way, every in alike.items()})
 
 
 def _filled(part: Tensor, rows: int) -> Tensor:

@@ -106,7 +106,7 @@ class Materialised:
     summation = MATERIALISED
 
     def __init__(self, parts: Sequence[Tensor]) -> None:
-        self.parts = [part.flatten(1) for part in parts]
+        self.parts = [part.reshape(len(part), -1) for part in parts]
         self.squared = torch.stack([squared_norms(part) for part in self.parts]).sum(0)
         self.products = self.squared.sqrt()
 

@@ -69,8 +69,9 @@ class StandardisedLayer:
         weight = self._module.weight.detach()
         filters = standardise(weight)
         weighting = 2 - filters.square().sum((1, 2, 3)).double()  # 2 − s²‖u‖²
+        amplified = share.products * (1 + _cancellation(weight))
         if isinstance(share, OneByOne | Materialised):
-            error = 2 * SUM_ERROR * share.products
+            error = 2 * SUM_ERROR * amplified
         if isinstance(share, OneByOne):
             assert share.seen is not None
             found = share.seen
@@ -79,7 +80,7 @@ class StandardisedLayer:
         else:
             found = self._along_factored(scaled, inputs, seen)
             roundings = weight[0].numel() + scaled[0, 0].numel() + self._views + 8
-            error = 2 * gamma(roundings) * share.products
+            error = 2 * gamma(roundings) * amplified
         ones, own = (inner.square() for inner in found.unbind(2))
         removed = (ones + own * weighting).sum(1).sqrt()
         return (removed - error).clamp(min=0).square()
@@ -91,6 +92,11 @@ class StandardisedLayer:
         means = self._ordinary.convolve(inputs.sum(1, keepdim=True), ones, None) / weight[0].numel() ** 0.5
         inner = torch.stack([(scaled * means).flatten(2).sum(2), (scaled * seen).flatten(2).sum(2)], dim=2).double()
         return by_unit(inner, self._views).sum(1)
+
+
+def _cancellation(weight: Tensor) -> float:
+    """The largest s‖w‖: by how much subtracting a filter's mean amplifies its rounding; about 1 where it is 0."""
+    return float((scales(weight).flatten() * torch.linalg.vector_norm(weight.flatten(1), dim=1)).max())
 
 
 def _along(gradients: Tensor, filters: Tensor) -> Tensor:
