@@ -12,10 +12,10 @@ are the same to the last bit. With cⱼmⱼ at most K for every unit, the sum ch
 b − 1 in the other. That holds for all layers that are summed alike together, mᵢ being the norm over them: their change
 is a sum of the units' vectors, weighted alike in each layer.
 
-Layers that are summed differently may each be disturbed most by another unit, so their K add up, each taken over all
-units. They hold different parameters, so they add up as squares: w ways of summation disturb the sum by at most ηr if
-each ωK is at most ηr/√w. Clipping makes sure of that (`exposures`, `clip`). From block to block sums are whole numbers,
-and exact.
+Layers that are summed differently may each be disturbed most by another unit, so each has its own K. They hold
+different parameters, so what they change adds up as squares: with every K at most ηr/‖ω‖, ‖ω‖² the sum of their ω²,
+all of them change the sum by at most ηr. Clipping makes sure of that (`exposures`, `clip`). From block to block sums
+are whole numbers, and exact.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def exposures(products: Mapping[Summation, Tensor]) -> Tensor:
     Args:
         products: m of each unit, over all layers that are summed in one way, shape (units,).
     """
-    each = torch.stack([way.influence * own for way, own in products.items()])
-    return each.amax(0) * math.sqrt(len(products))
+    influence = math.hypot(*(way.influence for way in products))
+    return influence * torch.stack(list(products.values())).amax(0)
 
 
 def summation(*, terms: int, at_once: int) -> Summation:
