@@ -99,6 +99,18 @@ def test_a_candidate_is_read_key_by_key(tmp_path: Path) -> None:
     assert (training.epsilon, training.delta, training.sampling, training.views) == (1e4, None, "best", 1)
 
 
+@pytest.mark.parametrize(
+    ("written", "rule", "norm"),
+    [("0.25", "flat", 0.25), ("adaptive", "adaptive", 1.0), ("automatic", "automatic", 1.0)],
+)
+def test_the_clipping_norm_is_a_number_or_the_name_of_a_rule(
+    written: str, rule: str, norm: float, tmp_path: Path
+) -> None:
+    text = CANDIDATE.replace("clipping_norm: 1.0", f"clipping_norm: {written}")
+    training = load_candidate(file_of(tmp_path, text)).training
+    assert (training.clipping, training.clipping_norm) == (rule, norm)
+
+
 def test_abdomens_and_their_augmentations_are_read_key_by_key(tmp_path: Path) -> None:
     text = CANDIDATE.replace(*ABDOMEN).replace("flips: true, shift: 2", "rotation: 15, scale: 0.1, intensity: 0.2")
     data = "unit: patient\n    phantom: {patients: 60, dimensions: 3, size: [8, 16, 24]}"

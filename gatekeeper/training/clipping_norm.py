@@ -26,7 +26,10 @@ from gatekeeper.training.exact_normal import rounded_normals
 from gatekeeper.training.grid import Grid, choose_grid
 from gatekeeper.training.secret_stream import SecretStream
 
-# Of log C, for a batch that lies wholly on one side: half of it (Andrew et al. 2021, section 3.1).
+# γ: the share of gradients that should need no clipping.
+TARGET = 0.5
+
+# By how much log C changes where all gradients are on the wrong side (Andrew et al. 2021, section 3.1).
 _RATE = 0.2
 
 # Values of C in a doubling.
@@ -139,11 +142,11 @@ class AdaptiveNorm:
         return self._grids[self._index]
 
     def observe(self, *, unclipped: int, units: int, stream: SecretStream) -> None:
-        """C ← C·exp(−0.2(b̃ − ½)), b̃ − ½ being the noisy centred count over the expected batch."""
-        surplus = self._count.of(2 * unclipped - units, stream=stream) / self._expected
+        """C ← C·exp(−0.2(b̃ − γ)), b̃ being ½ and the noisy centred count over the expected batch."""
+        share = 0.5 + self._count.of(2 * unclipped - units, stream=stream) / self._expected
         highest = math.log2(LARGEST_CHANGE)
-        self._height = min(highest, max(-highest, self._height - _RATE * surplus / math.log(2)))
-        self._unclipped, self._steps = self._unclipped + 0.5 + surplus, self._steps + 1
+        self._height = min(highest, max(-highest, self._height - _RATE * (share - TARGET) / math.log(2)))
+        self._unclipped, self._steps = self._unclipped + share, self._steps + 1
 
     def state(self) -> dict[str, Tensor]:
         """C, and the sum of the shares that the noisy counts gave."""
