@@ -35,7 +35,7 @@ class NoisyMean:
         """(Σ cᵢgᵢ + N(0, (σC)²))/divisor, float64, one tensor for each trainable parameter.
 
         Args:
-            batch: the views of the sampled units; may be empty.
+            batch: the views of the units whose sum this process forms; may be empty.
 
         Raises:
             DivergedError: a unit's gradient is not finite.
@@ -43,6 +43,10 @@ class NoisyMean:
         sums = self._engine.clipped_sum(batch, grid=self.grid)
         noisy = add_noise(sums, grid=self.grid, stream=self._noise)
         return [sum_.div_(self._divisor) for sum_ in from_grid(noisy, grid=self.grid)]
+
+    def assist(self, batch: Views) -> None:
+        """Form the sum over this process's units for the first process, whose `of` adds it to its own."""
+        self._engine.clipped_sum(batch, grid=self.grid)
 
 
 def grid_of(plan: TrainingPlan, *, units: int, parameters: int) -> Grid:
