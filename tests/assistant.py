@@ -1,7 +1,4 @@
-"""A helper of a training that a test leads: `python -m tests.assistant STORE INDEX COUNT HOW`.
-
-HOW says what becomes of it: `works`, `dies` without a word at its third sum, or `diverges` there.
-"""
+"""A helper of a training that a test leads: `help_out` in a process of its own."""
 
 from __future__ import annotations
 
@@ -56,19 +53,22 @@ def _diverge(*_: object, **__: object) -> torch.Tensor:
     raise DivergedError("a unit's gradient is not finite")
 
 
-def main(store: str, index: str, count: str, how: str) -> int:
+def help_out(store: str, index: int, count: int, how: str) -> None:
+    """Assist, and exit as a helper of `certify` would.
+
+    Args:
+        store: the file by which the processes meet.
+        index: which of them this is.
+        count: how many there are.
+        how: what becomes of it: `works`, `dies` without a word at its third sum, or `diverges` there.
+    """
     if how != "works":
         _misbehave(how)
     try:
-        with meeting(store, index=int(index), count=int(count)).joined(torch.device("cpu")) as ranks:
+        with meeting(store, index=index, count=count).joined(torch.device("cpu")) as ranks:
             ran = assist(ranks=ranks, **setting())  # type: ignore[arg-type]
-            print(ran.steps)
     except KeyboardInterrupt:
-        return 130
+        sys.exit(130)
     except DivergedError:
-        return 3
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+        sys.exit(3)
+    sys.exit(0 if ran.steps == STEPS else "another number of steps")

@@ -1,10 +1,10 @@
-"""Several processes train as one: the test is the first, the others are `tests.assistant`."""
+"""Several processes train as one: the test is the first, the others run `tests.assistant`."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,13 @@ from gatekeeper.training import release as release_module
 from gatekeeper.training.clipping.engine import ClippingEngine
 from gatekeeper.training.distributed import GroupRank
 from gatekeeper.training.lifeline import Lifeline, _Nowhere
-from tests.assistant import EXPECTED, STEPS, UNITS, meeting, setting
+from tests.assistant import EXPECTED, STEPS, UNITS, help_out, meeting, setting
 
-ROOT = Path(__file__).resolve().parent.parent
+# A server that has imported torch forks the helpers: each starts at once.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tests.assistant"])
 
-# A full step, a uneven one, one with units for one process only, none, one unit, all units.
+# A full step, an uneven one, one with units for one process only, none, one unit, all units.
 BATCHES = [np.sort(np.random.default_rng(n).permutation(UNITS)[:n]) for n in (EXPECTED, 21, 5, 0, 1, UNITS)]
 
 
@@ -36,27 +38,23 @@ class Led:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.helpers: list[subprocess.Popen[str]] = []
+        self.helpers: list[ForkServerProcess] = []
 
     def train(self, *, count: int, how: str = "works", **more: object) -> TrainedModel:
         if count == 1:
             return train(on_step=lambda _: None, **setting(), **more)  # type: ignore[arg-type]
-        store = str(self.path / f"store-{count}-{len(self.helpers)}")
-        self.helpers += [
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.assistant", store, str(index), str(count), how],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for index in range(1, count)
-        ]
+        store = str(self.path / "store")
+        self.helpers = [SERVER.Process(target=help_out, args=(store, index, count, how)) for index in range(1, count)]
+        for helper in self.helpers:
+            helper.start()
         with meeting(store, index=0, count=count).joined(torch.device("cpu")) as ranks:
             return train(on_step=lambda _: None, ranks=ranks, **setting(), **more)  # type: ignore[arg-type]
 
-    def ended(self) -> list[tuple[int, str]]:
-        """Exit codes and outputs of the helpers."""
-        return [(helper.wait(60), helper.stdout.read() if helper.stdout else "") for helper in self.helpers]
+    def ended(self) -> list[int | None]:
+        """The helpers' exit codes."""
+        for helper in self.helpers:
+            helper.join(60)
+        return [helper.exitcode for helper in self.helpers]
 
 
 @pytest.fixture
@@ -65,7 +63,7 @@ def led(tmp_path: Path) -> Iterator[Led]:
     yield led
     for helper in led.helpers:
         helper.kill()
-        helper.communicate()
+        helper.join()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -96,25 +94,25 @@ def test_three_processes_form_the_sums_of_one_bit_for_bit_and_run_its_mechanism(
     assert together.record.weights_digest == alone.record.weights_digest
     assert together.record.mechanism == alone.record.mechanism
     assert (alone.record.device, together.record.device) == ("cpu", "3 × cpu")
-    assert led.ended() == [(0, f"{STEPS}\n")] * 2
+    assert led.ended() == [0, 0]
 
 
 def test_the_noise_is_the_first_processes_and_all_end_with_its_weights(led: Led) -> None:
     """Weights are compared by digest at the end: with noise of its own in each process they would differ."""
     assert led.train(count=2).record.mechanism.steps == STEPS
-    assert led.ended() == [(0, f"{STEPS}\n")]
+    assert led.ended() == [0]
 
 
 def test_a_process_that_dies_fails_the_training(led: Led) -> None:
     with pytest.raises(ProcessLostError, match="ended or doesn't answer"):
         led.train(count=2, how="dies")
-    assert led.ended() == [(9, "")]
+    assert led.ended() == [9]
 
 
 def test_a_process_that_diverges_says_so_for_all(led: Led) -> None:
     with pytest.raises(DivergedError, match="in another process"):
         led.train(count=3, how="diverges")
-    assert led.ended() == [(3, "")] * 2
+    assert led.ended() == [3, 3]
 
 
 def test_the_others_stop_with_the_first(led: Led) -> None:
@@ -124,7 +122,7 @@ def test_the_others_stop_with_the_first(led: Led) -> None:
     with pytest.raises(KeyboardInterrupt):
         led.train(count=2, lifeline=lifeline)
     assert lifeline.step == 1
-    assert led.ended() == [(130, "")]
+    assert led.ended() == [130]
 
 
 def test_weights_that_differ_are_noticed(led: Led, monkeypatch: pytest.MonkeyPatch) -> None:
