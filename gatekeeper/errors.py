@@ -16,6 +16,7 @@ GatekeeperError                    5  (a bug, unless a subclass says otherwise)
 ├── PrivatePartError               *  the child process that trains and attacks reported an error of its own
 ├── AuditContradiction             5  an attack beat a proven bound: somebody's mathematics is wrong
 └── InternalError                  5  an invariant of ours is broken
+    └── ProcessLostError           5  one of several training processes ended or hangs
 ```
 
 A refusal by the policy is a value (`core.verdict.Refusal`), never an exception. Each error says what
@@ -163,6 +164,12 @@ class InternalError(GatekeeperError):
 
     exit_code = 5
     code = "internal"
+
+
+class ProcessLostError(InternalError):
+    """One of the processes that train together has ended, or doesn't answer in time."""
+
+    code = "process-lost"
 
 
 class PrivatePartError(GatekeeperError):

@@ -209,6 +209,15 @@ class RunDirectory:
         finally:
             os.close(descriptor)
 
+    def wait(self) -> None:
+        """Wait until no process holds the run directory."""
+        with disk_errors(self.path):
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            finally:
+                os.close(descriptor)
+
     def read_policy(self) -> Policy:
         """The policy of this run."""
         return self._read("policy.json", Policy)

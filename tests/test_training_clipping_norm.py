@@ -116,9 +116,9 @@ def test_sum_and_count_together_move_by_at_most_one_in_units_of_the_noise(bright
     grid, largest = norm.grid, 0.0
     for seed in range(20):
         batch = _views(6, brightness=brightness, seed=seed)
-        whole, count = _flat(engine, batch, grid=grid), 2 * engine.unclipped - 6
+        whole, count = _flat(engine, batch, grid=grid), engine.tally
         rest = Views(images=batch.images[:5], targets=batch.targets[:5])
-        without, count_without = _flat(engine, rest, grid=grid), 2 * engine.unclipped - 5
+        without, count_without = _flat(engine, rest, grid=grid), engine.tally
         moved = float((whole - without).double().norm()) / grid.noise_scale
         largest = max(largest, math.hypot(moved, (count - count_without) / 2 / noise.count))
     assert largest <= 1 / sigma
@@ -140,9 +140,9 @@ def test_the_engine_counts_the_units_that_need_no_clipping() -> None:
         )
         engine.clipped_sum(batch, grid=grid)
         norms = engine.shares(batch).norms
-        assert engine.unclipped == int((norms <= grid.radius).sum())
+        assert engine.tally == 2 * int((norms <= grid.radius).sum()) - len(norms)
     engine.clipped_sum(_views(0), grid=grid)
-    assert engine.unclipped == 0
+    assert engine.tally == 0
 
 
 # Where C settles
@@ -154,7 +154,7 @@ def _settled(norms: Callable[[np.random.Generator], np.ndarray], *, steps: int =
     heights = []
     for _ in range(steps):
         drawn = norms(generator)
-        norm.observe(unclipped=int((drawn <= norm.norm).sum()), units=len(drawn), stream=stream)
+        norm.observe(tally=2 * int((drawn <= norm.norm).sum()) - len(drawn), stream=stream)
         heights.append(math.log(norm.norm))
     return math.exp(np.mean(heights[steps // 2 :]))
 
@@ -214,7 +214,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_anything_is_learned_o
 def test_a_state_is_taken_up_bit_for_bit_and_another_rules_is_refused() -> None:
     norm, other, stream = _norm(), _norm(), SecretStream()
     for unclipped in range(50):
-        norm.observe(unclipped=unclipped % 5, units=4, stream=stream)
+        norm.observe(tally=2 * (unclipped % 5) - 4, stream=stream)
     other.load_state(norm.state())
     assert other.state() == norm.state()
     assert (other.norm, other.grid, other.adaptation()) == (norm.norm, norm.grid, norm.adaptation())

@@ -16,6 +16,7 @@ from gatekeeper.cli.preflight import Signing, check_beside, prepare_signing
 from gatekeeper.cli.resuming import LATEST, command_to_go_on, find_interrupted, prepare_to_go_on
 from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.device import DEVICE_CHOICES, DeviceChoice
 from gatekeeper.core.ledger import Conclusion
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import Forecast, TrainingPlan
@@ -52,6 +53,13 @@ runs_option = click.option(
     metavar="[RUN]",
     help="Go on with an interrupted run; without RUN the newest of this candidate and policy. Give it last.",
 )
+@click.option(
+    "--device",
+    type=click.Choice(DEVICE_CHOICES),
+    default="auto",
+    show_default=True,
+    help="Where to train: auto takes a GPU where there is one.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 @passphrase_option
 @runs_option
@@ -67,6 +75,7 @@ def certify(
     dry_run: bool,
     no_sign: bool,
     resume: str | None,
+    device: DeviceChoice,
     quiet: bool,
     passphrase_fd: int | None,
     runs: Path,
@@ -75,19 +84,27 @@ def certify(
     stdout_format: str,
     targets: tuple[Target, ...],
 ) -> None:
-    """Train CANDIDATE with differential privacy, judge it by a policy, and release it signed if it passes."""
+    """Train CANDIDATE with differential privacy, judge it by a policy, and release it signed if it passes.
+
+    Under `torchrun --nproc-per-node N -m gatekeeper certify …` N processes share training and attacks.
+    """
     from gatekeeper.pipeline import inputs
+    from gatekeeper.pipeline.child import run_assistant
     from gatekeeper.pipeline.judgement import report_of
     from gatekeeper.pipeline.ledgers import find_ledger
+    from gatekeeper.pipeline.place import find_place
     from gatekeeper.report import exit_code
 
+    if not find_place().is_first:
+        # The first process reads, counts, judges, signs and reports.
+        raise click.exceptions.Exit(0 if dry_run else run_assistant(device=device))
     if no_sign and (key is not None or out is not None):
         raise click.UsageError("--no-sign signs nothing: leave out --key and --out")
     if dry_run and resume is not None:
         raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
     if dry_run:
-        _dry_run(the_policy, the_candidate, runs)
+        _dry_run(the_policy, the_candidate, runs, device)
         return
     check_targets(targets, out=out)
     signing = None
@@ -106,7 +123,7 @@ def certify(
         else:
             say(f"resuming {run.path}: {prepare_to_go_on(run)}")
         try:
-            judgement = _produce_and_judge(run, the_policy, the_candidate, counted_in, quiet=quiet)
+            judgement = _produce_and_judge(run, the_policy, the_candidate, counted_in, quiet=quiet, device=device)
         except KeyboardInterrupt:
             say(f"interrupted; to go on: {command_to_go_on(run)}")
             raise click.exceptions.Exit(130) from None
@@ -160,7 +177,7 @@ def sign(
 
 
 def _produce_and_judge(
-    run: RunDirectory, policy: Policy, candidate: Candidate, ledger: Ledger, *, quiet: bool
+    run: RunDirectory, policy: Policy, candidate: Candidate, ledger: Ledger, *, quiet: bool, device: DeviceChoice
 ) -> Judgement:
     """The run, counted in the ledger before its first step; however it ends, the ledger is told.
 
@@ -180,7 +197,7 @@ def _produce_and_judge(
         raise click.exceptions.Exit(1)
     try:
         if not run.has("evidence.json"):
-            run_private_part(run, "produce", quiet=quiet)
+            run_private_part(run, "produce", quiet=quiet, device=device)
         run.remove_training()
         counting.settle(run, ledger, permit=permission.permit)
         judgement = judge(run, policy=policy, candidate=candidate)
@@ -245,13 +262,13 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
     say(f"released: {signing.out}")
 
 
-def _dry_run(policy: Policy, candidate: Candidate, runs: Path) -> None:
+def _dry_run(policy: Policy, candidate: Candidate, runs: Path, device: DeviceChoice) -> None:
     from gatekeeper.pipeline.child import run_private_part
 
     run = RunDirectory.create(runs, policy=policy, candidate=candidate)
     with run.lock():
         try:
-            run_private_part(run, "forecast")
+            run_private_part(run, "forecast", device=device)
             forecast = run.read_forecast()
         finally:
             run.delete()

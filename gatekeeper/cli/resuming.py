@@ -14,6 +14,7 @@ from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.codec import plain
 from gatekeeper.core.policy import Policy
 from gatekeeper.errors import InvalidInputError, RunDirectoryError
+from gatekeeper.pipeline.place import find_place
 from gatekeeper.rundir import RunDirectory, list_runs
 
 LATEST = "the newest"
@@ -90,9 +91,18 @@ def prepare_to_go_on(run: RunDirectory) -> str:
 
     Args:
         run: the caller holds its lock.
+
+    Raises:
+        InvalidInputError: several processes were started, and one is enough.
     """
     run.forget_failure()
     if run.has("evidence.json"):
+        if find_place().count > 1:
+            raise InvalidInputError(
+                "the run is trained and measured, and only to be judged: there is nothing to share",
+                where=str(run.path),
+                hint="go on without torchrun",
+            )
         return "trained and measured, to be judged"
     if run.has("training"):
         return "goes on with the training, counted in the ledger already"

@@ -1,7 +1,9 @@
-"""The child process of `certify`: `python -P -m gatekeeper.cli.worker TASK RUN PARENT [--quiet]`.
+"""The child process of `certify`: `python -P -m gatekeeper.cli.worker TASK RUN PARENT --device=DEVICE [--quiet]`.
 
 It never sees a key. Its parent, whose process number it is told, holds the run's lock; it dies with it. SIGTERM asks it
 to stop: a training finishes its step and keeps what to go on from.
+
+The task `assist` is for all but the first of several processes: it is told the run by the first one's child.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -17,21 +20,25 @@ from gatekeeper.cli.interrupts import interrupt_on_termination
 from gatekeeper.cli.main import EXIT_INTERRUPTED, boundary
 from gatekeeper.cli.progress import StderrProgress
 from gatekeeper.cli.streams import settle_streams
-from gatekeeper.errors import GatekeeperError, RunDirectoryError
+from gatekeeper.core.device import DeviceChoice
+from gatekeeper.errors import GatekeeperError, ProcessLostError, RunDirectoryError
 from gatekeeper.pipeline.child import die_with_parent
 from gatekeeper.rundir import Failure, RunDirectory
 
 
-def work(task: str, path: Path, *, quiet: bool) -> None:
+def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
     """Do one task in a run directory; an error is left in the directory for the parent to report."""
     run = RunDirectory(path)
     try:
         if task == "forecast":
-            _forecast(run)
+            _forecast(run, device)
         elif task == "plan":
             _plan(run)
         else:
-            _produce(run, quiet=quiet)
+            _produce(run, quiet=quiet, device=device)
+    except ProcessLostError:
+        # No failure of this run's: it can be gone on with, as after any other death.
+        raise
     except GatekeeperError as error:
         run.write_failure(_failure(error))
         raise click.exceptions.Exit(error.exit_code) from error
@@ -42,10 +49,19 @@ def work(task: str, path: Path, *, quiet: bool) -> None:
         run.remove_twin()
 
 
-def _forecast(run: RunDirectory) -> None:
+def _assist(device: DeviceChoice) -> None:
+    from gatekeeper.pipeline.production import assist
+
+    try:
+        assist(device=device, on_run=lambda path: print(path, flush=True))
+    except KeyboardInterrupt as error:
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from error
+
+
+def _forecast(run: RunDirectory, device: DeviceChoice) -> None:
     from gatekeeper.pipeline.planning import forecast
 
-    run.write_forecast(forecast(run))
+    run.write_forecast(forecast(run, device=device))
 
 
 def _plan(run: RunDirectory) -> None:
@@ -54,12 +70,12 @@ def _plan(run: RunDirectory) -> None:
     plan(run)
 
 
-def _produce(run: RunDirectory, *, quiet: bool) -> None:
+def _produce(run: RunDirectory, *, quiet: bool, device: DeviceChoice) -> None:
     from gatekeeper.pipeline.production import produce
 
     try:
         with StderrProgress(quiet=quiet) as progress:
-            produce(run, progress)
+            produce(run, progress, device=device)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -72,12 +88,17 @@ def _failure(error: GatekeeperError) -> Failure:
     )
 
 
-def _main(task: str, path: str, parent: str, *flags: str) -> int:
+def _main(task: str, path: str, parent: str, device: str, *flags: str) -> int:
     die_with_parent(int(parent))
-    interrupt_on_termination()
     # Every file of a run is its owner's alone, the model too, whoever writes it.
     os.umask(0o077)
-    code = boundary(lambda: work(task, Path(path), quiet="--quiet" in flags))
+    wanted = cast("DeviceChoice", device.removeprefix("--device="))
+    if task == "assist":
+        # Nothing is kept here: outside of the training SIGTERM ends it at once, also where it waits for others.
+        code = boundary(lambda: _assist(wanted))
+    else:
+        interrupt_on_termination()
+        code = boundary(lambda: work(task, Path(path), quiet="--quiet" in flags, device=wanted))
     settle_streams()
     return code
 

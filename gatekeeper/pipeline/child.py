@@ -25,19 +25,23 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
-from typing import Literal
+from pathlib import Path
+from typing import IO, Literal
 
+from gatekeeper.core.device import DeviceChoice
 from gatekeeper.errors import InternalError, PrivatePartError, RunDirectoryError
-from gatekeeper.rundir import Failure, RunDirectory
+from gatekeeper.pipeline.place import LOOPBACK, VARIABLES
+from gatekeeper.rundir import FAILURE_EXIT_CODES, Failure, RunDirectory
 
 Task = Literal["plan", "produce", "forecast"]
 
 _WORKER = "gatekeeper.cli.worker"
 
-# What a Python process needs to start and to draw progress. Nothing else is handed down.
-_ALLOWED = frozenset(
+# What a Python process needs to start, to draw progress and to find its siblings. Nothing else is handed down.
+_ALLOWED = VARIABLES | frozenset(
     {
         "PATH", "HOME", "TMPDIR", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR",
         "PYTHONHASHSEED", "PYTHONWARNINGS", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
@@ -48,11 +52,13 @@ _ALLOWED = frozenset(
 
 
 # Threads that spin while they wait make two processes on the same cores ten times slower, not twice.
-_DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
+_DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE", **LOOPBACK}
 
 # How long a child that was asked to stop may take: a step, and writing a checkpoint. A second interrupt doesn't wait.
 PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+
+_INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, 130)
 
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
@@ -65,23 +71,23 @@ def harmless(environment: Mapping[str, str]) -> dict[str, str]:
     return {**_DEFAULTS, **allowed}
 
 
-def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False) -> None:
+def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False, device: DeviceChoice = "auto") -> None:
     """Run one task in a child process; its results lie in the run directory afterwards, and it has ended.
 
     Args:
         run: where policy and candidate lie, and results go; the caller holds its lock.
         task: `plan` what the run will take, `produce` the evidence, or `forecast` the run.
         quiet: whether to draw no progress.
+        device: `auto`, `cpu` or `cuda`.
 
     Raises:
         PrivatePartError: the child reported an error, with its own message and exit code.
         InternalError: the child died without a word, or what it said is no failure.
         KeyboardInterrupt: this process or the child was interrupted.
     """
-    command = [sys.executable, "-P", "-m", _WORKER, task, str(run.path), str(os.getpid())]
     _close_to_others()
     try:
-        code = _run_group([*command, *(["--quiet"] if quiet else [])])
+        code = _run_group([*_command(task, str(run.path), device), *(["--quiet"] if quiet else [])])
     finally:
         run.remove_twin()
     if code == 0:
@@ -95,15 +101,51 @@ def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False) -> N
             hint=failure.hint,
             exit_code=failure.exit_code,
         )
-    if code in (-signal.SIGINT, -signal.SIGTERM, 130):
+    if code in _INTERRUPTED:
         raise KeyboardInterrupt
     raise InternalError(_last_words(code), where=str(run.path))
 
 
-def _run_group(command: list[str]) -> int:
+def run_assistant(*, device: DeviceChoice = "auto") -> int:
+    """Run what the other processes of a `torchrun` do: a child that trains and attacks with the first one's.
+
+    It is told the run's directory by the first one's child, and hands it on to us. If it fails, we end only when the
+    first process has let go of the run: torchrun ends all processes as soon as one fails, and the first must have the
+    time to tell the ledger.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        The exit code: 0 where this process's share is done, whatever the verdict becomes.
+
+    Raises:
+        KeyboardInterrupt: this process or the child was interrupted.
+    """
+    _close_to_others()
+    with tempfile.TemporaryFile() as heard:
+        code = _run_group(_command("assist", "-", device), output=heard)
+        heard.seek(0)
+        path = heard.readline().decode().rstrip()
+    if code == 0:
+        return 0
+    if path:
+        RunDirectory(Path(path)).wait()
+    if code in _INTERRUPTED:
+        raise KeyboardInterrupt
+    return code if code in FAILURE_EXIT_CODES else InternalError.exit_code
+
+
+def _command(task: str, path: str, device: DeviceChoice) -> list[str]:
+    return [sys.executable, "-P", "-m", _WORKER, task, path, str(os.getpid()), f"--device={device}"]
+
+
+def _run_group(command: list[str], *, output: IO[bytes] | None = None) -> int:
     """The exit code of a process that leads a group of its own, of which nothing is left running."""
     environment = harmless(os.environ)
-    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True) as child:
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=output, start_new_session=True
+    ) as child:
         try:
             # Left unreaped, so that its number, and with it the group's, can't be another's yet.
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)

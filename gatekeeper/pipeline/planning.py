@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.metric import METRICS_OF
 from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, Forecast, TrainingPlan
@@ -114,7 +115,7 @@ def obstacles(policy: Policy, card: DatasetCard, *, attempt: int) -> tuple[str, 
     return tuple(found)
 
 
-def forecast(run: RunDirectory) -> Forecast:
+def forecast(run: RunDirectory, *, device: DeviceChoice = "auto") -> Forecast:
     """What the run would be: budget, noise, closed-form similarity and time, without training on the data."""
     from gatekeeper import data, training
     from gatekeeper.audit.realistic import median_ncc
@@ -134,7 +135,7 @@ def forecast(run: RunDirectory) -> Forecast:
         median_ncc_one_step=median_ncc(noise_multiplier=sigma, participations=1, pixels=card.pixels),
         median_ncc_all_steps=median_ncc(noise_multiplier=sigma, participations=most, pixels=card.pixels),
         training_seconds=training.estimate_seconds(
-            candidate=candidate, plan=plan, card=card, allow_code=policy.allow_code
+            candidate=candidate, plan=plan, card=card, allow_code=policy.allow_code, device=training.find_device(device)
         ),
         problems=obstacles(policy, card, attempt=1),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.codec import digest
+from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, PlannedRun, TrainingPlan
@@ -17,6 +18,7 @@ from gatekeeper.core.resumption import Origin
 from gatekeeper.core.risk import AttackReport, Similarity
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.errors import DataError
+from gatekeeper.pipeline.place import find_place
 from gatekeeper.pipeline.planning import make_plan
 from gatekeeper.pipeline.stopping import interrupts_deferred
 from gatekeeper.pipeline.vault import open_vault
@@ -24,8 +26,10 @@ from gatekeeper.rundir import RunDirectory
 from gatekeeper.version import __version__
 
 if TYPE_CHECKING:
+    import torch
+
     from gatekeeper.data.dataset import Dataset
-    from gatekeeper.training import Lifeline, TrainedModel
+    from gatekeeper.training import Lifeline, LoneRank, TrainedModel
 
 
 class Progress(Protocol):
@@ -83,8 +87,10 @@ def _check_own_model(policy: Policy, candidate: Candidate, card: DatasetCard) ->
     )
 
 
-def produce(run: RunDirectory, progress: Progress) -> Evidence:
-    """The second private part, once the ledger has counted the run: train, export, measure, attack.
+def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "auto") -> Evidence:
+    """The second private part, once the ledger has counted the run: train, export, attack, measure.
+
+    Where torchrun started several processes this one is the first, and the others `assist` in training and attacks.
 
     The data are loaded again, and looked at once more at the end: they must be what was planned. A run that was
     interrupted goes on from its last checkpoint; a training that is complete is not repeated. What the training went on
@@ -96,18 +102,21 @@ def produce(run: RunDirectory, progress: Progress) -> Evidence:
         KeyboardInterrupt: somebody asked to stop.
         DivergedError: the training left the finite numbers.
         UnsupportedModelError: the network can't be trained privately or exported.
+        ProcessLostError: another of the processes ended, or doesn't answer.
     """
-    from gatekeeper import export
+    from gatekeeper import export, training
 
     policy, candidate = run.read_policy(), run.read_candidate()
     planned, permit = run.read_planned(), run.read_permit()
     card, plan = planned.dataset, planned.plan
-    dataset = _unchanged(run, candidate, card)
-    trained = _train(run, candidate, plan, card, dataset, progress)
-    model = export.export(trained.network, image_shape=card.image_shape, path=run.model)
+    where = training.find_device(device, local_index=find_place().index)
+    with _joined(run, where) as ranks:
+        dataset = _unchanged(run, candidate, card)
+        trained = _train(run, candidate, plan, card, dataset, progress, ranks=ranks, device=where)
+        model = export.export(trained.network, image_shape=card.image_shape, path=run.model)
+        attacks = _attack(policy, plan, trained.record.mechanism, dataset, progress, ranks=ranks)
     rules = tuple(rule for rule in policy.rules_at(permit.attempt) if isinstance(rule, UtilityRule))
-    utility = _measure(run, candidate, rules, plan, card, dataset, progress)
-    attacks = _attack(policy, plan, trained.record.mechanism, dataset, progress)
+    utility = _measure(run, candidate, rules, plan, card, dataset, progress, device=where)
     _unchanged(run, candidate, card)
     evidence = Evidence(
         candidate=candidate,
@@ -123,6 +132,67 @@ def produce(run: RunDirectory, progress: Progress) -> Evidence:
     return evidence
 
 
+def assist(*, device: DeviceChoice = "auto", on_run: Callable[[str], None]) -> None:
+    """What the other processes of a torchrun do: take their share of the first one's training and attacks.
+
+    Args:
+        device: where.
+        on_run: told the directory of the run, once the first process has told it.
+
+    Raises:
+        DataError: the data changed since the run was planned.
+        KeyboardInterrupt: somebody asked to stop.
+        DivergedError: the training left the finite numbers.
+        UnsupportedModelError: the network can't be trained privately.
+        ProcessLostError: another of the processes ended, or doesn't answer.
+    """
+    from gatekeeper import training
+
+    where = training.find_device(device, local_index=find_place().index)
+    meeting = training.meet(None)
+    on_run(meeting.run)
+    run = RunDirectory(Path(meeting.run))
+    with meeting.joined(where) as ranks:
+        policy, candidate, planned = run.read_policy(), run.read_candidate(), run.read_planned()
+        dataset = _unchanged(run, candidate, planned.dataset)
+        with interrupts_deferred():  # the first process decides when to stop
+            mechanism = training.assist(
+                candidate=candidate,
+                plan=planned.plan,
+                card=planned.dataset,
+                data=dataset.train,
+                ranks=ranks,
+                allow_code=policy.allow_code,
+                device=where,
+            )
+        _attack(policy, planned.plan, mechanism, dataset, _Unseen(), ranks=ranks)
+
+
+class _Unseen:
+    """Progress that only the first process draws."""
+
+    def begin(self, title: str, total: int) -> None:
+        pass
+
+    def done(self, steps: int) -> None:
+        pass
+
+    def advance(self, steps: int) -> None:
+        pass
+
+
+@contextmanager
+def _joined(run: RunDirectory, device: torch.device) -> Iterator[LoneRank]:
+    """This process, the first, among those that torchrun started; or alone."""
+    from gatekeeper import training
+
+    if find_place().count == 1:
+        yield training.LoneRank()
+        return
+    with training.meet(str(run.path.resolve())).joined(device) as ranks:
+        yield ranks
+
+
 def _train(
     run: RunDirectory,
     candidate: Candidate,
@@ -130,6 +200,9 @@ def _train(
     card: DatasetCard,
     dataset: Dataset,
     progress: Progress,
+    *,
+    ranks: LoneRank,
+    device: torch.device,
 ) -> TrainedModel:
     """Train, or go on; an interrupt waits for the step that is going on, and for its checkpoint."""
     from gatekeeper import training
@@ -148,6 +221,8 @@ def _train(
             on_step=progress.done,
             allow_code=run.read_policy().allow_code,
             lifeline=lifeline,
+            ranks=ranks,
+            device=device,
         )
 
 
@@ -177,6 +252,8 @@ def _measure(
     card: DatasetCard,
     dataset: Dataset,
     progress: Progress,
+    *,
+    device: torch.device,
 ) -> UtilityReport:
     """How well the exported file does on the test units, and the non-private twin where a rule compares with it."""
     from gatekeeper import evaluation
@@ -187,13 +264,13 @@ def _measure(
     needs_twin = any(rule.needs_twin for rule in rules)
     if card.task == "segmentation":
         masks = evaluation.predict_masks(run.model, images, on_images=progress.advance)
-        with _twin(run, candidate, plan, card, dataset, progress, needed=needs_twin) as twin:
+        with _twin(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
             theirs = None if twin is None else evaluation.predict_masks(twin, images)
         return evaluation.evaluate_masks(
             predicted=masks, test=test, classes=card.classes, confidences=confidences, baseline=theirs
         )
     logits = evaluation.predict(run.model, images, on_images=progress.advance)
-    with _twin(run, candidate, plan, card, dataset, progress, needed=needs_twin) as twin:
+    with _twin(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
         baseline = None if twin is None else evaluation.predict(twin, images)
     return evaluation.evaluate(logits=logits, test=test, confidences=confidences, baseline_logits=baseline)
 
@@ -207,6 +284,7 @@ def _twin(
     dataset: Dataset,
     progress: Progress,
     *,
+    device: torch.device,
     needed: bool,
 ) -> Iterator[Path | None]:
     """The non-private twin's file. The twin is not private: its file exists only while it is measured."""
@@ -223,6 +301,7 @@ def _twin(
         data=dataset.train,
         on_step=progress.done,
         allow_code=run.read_policy().allow_code,
+        device=device,
     )
     path = run.path / "twin.onnx"
     try:
@@ -233,9 +312,9 @@ def _twin(
 
 
 def _attack(
-    policy: Policy, plan: TrainingPlan, mechanism: Mechanism, dataset: Dataset, progress: Progress
+    policy: Policy, plan: TrainingPlan, mechanism: Mechanism, dataset: Dataset, progress: Progress, *, ranks: LoneRank
 ) -> AttackReport:
-    """Every attack on the mechanism that ran, with its controls."""
+    """Every attack on the mechanism that ran, with its controls; its units are shared out among the processes."""
     from gatekeeper.audit.attacks import attacked_units, run_attacks
     from gatekeeper.privacy import participations
 
@@ -251,6 +330,7 @@ def _attack(
         clipping_norm=plan.clipping_norm,
         audit=policy.audit,
         progress=progress.advance,
+        ranks=ranks,
     )
 
 

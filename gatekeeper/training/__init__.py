@@ -1,8 +1,22 @@
 """Trains networks with differential privacy, unit by unit, and says what ran."""
 
+from gatekeeper.training.assistant import assist
+from gatekeeper.training.devices import find_device
+from gatekeeper.training.distributed import LoneRank, meet
 from gatekeeper.training.lifeline import Lifeline
 from gatekeeper.training.loop import TrainedModel, software, train
 from gatekeeper.training.timing import estimate_seconds
 from gatekeeper.training.twin import train_twin
 
-__all__ = ["Lifeline", "TrainedModel", "estimate_seconds", "software", "train", "train_twin"]
+__all__ = [
+    "Lifeline",
+    "LoneRank",
+    "TrainedModel",
+    "assist",
+    "estimate_seconds",
+    "find_device",
+    "meet",
+    "software",
+    "train",
+    "train_twin",
+]

@@ -50,12 +50,11 @@ class ClippingNorm(Protocol):
     def grid(self) -> Grid:
         """The grid of the next step's sum and noise, and the norm that it is clipped to."""
 
-    def observe(self, *, unclipped: int, units: int, stream: SecretStream) -> None:
+    def observe(self, *, tally: int, stream: SecretStream) -> None:
         """Learn of a step, through noise only.
 
         Args:
-            unclipped: how many of its units needed no clipping: secret.
-            units: how many it had: secret.
+            tally: how many more of its units needed no clipping than did need it: secret.
             stream: of the noise.
         """
 
@@ -100,7 +99,7 @@ class FixedNorm:
     def __init__(self, grid: Grid, *, rule: Rule) -> None:
         self.grid, self.rule = grid, rule
 
-    def observe(self, *, unclipped: int, units: int, stream: SecretStream) -> None:
+    def observe(self, *, tally: int, stream: SecretStream) -> None:
         """Nothing is learned."""
 
     def state(self) -> dict[str, Tensor]:
@@ -141,9 +140,9 @@ class AdaptiveNorm:
         """That of C as it is now."""
         return self._grids[self._index]
 
-    def observe(self, *, unclipped: int, units: int, stream: SecretStream) -> None:
+    def observe(self, *, tally: int, stream: SecretStream) -> None:
         """C ← C·exp(−0.2(b̃ − γ)), b̃ being ½ and the noisy centred count over the expected batch."""
-        share = 0.5 + self._count.of(2 * unclipped - units, stream=stream) / self._expected
+        share = 0.5 + self._count.of(tally, stream=stream) / self._expected
         highest = math.log2(LARGEST_CHANGE)
         self._height = min(highest, max(-highest, self._height - _RATE * (share - TARGET) / math.log(2)))
         self._unclipped, self._steps = self._unclipped + share, self._steps + 1
@@ -153,7 +152,7 @@ class AdaptiveNorm:
         return {
             "clipping.height": torch.tensor(self._height, dtype=torch.float64),
             "clipping.unclipped": torch.tensor(self._unclipped, dtype=torch.float64),
-            "clipping.steps": torch.tensor(self._steps),
+            "clipping.steps": torch.tensor(self._steps, dtype=torch.float64),
         }
 
     def load_state(self, state: dict[str, Tensor]) -> None:

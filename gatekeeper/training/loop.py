@@ -20,12 +20,14 @@ from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import DivergedError
 from gatekeeper.training.clipping import isolation
 from gatekeeper.training.clipping.rounding import SLACK
+from gatekeeper.training.devices import name_of
+from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.lifeline import Lifeline
 from gatekeeper.training.optimizer import MasterWeights
 from gatekeeper.training.release import NoisyMean
 from gatekeeper.training.sampling import batches
 from gatekeeper.training.secret_stream import GENERATOR_NAME, SecretStream
-from gatekeeper.training.subject import subject_of
+from gatekeeper.training.subject import Subject, subject_of
 
 Progress = Callable[[int], None]
 
@@ -35,7 +37,7 @@ class TrainedModel:
     """A trained network and the record of how.
 
     Attributes:
-        network: in evaluation mode; takes pixel values in [0, 1].
+        network: in evaluation mode, on the CPU; takes pixel values in [0, 1].
         record: what ran.
     """
 
@@ -62,6 +64,8 @@ def train(
     on_step: Progress,
     allow_code: tuple[CodeFile, ...] = (),
     lifeline: Lifeline | None = None,
+    ranks: LoneRank | None = None,
+    device: torch.device | None = None,
 ) -> TrainedModel:
     """Train with DP-SGD: each step adds noise N(0, (σC)²) to the sum of clipped per-unit gradients.
 
@@ -76,30 +80,44 @@ def train(
         on_step: told the number of the recipe's steps done after each one.
         allow_code: the candidate's own code that the policy allows.
         lifeline: where the training goes on from, and what keeps it going; None keeps nothing.
+        ranks: this process as the first of those that train together, whose others `assist`; None trains alone.
+        device: where; None is the CPU.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
         PrivacyError: the noise is too small beside the sums to be added exactly; raised before the first step.
         DivergedError: a gradient or a weight is not finite.
         KeyboardInterrupt: somebody asked to stop; the lifeline has kept what to go on from.
+        ProcessLostError: another of the processes ended, or doesn't answer.
     """
-    lifeline = lifeline or Lifeline.unkept(plan)
-    subject = subject_of(candidate, card, data=data, allow_code=allow_code)
-    engine = subject.engine(candidate)
+    lifeline, ranks, device = lifeline or Lifeline.unkept(plan), ranks or LoneRank(), device or torch.device("cpu")
+    subject = subject_of(candidate, card, data=data, allow_code=allow_code, device=device)
+    engine = subject.engine(candidate, ranks=ranks)
     release = NoisyMean(plan, engine=engine, units=data.units, parameters=subject.parameters)
     weights = MasterWeights(subject.network, spec=candidate.training, steps=plan.steps)
     lifeline.restore(weights, release)
+    release.follow_first(ranks)
+    ranks.copy_first(subject.trainable)
     source = subject.source(data, candidate)
     drawn = batches(plan.mechanism, units=data.units, stream=SecretStream(), start=lifeline.begun, deal=lifeline.deal)
-    # The steps come first: `zip` must not draw a batch that no step uses. There may be more batches than steps.
-    for step, units in zip(range(lifeline.step, plan.steps), drawn, strict=False):
-        lifeline.begin()
-        weights.update(release.of(source.draw(step, units)))
-        lifeline.done(weights, release)
-        on_step(lifeline.step)
+    try:
+        # The steps come first: `zip` must not draw a batch that no step uses. There may be more batches than steps.
+        for step, units in zip(range(lifeline.step, plan.steps), drawn, strict=False):
+            lifeline.begin()
+            ranks.tell(step, units)
+            weights.update(release.of(source.draw(step, engine.own(units))))
+            release.follow_first(ranks)
+            ranks.copy_first(subject.trainable)
+            lifeline.done(weights, release)
+            on_step(lifeline.step)
+    except KeyboardInterrupt:
+        ranks.end(stopped=True)
+        raise
+    ranks.end()
     engine.close()
     weights.release()
-    check_finite(subject.network)
+    digest = settled_digest(subject, ranks)
+    ranks.first(lifeline.begun)
     record = TrainingRecord(
         mechanism=dataclasses.replace(plan.mechanism, steps=lifeline.begun),
         redone_steps=lifeline.redone,
@@ -107,17 +125,31 @@ def train(
         clipping_norm=plan.clipping_norm,
         divisor=plan.divisor,
         parameters=subject.parameters,
-        weights_digest=weights_digest(subject.network),
+        weights_digest=digest,
         noise_generator=GENERATOR_NAME,
         arithmetic=_arithmetic(release, isolation.statement(engine)),
-        device="cpu",
+        device=name_of(device, count=ranks.count),
         seconds=lifeline.seconds,
         software=software(),
         provenance=subject.network.provenance,
         clipping=plan.clipping,
         adaptation=release.adaptation(),
     )
-    return TrainedModel(network=subject.network.eval(), record=record)
+    return TrainedModel(network=subject.network.cpu().eval(), record=record)
+
+
+def settled_digest(subject: Subject, ranks: LoneRank) -> str:
+    """The digest of the released weights, which every process holds by now.
+
+    Raises:
+        DivergedError: a weight is not finite.
+        InternalError: the processes hold different weights.
+    """
+    ranks.copy_first(subject.trainable)
+    check_finite(subject.network)
+    digest = weights_digest(subject.network)
+    ranks.check_alike(digest)
+    return digest
 
 
 def _arithmetic(release: NoisyMean, isolated: str) -> str:

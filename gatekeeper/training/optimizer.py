@@ -16,6 +16,9 @@ from gatekeeper.errors import RunDirectoryError
 
 _DEFAULT_MOMENTUM = 0.9
 
+# What torch's optimizers keep on the CPU wherever the weights are.
+_COUNTERS = {"step", "mu_product"}
+
 
 def _make(spec: OptimizerSpec, parameters: list[Tensor]) -> torch.optim.Optimizer:
     if spec.name == "sgd":
@@ -98,7 +101,11 @@ class MasterWeights:
                 prefix = f"optimizer.{index}."
                 # Not by the optimizer's own load_state_dict, which gives every number the weights' type.
                 self._optimizer.state[master] = {
-                    name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+                    name.removeprefix(prefix): value
+                    if name.removeprefix(prefix) in _COUNTERS
+                    else value.to(master.device)
+                    for name, value in state.items()
+                    if name.startswith(prefix)
                 }
         self._step = step
         self._write(self._master)

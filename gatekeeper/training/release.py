@@ -8,6 +8,7 @@ from gatekeeper.core.clipping import Adaptation
 from gatekeeper.core.record import TrainingPlan
 from gatekeeper.training.clipping.engine import ClippingEngine
 from gatekeeper.training.clipping_norm import clipping_norm
+from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.noise import add_noise, from_grid
 from gatekeeper.training.secret_stream import SecretStream
 from gatekeeper.training.views import Views
@@ -35,17 +36,27 @@ class NoisyMean:
         """(Σ cᵢgᵢ + N(0, (σC)²))/divisor, float64, one tensor for each trainable parameter.
 
         Args:
-            batch: the views of the sampled units; may be empty.
+            batch: the views of the units whose sum this process forms; may be empty.
 
         Raises:
             DivergedError: a unit's gradient is not finite.
         """
         grid = self._norm.grid
         sums = self._engine.clipped_sum(batch, grid=grid, rule=self._norm.rule)
-        units = len(batch.targets) // self._engine.views
-        self._norm.observe(unclipped=self._engine.unclipped, units=units, stream=self._noise)
+        self._norm.observe(tally=self._engine.tally, stream=self._noise)
         noisy = add_noise(sums, grid=grid, stream=self._noise)
         return [sum_.div_(self._divisor) for sum_ in from_grid(noisy, grid=grid)]
+
+    def assist(self, batch: Views) -> None:
+        """Form the sum over this process's units for the first process, whose `of` adds it to its own."""
+        self._engine.clipped_sum(batch, grid=self._norm.grid, rule=self._norm.rule)
+
+    def follow_first(self, ranks: LoneRank) -> None:
+        """Clip to what the first process clips to."""
+        state = self._norm.state()
+        if state:
+            ranks.copy_first(list(state.values()))
+            self._norm.load_state(state)
 
     @property
     def spacing(self) -> str:

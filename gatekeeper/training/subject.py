@@ -16,6 +16,7 @@ from gatekeeper.core.record import DatasetCard
 from gatekeeper.core.units import UnitImages
 from gatekeeper.training.clipping import isolation
 from gatekeeper.training.clipping.engine import ClippingEngine
+from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.features import CachedFeatures, cache_features
 from gatekeeper.training.losses import PerViewLoss, loss_of
 from gatekeeper.training.networks import NormalisedInput, build
@@ -54,7 +55,12 @@ class Subject:
     @property
     def parameters(self) -> int:
         """How many numbers are trained."""
-        return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
+        return sum(p.numel() for p in self.trainable)
+
+    @property
+    def trainable(self) -> list[Tensor]:
+        """The parameters that are trained."""
+        return [p for p in self.network.parameters() if p.requires_grad]
 
     def random_targets(self, views: int, generator: torch.Generator) -> Tensor:
         """Random targets of views, int64, shape (views, …)."""
@@ -68,7 +74,7 @@ class Subject:
         device = next(self.network.parameters()).device
         return ViewSource(data, views=spec.views, augmentation=spec.augmentation, seed=spec.seed, device=device)
 
-    def engine(self, candidate: Candidate) -> ClippingEngine:
+    def engine(self, candidate: Candidate, *, ranks: LoneRank | None = None) -> ClippingEngine:
         """What forms the clipped sums: see `isolated_engine`, whose errors it raises."""
         spec = candidate.training
         return isolation.isolated_engine(
@@ -79,6 +85,7 @@ class Subject:
             image_shape=self.shape,
             targets=self.random_targets,
             loss=self.loss,
+            ranks=ranks,
         )
 
 

@@ -17,7 +17,12 @@ _STEPS = 2
 
 
 def estimate_seconds(
-    *, candidate: Candidate, plan: TrainingPlan, card: DatasetCard, allow_code: tuple[CodeFile, ...] = ()
+    *,
+    candidate: Candidate,
+    plan: TrainingPlan,
+    card: DatasetCard,
+    allow_code: tuple[CodeFile, ...] = (),
+    device: torch.device | None = None,
 ) -> float:
     """Seconds that the plan's training would take on this machine now; the data are not looked at.
 
@@ -28,12 +33,13 @@ def estimate_seconds(
         plan: steps and divisor.
         card: number of training units, image shape and classes.
         allow_code: the candidate's own code that the policy allows.
+        device: where; None is the CPU.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
         PrivacyError: the noise is too small beside the sums to be added exactly.
     """
-    subject = subject_of(candidate, card, data=None, allow_code=allow_code)
+    subject = subject_of(candidate, card, data=None, allow_code=allow_code, device=device)
     engine = subject.engine(candidate)
     release = NoisyMean(plan, engine=engine, units=card.train_units, parameters=subject.parameters)
     count = max(1, round(card.train_units * plan.mechanism.sampling_rate)) * candidate.training.views
@@ -41,7 +47,7 @@ def estimate_seconds(
     batch = Views(
         images=torch.rand((count, *subject.shape), generator=generator),
         targets=subject.random_targets(count, generator),
-    )
+    ).to(device or torch.device("cpu"))
     release.of(batch)  # the first step allocates
     began = time.monotonic()
     for _ in range(_STEPS):

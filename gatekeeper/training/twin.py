@@ -24,6 +24,7 @@ def train_twin(
     data: UnitImages,
     on_step: Progress,
     allow_code: tuple[CodeFile, ...] = (),
+    device: torch.device | None = None,
 ) -> nn.Module:
     """The same network, sampling, views, divisor and schedule, without clipping or noise.
 
@@ -31,7 +32,7 @@ def train_twin(
     are those of `train`.
     """
     spec = candidate.training
-    subject = subject_of(candidate, card, data=data, allow_code=allow_code)
+    subject = subject_of(candidate, card, data=data, allow_code=allow_code, device=device)
     weights = MasterWeights(subject.network, spec=spec, steps=plan.steps)
     parameters = [p for p in subject.network.parameters() if p.requires_grad]
     source = subject.source(data, candidate)
@@ -48,4 +49,4 @@ def train_twin(
         on_step(step + 1)
     weights.release()
     check_finite(subject.network)
-    return subject.network.eval()
+    return subject.network.cpu().eval()

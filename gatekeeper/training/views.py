@@ -31,6 +31,10 @@ class Views:
     images: Tensor
     targets: Tensor
 
+    def to(self, device: torch.device) -> Views:
+        """The same views on a device."""
+        return Views(images=self.images.to(device), targets=self.targets.to(device))
+
 
 class ViewSource:
     """Draws the views of sampled units.

@@ -17,6 +17,7 @@ from gatekeeper.core.checks import check_non_negative, check_positive
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms
+from gatekeeper.core.ranks import OneRank, Ranks
 from gatekeeper.core.risk import (
     ALL_STEPS,
     ONE_STEP,
@@ -46,6 +47,7 @@ def attack(
     rng: np.random.Generator,
     generator: torch.Generator,
     progress: Callable[[int], None],
+    ranks: Ranks | None = None,
 ) -> AttackOutcome:
     """Attack A on a sample and on the worst-k stratum, and both controls.
 
@@ -62,6 +64,7 @@ def attack(
         rng: draws K, and the pairs of the negative control.
         generator: draws the noise.
         progress: hears how many units have been attacked since it last heard.
+        ranks: the processes that share out the units; None attacks all of them here.
 
     Raises:
         InvalidValueError: an argument is out of its range, or the adversary knows candidates.
@@ -87,6 +90,7 @@ def attack(
             rng=rng,
             generator=generator,
             progress=progress,
+            ranks=ranks or OneRank(),
         )
 
     sample = run(units=targets.sample, whom=adversary, sigma=noise_multiplier, draws=audit.noise_draws)
@@ -141,6 +145,7 @@ def run_attacks(
     progress: Callable[[int], None],
     rng: np.random.Generator | None = None,
     generator: torch.Generator | None = None,
+    ranks: Ranks | None = None,
 ) -> AttackReport:
     """Calibrate each definition of success on the null, and run every attack for both realistic adversaries.
 
@@ -155,7 +160,9 @@ def run_attacks(
         audit: how hard to look.
         progress: hears how many units have been attacked since it last heard; `attacked_units` tells the total.
         rng: chooses units, strangers and K; by default seeded by the operating system.
-        generator: draws the noise; by default seeded by the operating system, its seed kept nowhere.
+        generator: draws the noise; by default seeded by the operating system, its seed kept nowhere. Of several
+            processes each needs one of its own, while `rng` must be the same in all.
+        ranks: the processes that share out the units; None attacks all of them here.
 
     Returns:
         One null for each definition of success, and for each an outcome for one step and one for all steps.
@@ -164,7 +171,8 @@ def run_attacks(
         InvalidValueError: an argument is out of its range.
         DataError: too few units for a threshold, nothing to compare with, or images too small for SSIM.
     """
-    rng = np.random.default_rng() if rng is None else rng
+    ranks = OneRank() if ranks is None else ranks
+    rng = np.random.default_rng(ranks.seed()) if rng is None else rng
     generator = fresh_generator() if generator is None else generator
     targets = choose_targets(
         train, mean=mean_image(held_out.images), sample=audit.units, worst=audit.worst_units, rng=rng
@@ -194,6 +202,7 @@ def run_attacks(
             rng=rng,
             generator=generator,
             progress=progress,
+            ranks=ranks,
         )
         for null in nulls
         for adversary in (ONE_STEP, ALL_STEPS)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gatekeeper.audit.attacks.analytic import PlantedRow, compare, observe, reconstruct
 from gatekeeper.audit.rows import rows_of
 from gatekeeper.core.participation import Participations
+from gatekeeper.core.ranks import Ranks
 from gatekeeper.core.risk import Adversary, Count, NullCalibration
 from gatekeeper.core.units import UnitImages
 
@@ -64,21 +65,31 @@ def attack_units(
     rng: np.random.Generator,
     generator: torch.Generator,
     progress: Callable[[int], None],
+    ranks: Ranks,
 ) -> Draws:
-    """Attack each unit in each draw; `progress` hears how many units a draw has done."""
+    """Attack each unit in each draw; `progress` hears how many units a draw has done.
+
+    Each of several processes attacks every n-th unit, with noise of its own. What else is random is drawn for all
+    units in every process, from generators that are alike.
+    """
     reached = np.zeros(len(units), dtype=np.bool_)
     first = np.zeros(len(units))
+    own = np.arange(ranks.index, len(units), ranks.count)
     for draw in range(draws if len(units) else 0):
-        best = reconstruct(
-            train,
-            rows=rows_of(train, units=units),
-            row=row,
-            measure=null.similarity.measure,
-            clipping_norm=clipping_norm,
-            noise_multiplier=noise_multiplier,
-            participations=draw_participations(adversary, participations, units=len(units), rng=rng),
-            generator=generator,
-        )
+        counts = draw_participations(adversary, participations, units=len(units), rng=rng)
+        best = np.zeros(len(units))
+        if len(own):
+            best[own] = reconstruct(
+                train,
+                rows=rows_of(train, units=units[own]),
+                row=row,
+                measure=null.similarity.measure,
+                clipping_norm=clipping_norm,
+                noise_multiplier=noise_multiplier,
+                participations=counts[own],
+                generator=generator,
+            )
+        best = ranks.merged(best)
         reached |= best >= null.threshold
         first = first if draw else best
         progress(len(units))

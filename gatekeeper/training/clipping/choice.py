@@ -102,3 +102,13 @@ def cost(problem: Problem, way: Way) -> float:
 def choose(problem: Problem) -> Way:
     """The cheapest way."""
     return min(ways(problem), key=lambda way: cost(problem, way))
+
+
+def choose_products(problem: Problem) -> Way:
+    """The cheapest way that sums units by matrix products only, for devices whose convolutions are of any kind.
+
+    A convolution by Winograd's or Fourier's algorithm errs by more than its number of roundings says, so no sum over
+    units may be one. Where each unit's gradient is formed by itself and then clipped and summed as it came out, the
+    algorithm doesn't matter: its error is a function of that unit alone, which `isolation` tries.
+    """
+    return min((way for way in ways(problem) if way != "convolved"), key=lambda way: cost(problem, way))

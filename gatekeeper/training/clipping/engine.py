@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gatekeeper.errors import DivergedError
@@ -26,6 +28,7 @@ from gatekeeper.training.clipping.recorded import Loss, RecordedNetwork
 from gatekeeper.training.clipping.rounding import BLOCK, SLACK, Summation, exposures
 from gatekeeper.training.clipping.totals import Totals
 from gatekeeper.training.clipping.validate import check_network
+from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.grid import Grid
 from gatekeeper.training.views import Views
 
@@ -57,6 +60,7 @@ class ClippingEngine:
         units_at_once: units of a physical batch, which bounds memory; at least 1.
         loss: one loss a view.
         chooser: picks the way in which convolutions form their shares.
+        ranks: the processes that share out a step's physical batches.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
@@ -70,6 +74,7 @@ class ClippingEngine:
         units_at_once: int,
         loss: Loss,
         chooser: Chooser = choose,
+        ranks: LoneRank | None = None,
     ) -> None:
         check_network(network)
         self._parameters = [p for p in network.parameters() if p.requires_grad]
@@ -79,7 +84,13 @@ class ClippingEngine:
         self.views = views
         self.units_at_once = units_at_once
         self._totals = Totals(self._parameters)
-        self._unclipped = torch.zeros((), dtype=torch.int64, device=self._parameters[0].device)
+        self._tally = torch.zeros(1, dtype=torch.int64, device=self._parameters[0].device)
+        self._ranks = ranks or LoneRank()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._parameters[0].device
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -89,33 +100,45 @@ class ClippingEngine:
         return (self.units_at_once, self.units_at_once // 2, self.units_at_once // 4)
 
     @property
-    def unclipped(self) -> int:
-        """How many units of the last sum had a norm of at most r: as secret as that sum, and sensitive to each unit."""
-        return int(self._unclipped)
+    def tally(self) -> int:
+        """Of the last sum's units, those with a norm of at most r less those beyond: as secret as that sum."""
+        return int(self._tally)
+
+    def own(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of a step's units that this process forms the sum of: whole physical batches, as one alone would fill.
+
+        Args:
+            units: all that were sampled, in order.
+        """
+        pieces = [units[piece.start : piece.start + piece.size] for piece in self._pieces(len(units))]
+        return np.concatenate((units[:0], *self._ranks.share(pieces)))
 
     def clipped_sum(self, batch: Views, *, grid: Grid, rule: Rule = "flat") -> list[Tensor]:
         """Σ cᵢgᵢ over units on the grid: one unit changes it by at most C/h in norm.
 
         Args:
-            batch: the views of the sampled units, unit by unit; may be empty.
+            batch: the views of this process's units (`own`), unit by unit; may be empty.
             grid: where sums live, and to what they are clipped.
             rule: how; see `Clip`.
 
         Returns:
             One int64 tensor for each trainable parameter, of its shape, in steps of the grid; it is overwritten by
-            the next call.
+            the next call. It is the sum over all processes' units in the first one, and of no use in the others.
 
         Raises:
             DivergedError: a unit's gradient is not finite.
         """
         self._totals.clear()
-        self._unclipped.zero_()
-        for filled in self._physical_batches(batch):
-            shares = self.shares(filled.batch)
-            factors = self._factors(shares, grid=grid, rule=rule, units=filled.units)
-            self._unclipped += (shares.norms[: filled.units] <= grid.radius).sum()
-            for start in range(0, filled.units, BLOCK):
-                self._add(shares, factors, slice(start, min(start + BLOCK, filled.units)), grid=grid)
+        self._tally.zero_()
+        with self._ranks.diverging_together():
+            for filled in self._physical_batches(batch):
+                shares = self.shares(filled.batch)
+                factors = self._factors(shares, grid=grid, rule=rule, units=filled.units)
+                self._tally += 2 * (shares.norms[: filled.units] <= grid.radius).sum() - filled.units
+                for start in range(0, filled.units, BLOCK):
+                    self._add(shares, factors, slice(start, min(start + BLOCK, filled.units)), grid=grid)
+        self._ranks.add_up(self._totals.every)
+        self._ranks.add_up(self._tally)
         return self._finished(grid)
 
     def shares(self, batch: Views) -> UnitShares:
@@ -155,24 +178,38 @@ class ClippingEngine:
         return [self._totals.of(parameter) for parameter in self._parameters]
 
     def _physical_batches(self, batch: Views) -> Iterator[_Filled]:
-        units, start = len(batch.targets) // self.views, 0
-        while start < units:
-            size = self._size_for(units - start)
-            rows = slice(start * self.views, (start + size) * self.views)
+        units = len(batch.targets) // self.views
+        for piece in self._pieces(units):
+            rows = slice(piece.start * self.views, (piece.start + piece.size) * self.views)
             yield _Filled(
                 batch=Views(
-                    images=_filled(batch.images[rows], size * self.views),
-                    targets=_filled(batch.targets[rows], size * self.views),
+                    images=_filled(batch.images[rows], piece.size * self.views),
+                    targets=_filled(batch.targets[rows], piece.size * self.views),
                 ),
-                units=min(size, units - start),
+                units=min(piece.size, units - piece.start),
             )
-            start += size
+
+    def _pieces(self, units: int) -> Iterator[_Piece]:
+        """How units are cut into physical batches. Some of the pieces in a row, cut again, give the same pieces."""
+        start = 0
+        while start < units:
+            piece = _Piece(start=start, size=self._size_for(units - start))
+            yield piece
+            start += piece.size
 
     def _size_for(self, left: int) -> int:
         """The next physical batch's size: as large as can be filled, the last quarter rounded up."""
         sizes = self.sizes
         quarters = -(-left // sizes[-1])
         return next((size for size in sizes if size // sizes[-1] <= quarters), sizes[-1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Piece:
+    """A physical batch of `size` units, from unit `start` on; the last one may not be filled."""
+
+    start: int
+    size: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

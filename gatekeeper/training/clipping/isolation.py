@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from gatekeeper.training.clipping import choice
 from gatekeeper.training.clipping.engine import ClippingEngine, UnitShares
 from gatekeeper.training.clipping.recorded import Loss
 from gatekeeper.training.clipping.shares import by_unit
+from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.views import Views
 
 # Larger physical batches waste more on the last, partly filled one; smaller ones cost more calls.
@@ -40,6 +42,7 @@ def isolated_engine(
     image_shape: tuple[int, ...],
     targets: Targets,
     loss: Loss,
+    ranks: LoneRank | None = None,
 ) -> ClippingEngine:
     """An engine with as large physical batches as leave each unit's share independent of the others.
 
@@ -51,15 +54,18 @@ def isolated_engine(
         image_shape: channels and spatial size.
         targets: makes probes' targets.
         loss: one loss a view.
+        ranks: the processes that share the work: if units disturb each other in one of them, all go one by one.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
     """
+    chooser = choice.choose if next(network.parameters()).device.type == "cpu" else choice.choose_products
     at_once = units_at_once(views=views, physical_batch=physical_batch, expected_batch=expected_batch)
-    engine = ClippingEngine(network, views=views, units_at_once=at_once, loss=loss)
-    if companions_matter(engine, image_shape=image_shape, targets=targets):
+    ranks = ranks or LoneRank()
+    engine = ClippingEngine(network, views=views, units_at_once=at_once, loss=loss, chooser=chooser, ranks=ranks)
+    if ranks.any(companions_matter(engine, image_shape=image_shape, targets=targets)):
         engine.close()
-        return ClippingEngine(network, views=views, units_at_once=1, loss=loss)
+        return ClippingEngine(network, views=views, units_at_once=1, loss=loss, chooser=chooser, ranks=ranks)
     return engine
 
 
@@ -107,7 +113,7 @@ def _matter(engine: ClippingEngine, *, units: int, image_shape: tuple[int, ...],
     probes = draw(_PROBES)
     seen: dict[int, list[Tensor]] = {}
     for slots in _arrangements(units):
-        shares = engine.shares(_arranged(probes, draw(units), slots, views=engine.views))
+        shares = engine.shares(_arranged(probes, draw(units), slots, views=engine.views).to(engine.device))
         found = _witnesses(shares)
         for slot, probe in enumerate(slots.tolist()):
             if probe >= 0 and not _same(found, slot, seen.setdefault(probe, [part[slot].clone() for part in found])):

@@ -30,6 +30,11 @@ class Totals:
         self._of: dict[int, Tensor] = {id(p): part.view(p.shape) for p, part in zip(every, parts, strict=True)}
         self._piece = torch.empty(_PIECE, dtype=torch.float64, device=device)
 
+    @property
+    def every(self) -> Tensor:
+        """All sums in a row, int64."""
+        return self._all
+
     def clear(self) -> None:
         """Begin a step."""
         self._all.zero_()
