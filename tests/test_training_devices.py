@@ -7,7 +7,7 @@ import torch
 from gatekeeper.errors import InvalidInputError
 from gatekeeper.training import devices, train, train_twin
 from gatekeeper.training.clipping.choice import Problem, choose, choose_products
-from gatekeeper.training.release import grid_of
+from gatekeeper.training.clipping_norm import clipping_norm
 from gatekeeper.training.subject import subject_of
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
 
@@ -71,7 +71,7 @@ def test_sums_on_a_gpu_are_those_of_the_cpu() -> None:
         device = devices.find_device(name)  # type: ignore[arg-type]
         subject = subject_of(candidate, tiny_card(data), data=data, device=device)
         engine = subject.engine(candidate)
-        grid = grid_of(plan, units=data.units, parameters=subject.parameters)
+        grid = clipping_norm(plan, units=data.units, parameters=subject.parameters).grid
         batch = subject.source(data, candidate).draw(0, np.arange(30))
         sums[name] = torch.cat([each.cpu().flatten() for each in engine.clipped_sum(batch, grid=grid)]).double()
         engine.close()
