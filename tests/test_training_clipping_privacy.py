@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
@@ -26,24 +26,21 @@ def _share(change: Change) -> float:
     return (change.steps_squared / change.limit_squared) ** 0.5
 
 
-def _check(seeds: Iterable[int], record: Callable[[str, object], None]) -> None:
+def _check(seeds: Iterable[int]) -> None:
     changed, excess = _worst(seeds)
-    record("largest change, as a share of C", changed)
-    record("largest excess, as a share of η", excess / SLACK)
+    print(f"largest change {changed:.6f} C; largest excess {excess / SLACK:.2g} η")
     assert changed <= 1, f"one unit changed the sum by {changed} C"
     assert changed > 0.998, "the clip binds in some cases, so that the limit was put to the test"
     assert excess < SLACK < 1e-3, f"the excess was {excess / SLACK:.3g} of what was allowed"
 
 
-def test_one_unit_changes_the_sum_by_at_most_c(record_property: Callable[[str, object], None]) -> None:
-    _check(range(FEW), record_property)
+def test_one_unit_changes_the_sum_by_at_most_c() -> None:
+    _check(range(FEW))
 
 
 @pytest.mark.slow
-def test_one_unit_changes_the_sum_by_at_most_c_in_a_thousand_cases(
-    record_property: Callable[[str, object], None],
-) -> None:
-    _check(range(FEW, FEW + MANY), record_property)
+def test_one_unit_changes_the_sum_by_at_most_c_in_a_thousand_cases() -> None:
+    _check(range(FEW, FEW + MANY))
 
 
 def _drop_margins_of_norms(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +50,7 @@ def _drop_margins_of_norms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_exposures_alone_keep_rounding_within_its_slack(monkeypatch: pytest.MonkeyPatch) -> None:
     _drop_margins_of_norms(monkeypatch)
-    assert 0.01 * SLACK < _worst(range(FEW))[1] < SLACK
+    assert _worst(range(FEW))[1] < SLACK
 
 
 def test_without_them_rounding_exceeds_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ one block of one physical batch, in which it leaves every other unit's share as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,7 +145,7 @@ class ClippingEngine:
     def shares(self, batch: Views) -> UnitShares:
         """The shares of one physical batch's units, blank ones included."""
         contributions = self._recorded.contributions(batch.images, batch.targets, loss=self._loss, views=self.views)
-        squared = torch.stack([contribution.share.squared for contribution in contributions]).sum(0)
+        squared = _added(contribution.share.squared for contribution in contributions)
         return UnitShares(contributions=contributions, norms=squared.sqrt(), exposures=_exposures(contributions))
 
     def close(self) -> None:
@@ -234,7 +235,12 @@ def _exposures(contributions: list[Contribution]) -> Tensor:
     alike: dict[Summation, list[Tensor]] = {}
     for contribution in contributions:
         alike.setdefault(contribution.share.summation, []).append(contribution.share.products)
-    return exposures({way: torch.stack(every).norm(dim=0) for way, every in alike.items()})
+    return exposures({way: _added(products.square() for products in every).sqrt() for way, every in alike.items()})
+
+
+def _added(tensors: Iterable[Tensor]) -> Tensor:
+    """Added up one after the other: a sum over an axis orders its additions by the place in the others."""
+    return functools.reduce(torch.add, tensors)
 
 
 def _filled(part: Tensor, rows: int) -> Tensor:

@@ -13,8 +13,8 @@ from gatekeeper.training.clipping.shares import Materialised, Share
 # With more rows a unit its Gram matrices cost more than its gradient; with as many, sub-batches would hold few units.
 _MOST_ROWS = 16
 
-# For fewer outputs, kernels add up in an order that depends on the row, and a unit would see who is beside it. So
-# outputs of zero weights are put beside them, and dropped (`isolation`).
+# For fewer outputs, kernels add up in an order that depends on the row, which `isolation` would notice. So outputs of
+# zero weights are put beside them, and dropped.
 _FEWEST_OUTPUTS = 16
 
 
