@@ -35,6 +35,9 @@ from tests.bench.training_results import (
 
 _OTHERS_EVERY = 3
 
+# Of the table, where a terminal has none or less.
+_WIDTH = 100
+
 
 def measure(case: Case, arms: list[str], *, rounds: int, memory: bool, clock: Clock) -> ModelResult:
     """The table of one model. An arm that fails in its own process, memory being measured there, is not timed."""
@@ -168,7 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
     clock = time.process_time if options.cpu_time else time.perf_counter
     if options.cpu_time:
         torch.set_num_threads(1)
-    console, models = Console(), []
+    console, models = Console(width=max(_WIDTH, Console().width)), []
     arms = [arm for arm in ARMS if arm in (*PLAIN, OURS, *options.arms)]
     for case in _cases(options):
         models.append(measure(case, arms, rounds=options.rounds, memory=not options.no_memory, clock=clock))

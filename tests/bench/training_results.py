@@ -108,7 +108,7 @@ def geometric_mean_ratio(models: list[ModelResult], *, arm: str, of: int) -> flo
 def print_model(console: Console, model: ModelResult) -> None:
     """A table of one model, what its lines have to say, and where gatekeeper's time goes."""
     title = f"{model.title}: {model.parameters / 1e6:.2f} M parameters, batch {model.batch}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("arm", no_wrap=True)
     for heading in ("at once", "ms", "ratio", "quartiles", "peak MB", "÷ whole", "÷ physical"):
         table.add_column(heading, justify="right", no_wrap=True)
