@@ -1,15 +1,26 @@
-"""The benches' own helpers: what hangs, bursts or raises is a line of the table, and the next question is asked."""
+"""The benches: what hangs, bursts or raises is a line of the table, and all who are compared do the same work."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import sys
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
-from tests.bench import questions
+from tests.bench import questions, training, training_memory
 from tests.bench.accounting import Row, _checked, row
 from tests.bench.limits import Limited, Outcome
+from tests.bench.training_arms import ARMS, PLAIN, load, materialising_batch, physical_batch
+from tests.bench.training_cases import CASES, Case, pieces, tiny
+from tests.bench.training_results import ArmResult, ModelResult
 
 HELPERS = "tests.bench.limits"
 
@@ -77,3 +88,124 @@ def test_the_questions_are_always_the_same() -> None:
         assert 1e-6 <= asked.rate <= 1
         assert 1 <= asked.steps <= 10**6
         assert 1e-12 <= asked.delta <= 1e-3
+
+
+CONVOLUTIONAL = ["resnet9", "resnet18", "unet"]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a run over the tiny convolutional networks writes."""
+    path = tmp_path_factory.mktemp("bench") / "training.json"
+    training.main(["--quick", "--no-memory", "--rounds", "2", "--models", *CONVOLUTIONAL, "--output", str(path)])
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_the_training_bench_writes_every_arm_of_every_model(quick: dict[str, Any]) -> None:
+    assert set(quick) == {"schema", "machine", "settings", "models", "geometric_mean_ratio"}
+    assert quick["schema"] == "gatekeeper/bench-training/1"
+    assert set(quick["machine"]) == {"processor", "architecture", "system", "python", "torch", "threads"}
+    assert [model["name"] for model in quick["models"]] == CONVOLUTIONAL
+    for model in quick["models"]:
+        assert set(model) == {field.name for field in dataclasses.fields(ModelResult)}
+        assert tuple(line["arm"] for line in model["arms"]) == ARMS
+        for line in model["arms"]:
+            assert set(line) == {field.name for field in dataclasses.fields(ArmResult)}
+            assert (line["ratio"] is None) == (line["failure"] is not None)
+            assert line["failure"] is None or line["arm"] == "fastdp"
+
+
+def test_the_baseline_is_the_faster_plain_arm(quick: dict[str, Any]) -> None:
+    for model in quick["models"]:
+        lines = {line["arm"]: line for line in model["arms"]}
+        assert model["baseline"] == min(PLAIN, key=lambda arm: lines[arm]["milliseconds"]["median"])
+        assert set(lines[model["baseline"]]["ratio"].values()) == {1.0}
+        assert lines["plain-physical"]["physical_batch"] == lines["gatekeeper"]["physical_batch"]
+
+
+def test_the_parts_of_a_step_are_all_seen(quick: dict[str, Any]) -> None:
+    for model in quick["models"]:
+        assert set(model["parts"]) == {"network", "sums", "noise", "optimizer"}
+        assert min(model["parts"].values()) > 0
+        assert sum(model["parts"].values()) == pytest.approx(1)
+
+
+def test_the_geometric_mean_is_that_of_the_medians(quick: dict[str, Any]) -> None:
+    ratios = [line["ratio"]["median"] for m in quick["models"] for line in m["arms"] if line["arm"] == "gatekeeper"]
+    assert quick["geometric_mean_ratio"] == pytest.approx(math.prod(ratios) ** (1 / 3))
+
+
+def test_there_is_no_geometric_mean_of_fewer_models(tmp_path: Path) -> None:
+    path = tmp_path / "training.json"
+    run = ["--quick", "--no-memory", "--rounds", "1", "--models", "mlp", "unet", "--arms", "gatekeeper"]
+    training.main([*run, "--output", str(path)])
+    found = json.loads(path.read_text())
+    assert found["geometric_mean_ratio"] is None
+    assert [line["arm"] for line in found["models"][0]["arms"]] == [*PLAIN, "gatekeeper"]
+    assert found["models"][0]["speedup_over_opacus"] is None
+
+
+@pytest.mark.parametrize("name", ["resnet9", "unet", "mlp"])
+def test_all_private_arms_take_the_same_step(name: str) -> None:
+    """With hardly any noise the update is the same: nobody leaves out work that the others do."""
+    case = next(tiny(case) for case in CASES if case.name == name)
+    case = dataclasses.replace(case, noise_multiplier=1e-4, clipping_norm=0.1, lr=1.0)
+    updates = {arm: _update(arm, case) for arm in ("gatekeeper", "opacus-hooks", "opacus-ghost")}
+    ours = updates.pop("gatekeeper")
+    for update in updates.values():
+        assert float((update - ours).norm() / ours.norm()) < 0.01
+    unclipped = _update("plain-whole", case)
+    assert float((unclipped - ours).norm() / ours.norm()) > 0.1
+
+
+def _update(arm: str, case: Case) -> Tensor:
+    network = case.network()
+    before = parameters_to_vector(network.parameters()).detach().clone()
+    load(arm)(case, network).step(next(case.batches()))
+    return parameters_to_vector(network.parameters()).detach() - before
+
+
+def test_memory_is_measured_in_a_process_of_its_own() -> None:
+    ballast = torch.ones(2**27)  # 512 MiB here, which must not count there
+    case = next(tiny(case) for case in CASES if case.name == "unet")
+    few, many = (training_memory.ask(dataclasses.replace(case, batch=batch), "plain-whole") for batch in (16, 1024))
+    assert few.failure is None
+    assert many.failure is None
+    assert 0 <= few.value < many.value - 2**25
+    assert few.value < ballast.nbytes / 4
+
+
+def test_an_arm_that_fails_is_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(case: Case, arm: str) -> Outcome:
+        failed = arm == "opacus-hooks"
+        return outcome(None if failed else 2**20, failure="MemoryError" if failed else None)
+
+    monkeypatch.setattr(training, "ask", ask)
+    case = next(tiny(case) for case in CASES if case.name == "mlp")
+    arms = [*PLAIN, "gatekeeper", "opacus-hooks"]
+    found = training.measure(case, arms, rounds=1, memory=True, clock=time.perf_counter)
+    assert found.of("opacus-hooks") == ArmResult(arm="opacus-hooks", failure="MemoryError")
+    assert found.of("gatekeeper").peak_over_whole == 1.0
+
+
+def test_physical_batches_shrink_until_every_gradient_fits() -> None:
+    case = next(case for case in CASES if case.name == "mlp")
+    network = case.network()
+    bytes_each = 4 * sum(p.numel() for p in network.parameters())
+    ours = physical_batch(case)
+    assert materialising_batch(case, network, most_bytes=ours * bytes_each) == ours
+    assert materialising_batch(case, network, most_bytes=ours * bytes_each - 1) == ours // 2
+    assert materialising_batch(case, network, most_bytes=1) == 1
+
+
+def test_everybody_gets_the_same_batches_of_various_sizes() -> None:
+    case = next(tiny(case) for case in CASES if case.name == "mlp")
+    drawn, again = ([next(batches) for _ in range(8)] for batches in (case.batches(), case.batches()))
+    assert all(torch.equal(one.images, other.images) for one, other in zip(drawn, again, strict=True))
+    assert len({len(batch.targets) for batch in drawn}) > 1
+    for batch in drawn:
+        for size in (None, 5):
+            split = pieces(batch, size)
+            assert torch.equal(torch.cat([piece.images for piece in split]), batch.images)
+            assert size is None or max(len(piece.targets) for piece in split) <= size

@@ -1,74 +1,197 @@
-"""The price of a private step: its time over that of a plain step, interleaved in one run (`make bench`).
+"""The price of a private step: its time and memory over those of plain SGD, beside others (`make bench`).
 
-Absolute times mean nothing on shared machines; the ratio of two steps that ran side by side does.
+Absolute times mean nothing on shared machines; the ratio of two steps that ran side by side does. All arms of a round
+are given the same units, one arm after the other, and the table shows medians over rounds. Plain SGD runs in one go and
+in physical batches of gatekeeper's size, and the faster of the two is what the others are divided by. Others take part
+in every third round only, being slow. Memory is measured in a fresh process for each arm.
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import functools
+import gc
 import json
-import statistics
+import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from gatekeeper.training.clipping.per_unit import PerUnitGradients
-from torch.nn import functional
+from rich.console import Console
 
-from gatekeeper.core.candidate import ModelSpec
-from gatekeeper.training.clipping.isolation import units_at_once
-from gatekeeper.training.grid import choose_grid
-from gatekeeper.training.networks import build
-from gatekeeper.training.noise import add_noise
-from gatekeeper.training.secret_stream import SecretStream
-from gatekeeper.training.views import Views
-
-ROUNDS = 7
-BATCH = 64
-SAMPLED = 72
-CASES = (
-    ("resnet9 w16, 3×32×32", ModelSpec(network="resnet9", width=16), (3, 32, 32)),
-    ("resnet9 w8, 3×64×64", ModelSpec(network="resnet9", width=8), (3, 64, 64)),
-    ("mlp w128, 1×28×28", ModelSpec(network="mlp", width=128), (1, 28, 28)),
+from tests.bench.training_arms import ARMS, OURS, PLAIN, Arm, Clock, Gatekeeper, installed, load
+from tests.bench.training_cases import CASES, Case, tiny
+from tests.bench.training_memory import ask
+from tests.bench.training_results import (
+    SCHEMA,
+    ArmResult,
+    ModelResult,
+    geometric_mean_ratio,
+    print_model,
+    speedup,
+    spread,
 )
 
+_OTHERS_EVERY = 3
 
-def _seconds(step: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    step()
-    return time.perf_counter() - began
-
-
-def ratio(spec: ModelSpec, shape: tuple[int, int, int]) -> float:
-    """Median over rounds of (forward, backward, clip, round, sum, noise) over (forward, backward).
-
-    The step has a deviation more units than expected, so that the private one's last physical batch is half filled.
-    """
-    plain, network = (build(spec, image_shape=shape, classes=10, seed=0) for _ in range(2))
-    at_once = units_at_once(views=1, physical_batch=BATCH, expected_batch=BATCH)
-    private, stream = PerUnitGradients(network, views=1, units_at_once=at_once), SecretStream()
-    parameters = sum(p.numel() for p in network.parameters())
-    grid = choose_grid(noise_multiplier=1.0, clipping_norm=1.0, units=1000, parameters=parameters)
-    batch = Views(images=torch.rand((SAMPLED, *shape)), targets=torch.randint(10, (SAMPLED,)))
-
-    def plain_step() -> None:
-        plain.zero_grad()
-        functional.cross_entropy(plain(batch.images), batch.targets).backward()
-
-    def private_step() -> None:
-        add_noise(private.clipped_sum(batch, grid=grid), grid=grid, stream=stream)
-
-    plain_step(), private_step()  # the first steps allocate
-    return statistics.median(_seconds(private_step) / _seconds(plain_step) for _ in range(ROUNDS))
+# Of the table, where a terminal has none or less.
+_WIDTH = 100
 
 
-def main() -> None:
-    ratios = {name: round(ratio(spec, shape), 2) for name, spec, shape in CASES}
-    for name, value in ratios.items():
-        print(f"{name:24s} {value:6.2f}")
-    path = Path("build/bench/training.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(ratios, indent=2) + "\n")
+def measure(case: Case, arms: list[str], *, rounds: int, memory: bool, clock: Clock) -> ModelResult:
+    """The table of one model. An arm that fails in its own process, memory being measured there, is not timed."""
+    failures = {arm: "not installed" for arm in arms if not installed(arm)}
+    peaks: dict[str, int] = {}
+    for arm in arms if memory else ():
+        if arm not in failures:
+            outcome = ask(case, arm)
+            if outcome.failure is None:
+                peaks[arm] = outcome.value
+            else:
+                failures[arm] = outcome.failure
+    made = {arm: _make(arm, case, clock=clock) for arm in arms if arm not in failures}
+    seconds = _seconds(case, made, rounds=rounds * case.repeats, clock=clock)
+    baseline = min((arm for arm in PLAIN if arm in made), key=lambda arm: spread(list(seconds[arm].values())).median)
+    lines = [
+        ArmResult(arm=arm, failure=failures[arm])
+        if arm in failures
+        else _line(arm, made[arm], seconds[arm], base=seconds[baseline], peaks=peaks)
+        for arm in arms
+    ]
+    ours = made[OURS]
+    return ModelResult(
+        name=case.name,
+        title=case.title,
+        parameters=sum(p.numel() for p in ours.network.parameters()),
+        batch=case.batch,
+        convolutional=case.convolutional,
+        baseline=baseline,
+        arms=lines,
+        parts=_shares(ours.seconds),
+        speedup_over_opacus=speedup(lines, OURS),
+    )
+
+
+def _make(arm: str, case: Case, *, clock: Clock) -> Arm:
+    make = functools.partial(load(arm), clock=clock) if arm == OURS else load(arm)
+    return make(case, case.network())
+
+
+def _seconds(case: Case, arms: dict[str, Arm], *, rounds: int, clock: Clock) -> dict[str, dict[int, float]]:
+    """Seconds of each arm's steps by round; every round begins with another arm."""
+    batches = case.batches()
+    warm_up = next(batches)
+    for arm in arms.values():
+        arm.step(warm_up)  # the first step allocates
+    ours = arms[OURS]
+    assert isinstance(ours, Gatekeeper)
+    ours.forget()
+    seconds: dict[str, dict[int, float]] = {name: {} for name in arms}
+    for number, batch in zip(range(rounds), batches, strict=False):
+        turn = number % len(arms)
+        for name in [*list(arms)[turn:], *list(arms)[:turn]]:
+            if name in (*PLAIN, OURS) or number % _OTHERS_EVERY == 0:
+                gc.collect()
+                began = clock()
+                arms[name].step(batch)
+                seconds[name][number] = clock() - began
+    return seconds
+
+
+def _line(
+    name: str, arm: Arm, seconds: dict[int, float], *, base: dict[int, float], peaks: dict[str, int]
+) -> ArmResult:
+    peak = peaks.get(name)
+    whole, physical = (peak / peaks[plain] if peak is not None and plain in peaks else None for plain in PLAIN)
+    return ArmResult(
+        arm=name,
+        physical_batch=arm.physical,
+        rounds=len(seconds),
+        milliseconds=spread([1000 * value for value in seconds.values()]),
+        ratio=spread([value / base[number] for number, value in seconds.items()]),
+        peak_bytes=peak,
+        peak_over_whole=whole,
+        peak_over_physical=physical,
+        remark=arm.remark,
+    )
+
+
+def _shares(seconds: dict[str, float]) -> dict[str, float]:
+    total = sum(seconds.values())
+    return {name: value / total for name, value in seconds.items()}
+
+
+def machine() -> dict[str, object]:
+    """What the ratios were measured on; nothing that names it."""
+    return {
+        "processor": _processor(),
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _parsed(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.training", description=__doc__)
+    names = [case.name for case in CASES]
+    parser.add_argument("--models", nargs="+", choices=names, default=names, help="which (default: all)")
+    parser.add_argument(
+        "--arms", nargs="+", choices=ARMS, default=list(ARMS), help=f"{', '.join((*PLAIN, OURS))} always"
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of each model; of short steps more (default: 9)")
+    parser.add_argument("--batch", type=int, help="expected logical batch of all models")
+    parser.add_argument("--quick", action="store_true", help="tiny networks and images: to see that it works")
+    parser.add_argument("--no-memory", action="store_true", help="measure time only")
+    parser.add_argument("--cpu-time", action="store_true", help="processor seconds on one thread: for a busy machine")
+    parser.add_argument("--output", type=Path, default=Path("build/bench/training.json"))
+    return parser.parse_args(arguments)
+
+
+def _cases(options: argparse.Namespace) -> list[Case]:
+    chosen = [case for case in CASES if case.name in options.models]
+    if options.quick:
+        chosen = [tiny(case) for case in chosen]
+    return [dataclasses.replace(case, batch=options.batch or case.batch) for case in chosen]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parsed(arguments)
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    if options.cpu_time:
+        torch.set_num_threads(1)
+    console, models = Console(width=max(_WIDTH, Console().width)), []
+    arms = [arm for arm in ARMS if arm in (*PLAIN, OURS, *options.arms)]
+    for case in _cases(options):
+        models.append(measure(case, arms, rounds=options.rounds, memory=not options.no_memory, clock=clock))
+        print_model(console, models[-1])
+    mean = geometric_mean_ratio(models, arm=OURS, of=sum(case.convolutional for case in CASES))
+    if mean is not None:
+        console.print(f"geometric mean of the convolutional models' ratios: {mean:.3f}")
+    found = {
+        "schema": SCHEMA,
+        "machine": machine(),
+        "settings": {
+            "rounds": options.rounds,
+            "quick": options.quick,
+            "clock": "processor" if options.cpu_time else "wall",
+        },
+        "models": [dataclasses.asdict(model) for model in models],
+        "geometric_mean_ratio": mean,
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
