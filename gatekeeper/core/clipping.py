@@ -18,8 +18,8 @@ from typing import Literal, get_args
 from gatekeeper.core.checks import check_choice, check_integer, check_non_negative, check_positive
 from gatekeeper.errors import InvalidValueError
 
-# By what a gradient g is scaled. flat: min(1, C/‖g‖), C fixed · adaptive: the same, C following a private median of the
-# norms · automatic: C/(‖g‖ + γ).
+# By what a gradient g is scaled. flat: min(1, C/‖g‖), C fixed · adaptive: the same, C following a private quantile of
+# the norms · automatic: C/(‖g‖ + γ).
 Clipping = Literal["flat", "adaptive", "automatic"]
 
 CLIPPINGS: tuple[Clipping, ...] = get_args(Clipping)
@@ -29,6 +29,11 @@ INITIAL_NORM = 1.0
 
 # The adaptive C stays within this factor of its beginning, either way.
 LARGEST_CHANGE = 2.0**10
+
+# γ: the share of gradients that the adaptive C wants to leave as they are. Andrew et al. 2021 take the median. But as a
+# network learns most gradients vanish, and with a C at their median so does what it still has to learn from: that bias
+# is what clipping costs where noise is small.
+UNCLIPPED_SHARE = 0.9
 
 # Of the count, Andrew et al. 2021, section 3.1, as a share of the expected batch.
 _COUNT_NOISE = 1 / 20

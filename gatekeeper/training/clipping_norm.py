@@ -1,9 +1,9 @@
-"""The clipping norm C from step to step: fixed, or following a private median of the gradients' norms.
+"""The clipping norm C from step to step: fixed, or following a private quantile of the gradients' norms.
 
 *Adaptive* (Andrew, Thakkar, McMahan and Ramaswamy 2021, "Differentially private learning with adaptive clipping",
 algorithm 1): besides the sum, a step releases the count Σ(bᵢ − ½) + N(0, σ_b²), bᵢ being 1 where unit i's gradient
-needs no clipping. A unit moves it by ½, and σ_b is that of `core.clipping.split_noise`. Where more than half of the
-units need no clipping C falls, else it rises. All that follows from the count is post-processing.
+needs no clipping. A unit moves it by ½, and σ_b is that of `core.clipping.split_noise`. Where more units than wanted
+need no clipping C falls, else it rises. All that follows from the count is post-processing.
 
 C takes one of a few hundred public values, a sixteenth of an octave apart. The grids of all of them are chosen before
 the first step: whether noise and sums can be carried exactly is known then, and no step fails for it.
@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gatekeeper.core.clipping import INITIAL_NORM, LARGEST_CHANGE, Adaptation, split_noise
+from gatekeeper.core.clipping import INITIAL_NORM, LARGEST_CHANGE, UNCLIPPED_SHARE, Adaptation, split_noise
 from gatekeeper.core.record import TrainingPlan
 from gatekeeper.errors import RunDirectoryError
 from gatekeeper.training.clipping.clip import Rule
@@ -25,9 +25,6 @@ from gatekeeper.training.clipping.rounding import BLOCK
 from gatekeeper.training.exact_normal import rounded_normals
 from gatekeeper.training.grid import Grid, choose_grid
 from gatekeeper.training.secret_stream import SecretStream
-
-# γ: the share of gradients that should need no clipping.
-TARGET = 0.5
 
 # By how much log C changes where all gradients are on the wrong side (Andrew et al. 2021, section 3.1).
 _RATE = 0.2
@@ -119,7 +116,7 @@ class FixedNorm:
 
 
 class AdaptiveNorm:
-    """C follows the median. The arguments and errors are those of `clipping_norm`."""
+    """C follows the quantile. The arguments and errors are those of `clipping_norm`."""
 
     rule: Rule = "flat"
 
@@ -144,7 +141,7 @@ class AdaptiveNorm:
         """C ← C·exp(−0.2(b̃ − γ)), b̃ being ½ and the noisy centred count over the expected batch."""
         share = 0.5 + self._count.of(tally, stream=stream) / self._expected
         highest = math.log2(LARGEST_CHANGE)
-        self._height = min(highest, max(-highest, self._height - _RATE * (share - TARGET) / math.log(2)))
+        self._height = min(highest, max(-highest, self._height - _RATE * (share - UNCLIPPED_SHARE) / math.log(2)))
         self._unclipped, self._steps = self._unclipped + share, self._steps + 1
 
     def state(self) -> dict[str, Tensor]:
