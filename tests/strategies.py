@@ -18,6 +18,7 @@ from gatekeeper.core.candidate import (
     Schedule,
     TrainingSpec,
 )
+from gatekeeper.core.clipping import CLIPPINGS, INITIAL_NORM
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import (
     DATA_FORMATS,
@@ -200,11 +201,18 @@ def optimizers(draw: st.DrawFn) -> OptimizerSpec:
     )
 
 
-trainings = st.builds(
-    TrainingSpec,
+@st.composite
+def training_specs(draw: st.DrawFn, **fields: st.SearchStrategy[object]) -> TrainingSpec:
+    """A recipe; only flat clipping takes a norm."""
+    clipping = draw(st.sampled_from(CLIPPINGS))
+    norm = draw(positive) if clipping == "flat" else INITIAL_NORM
+    drawn = {name: draw(field) for name, field in fields.items()}
+    return TrainingSpec(clipping=clipping, clipping_norm=norm, **drawn)
+
+
+trainings = training_specs(
     epochs=counts,
     expected_batch=counts,
-    clipping_norm=positive,
     optimizer=optimizers(),
     views=counts,
     augmentation=st.builds(

@@ -529,6 +529,49 @@ def test_the_training_can_be_interrupted_and_nothing_is_claimed(stage: Stage, he
     assert stage.calls == ["produce"]
 
 
+def test_what_an_interrupted_run_has_done_is_not_done_again(
+    stage: Stage, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reserve_again(run: RunDirectory, policy: object, ledger: object) -> counting.Permission:
+        stage.everything.append("reserve again")
+        return counting.Permission(permit=Permit(attempt=1), objection=None)
+
+    def interrupt(run: RunDirectory) -> None:
+        for name in ("planned.json", "permit.json", "evidence.json"):
+            (run.path / name).write_text("{}")
+        run.training.mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(counting, "reserve_again", reserve_again)
+    stage.during_training = interrupt
+    assert gatekeeper(*CERTIFY, "--no-sign").code == 130
+    stage.everything.clear()
+    ran = gatekeeper(*CERTIFY, "--no-sign", "--resume")
+    assert ran.code == 0, ran.stderr
+    assert "trained and measured, to be judged" in ran.stderr
+    assert stage.everything == ["reserve again", "settle", "judge", "approved"]
+    (run,) = (here / ".gatekeeper/runs").iterdir()
+    assert not (run / "training").exists()
+
+
+def test_a_child_that_was_killed_leaves_a_run_that_can_go_on_and_the_error_says_how(stage: Stage) -> None:
+    def die(run: RunDirectory) -> None:
+        raise InternalError("the training process was killed")
+
+    stage.during_training = die
+    ran = gatekeeper(*CERTIFY, "--no-sign", "-o", "json:report.json")
+    assert ran.code == 5
+    command = f"gatekeeper {' '.join(CERTIFY)} --no-sign --output json:report.json --resume .gatekeeper/runs/"
+    assert command in ran.stderr
+
+
+def test_a_dry_run_has_nothing_to_resume(stage: Stage) -> None:
+    ran = gatekeeper(*CERTIFY, "--dry-run", "--resume")
+    assert ran.code == 2
+    assert "nothing to --resume" in ran.stderr
+    assert stage.everything == []
+
+
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     interrupt_on_termination()

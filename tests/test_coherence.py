@@ -44,12 +44,32 @@ def test_coherent_evidence_is_accepted() -> None:
     _check(_evidence())
 
 
+@pytest.mark.parametrize("place", ["candidate.training", "plan"])
+def test_another_clipping_rule_than_planned_is_a_contradiction(place: str) -> None:
+    def edit(tree: Tree) -> None:
+        _set(f"{place}.clipping", "automatic")(tree)
+        _set(f"{place}.clipping_norm", 1.0)(tree)
+
+    with pytest.raises(InvalidValueError, match="clipping of plan and candidate: '"):
+        _check(_evidence(edit))
+
+
+def test_a_record_of_another_clipping_rule_is_a_contradiction() -> None:
+    def edit(tree: Tree) -> None:
+        _set("record.clipping", "automatic")(tree)
+        _set("record.clipping_norm", 1.0)(tree)
+
+    with pytest.raises(InvalidValueError, match="clipping of record and plan: 'automatic' and 'flat'"):
+        _check(_evidence(edit))
+
+
 @pytest.mark.parametrize(
     ("path", "value", "fragment"),
     [
         ("plan.mechanism.steps", 9, "steps of plan and candidate"),
         ("plan.mechanism.sampling_rate", 0.5, "sampling rate of plan and candidate"),
         ("plan.clipping_norm", 1000.0, "clipping norm of plan and candidate"),
+        ("candidate.training.clipping_norm", 1000.0, "clipping norm of plan and candidate"),
         ("plan.divisor", 1, "divisor of plan"),
         ("plan.budget.epsilon", 1.0, "ε of plan and candidate"),
         ("plan.budget.delta", 1e-9, "δ of plan and candidate"),

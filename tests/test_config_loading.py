@@ -99,6 +99,18 @@ def test_a_candidate_is_read_key_by_key(tmp_path: Path) -> None:
     assert (training.epsilon, training.delta, training.sampling, training.views) == (1e4, None, "best", 1)
 
 
+@pytest.mark.parametrize(
+    ("written", "rule", "norm"),
+    [("0.25", "flat", 0.25), ("adaptive", "adaptive", 1.0), ("automatic", "automatic", 1.0)],
+)
+def test_the_clipping_norm_is_a_number_or_the_name_of_a_rule(
+    written: str, rule: str, norm: float, tmp_path: Path
+) -> None:
+    text = CANDIDATE.replace("clipping_norm: 1.0", f"clipping_norm: {written}")
+    training = load_candidate(file_of(tmp_path, text)).training
+    assert (training.clipping, training.clipping_norm) == (rule, norm)
+
+
 def test_abdomens_and_their_augmentations_are_read_key_by_key(tmp_path: Path) -> None:
     text = CANDIDATE.replace(*ABDOMEN).replace("flips: true, shift: 2", "rotation: 15, scale: 0.1, intensity: 0.2")
     data = "unit: patient\n    phantom: {patients: 60, dimensions: 3, size: [8, 16, 24]}"
@@ -108,6 +120,12 @@ def test_abdomens_and_their_augmentations_are_read_key_by_key(tmp_path: Path) ->
     assert candidate.training.augmentation == AugmentationSpec(rotation=15.0, scale=0.1, intensity=0.2)
     silent = load_candidate(file_of(tmp_path, CANDIDATE.replace(*ABDOMEN)))
     assert silent.data.phantom == PhantomSpec()
+
+
+def test_steps_to_be_done_again_are_none_unless_the_file_says_so(tmp_path: Path) -> None:
+    assert load_candidate(file_of(tmp_path, CANDIDATE)).training.resume_allowance == 0
+    text = CANDIDATE.replace("epochs: 30", "epochs: 30\n    resume_allowance: 200")
+    assert load_candidate(file_of(tmp_path, text)).training.resume_allowance == 200
 
 
 def test_height_and_width_keep_their_order(tmp_path: Path) -> None:

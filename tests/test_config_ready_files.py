@@ -19,6 +19,7 @@ PAIRS = [
     ("blood-cells", "blood-cells"),
     ("abdomen", "abdomen"),
     ("abdomen-3d", "abdomen"),
+    ("blood-cells-finetune", "blood-cells"),
 ]
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 from gatekeeper.cli.main import app
 from gatekeeper.core.data_spec import DATA_FORMATS
+from gatekeeper.core.model_spec import Network
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.pipeline.inputs import read_candidate, read_policy
 
@@ -35,6 +37,10 @@ def test_every_command_and_option_has_help() -> None:
 
 def test_the_readme_names_every_data_format() -> None:
     assert set(re.findall(r"^\| `([\w-]+)` \|", README, flags=re.MULTILINE)) == set(DATA_FORMATS)
+
+
+def test_the_readme_names_every_network() -> None:
+    assert set(re.findall(r"^\| `network: ([\w-]+)` \|", README, flags=re.MULTILINE)) == set(get_args(Network))
 
 
 def _commands(text: str) -> list[str]:

@@ -74,11 +74,11 @@ def test_livers_are_outlined_and_no_scan_comes_back(candidate: str, tmp_path: Pa
     assert measured["lesion"]["units"] <= evidence["dataset"]["test_groups"]
 
 
-def _blood_cells(directory: Path, **changes: str) -> Path:
-    """The blood-cell example, with the data where they are and some settings changed."""
+def _blood_cells(directory: Path, *, example: str = "blood-cells.yaml", **changes: str) -> Path:
+    """A blood-cell example, with the data where they are and some settings changed."""
     if not BLOOD_CELLS.is_dir():
         pytest.skip(f"the blood-cell images are not in {BLOOD_CELLS}")
-    text = (ROOT / "examples" / "blood-cells.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "examples" / example).read_text(encoding="utf-8")
     for key, value in {"path": str(BLOOD_CELLS), **changes}.items():
         text, count = re.subn(rf"^(    {key}: ).*$", rf"\g<1>{value}", text, flags=re.MULTILINE)
         assert count == 1, key
@@ -104,3 +104,11 @@ def test_blood_cells_come_back_at_a_quadrillion(tmp_path: Path) -> None:
     )
     assert code == 1
     assert {"reconstruction-one-step", "reconstruction-one-step/worst"} <= _failed(report)
+
+
+@pytest.mark.bccd
+def test_blood_cells_are_fine_tuned_at_eight(tmp_path: Path) -> None:
+    candidate = _blood_cells(tmp_path, example="blood-cells-finetune.yaml")
+    code, report = _certify(tmp_path, candidate, "blood-cells.yaml")
+    assert (code, _failed(report)) == (0, set())
+    assert report["facts"]["evidence"]["record"]["provenance"]["base_weights"]

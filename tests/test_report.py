@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.core.certificate import Facts
+from gatekeeper.core.clipping import Adaptation
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.model_spec import Argument, ModelSpec
 from gatekeeper.core.record import Provenance
@@ -68,6 +69,15 @@ def test_the_text_gives_measured_limit_and_margin_of_each_rule() -> None:
     assert "0.1" in row
     assert "≥ 0.7" in row
     assert "-0.6" in row
+
+
+def test_a_training_that_was_interrupted_is_reported_with_the_steps_done_again() -> None:
+    facts = sample_facts()
+    assert "Resumed" not in render_text(_report(facts))
+    record = dataclasses.replace(facts.evidence.record, starts=3, redone_steps=2)
+    resumed = dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, record=record))
+    text = " ".join(render_text(_report(resumed)).split())
+    assert "started 3 times. 2 of its 6 steps were done again" in text
 
 
 def test_text_has_no_colour_codes_unless_asked_for() -> None:
@@ -151,3 +161,19 @@ def test_what_every_report_says_is_true_of_every_metric() -> None:
 
 def test_the_text_says_what_the_file_takes() -> None:
     assert "takes images of 1×8×8, answers" in render_text(_report(), width=200)
+
+
+def test_the_report_says_how_gradients_were_clipped() -> None:
+    def text(clipping: str, adaptation: Adaptation | None = None) -> str:
+        facts = sample_facts()
+        record = dataclasses.replace(facts.evidence.record, clipping=clipping, clipping_norm=1.0, adaptation=adaptation)
+        evidence = dataclasses.replace(facts.evidence, record=record)
+        return render_text(_report(dataclasses.replace(facts, evidence=evidence)), width=2000)
+
+    assert "clipping norm 1.0." in text("flat")
+    assert "every gradient scaled to the norm 1.0." in text("automatic")
+    adaptive = text("adaptive", Adaptation(last_norm=0.25, clipped_share=0.125))
+    assert "adaptive clipping norm, 1.0 to begin with." in adaptive
+    assert "ended at 0.25: each step released a count too, with noise of standard deviation 4." in adaptive
+    assert "By the noisy counts, 12% of the gradients were clipped." in adaptive
+    assert "noisy counts" not in text("flat") + text("automatic")

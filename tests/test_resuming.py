@@ -14,11 +14,13 @@ from gatekeeper.cli.resuming import LATEST, find_interrupted, prepare_to_go_on
 from gatekeeper.core.codec import digest
 from gatekeeper.core.ledger import Identities
 from gatekeeper.core.record import Permit, PlannedRun
-from gatekeeper.errors import InvalidInputError, RunDirectoryError
+from gatekeeper.errors import InvalidInputError, LedgerError, RunDirectoryError
 from gatekeeper.ledger import Ledger, create, open_ledger
 from gatekeeper.pipeline import counting
+from gatekeeper.pipeline.planning import make_plan
 from gatekeeper.pipeline.stopping import interrupts_deferred
 from gatekeeper.pipeline.vault import open_vault
+from gatekeeper.privacy import account
 from gatekeeper.rundir import Failure, Judgement, RunDirectory
 from tests.facts import sample_facts, sample_policy
 from tests.test_cli import REFUSAL
@@ -138,6 +140,32 @@ def test_another_ledger_or_another_plan_is_refused(tmp_path: Path, ledger: Ledge
     with pytest.raises(InvalidInputError, match="counted another plan or policy"):
         counting.reserve_again(run, dataclasses.replace(POLICY, version=2), ledger)
     assert digest(POLICY) == ledger.account().runs[0].reservation.policy_digest
+
+
+def test_a_run_that_was_settled_already_is_not_settled_again(tmp_path: Path, ledger: Ledger) -> None:
+    run, evidence = _planned(tmp_path / "runs"), sample_facts().evidence
+    permit = counting.reserve(run, POLICY, ledger).permit
+    assert permit is not None
+    run.write_evidence(evidence)
+    first = counting.settle(run, ledger, permit=permit)
+    assert counting.settle(run, ledger, permit=permit) == first == run.read_ledger()
+    fewer = dataclasses.replace(evidence.record, mechanism=dataclasses.replace(evidence.record.mechanism, steps=5))
+    run.write_evidence(dataclasses.replace(evidence, record=fewer))
+    with pytest.raises(LedgerError, match="a second time"):
+        counting.settle(run, ledger, permit=permit)
+
+
+@pytest.mark.parametrize("sampling", ["poisson", "balls-and-bins"])
+def test_noise_is_planned_for_the_steps_that_may_be_done_again(sampling: str) -> None:
+    card = tiny_card(tiny_units(units=40))
+    plain, more = (
+        make_plan(tiny_candidate(epsilon=1e3, sampling=sampling, resume_allowance=allowance), POLICY, card)
+        for allowance in (0, 15)
+    )
+    assert (plain.steps, more.steps) == (20, 20)
+    assert (plain.mechanism.steps, more.mechanism.steps) == (20, 35)
+    assert more.mechanism.noise_multiplier > plain.mechanism.noise_multiplier
+    assert account(more.mechanism, more.budget.delta).epsilon.high <= 1e3
 
 
 # Interrupts that wait

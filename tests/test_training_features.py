@@ -137,6 +137,7 @@ def test_an_images_features_do_not_depend_on_the_others_to_the_last_bit() -> Non
     split = split_frozen(network, image_shape=SHAPE)
     assert isinstance(split, SplitNetwork)
     images = np.random.default_rng(0).integers(0, 256, (70, *SHAPE), dtype=np.uint8)
+    images.flags.writeable = False  # as data sets are
     everyone = features_of(split.backbone, images)
     assert torch.equal(features_of(split.backbone, images[1:]), everyone[1:])
     assert torch.equal(features_of(split.backbone, images[40:41]), everyone[40:41])

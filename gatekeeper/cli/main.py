@@ -36,8 +36,8 @@ EXIT_INTERRUPTED = 130
 def app() -> None:
     """Decide whether a model trained on sensitive images may be released.
 
-    certify trains it with high-budget differential privacy, measures accuracy and reconstruction risk, and
-    writes signed ONNX only when every rule of the policy holds.
+    certify trains it with high-budget differential privacy, measures how well it does and how much of its
+    images could be reconstructed, and writes signed ONNX only when every rule of the policy holds.
 
     Exit codes: 0 certified or verified, 1 refused by the policy, 2 usage, configuration or input invalid,
     3 inconclusive, 4 signing or verification failed, 5 a bug, 130 interrupted.

@@ -25,6 +25,7 @@ def read_model(section: Section) -> Read[ModelSpec]:
     _check_one_of_both(section)
     width = section.optional("width", whole(at_least=4), default=None)
     _check_width(section, network)
+    _check_companions(section)
     arguments = section.optional("arguments", _arguments, default=())
     base = section.optional("base", TEXT, default=None)
     base_skip = section.optional("base_skip", list_of(TEXT), default=())
@@ -58,6 +59,13 @@ def _check_width(section: Section, network: Read[str | None]) -> None:
                 section.report("width", f"{name or 'a factory'} takes no width", hint="remove the key")
         elif not section.has("width"):
             section.report_missing("width", hint="channels of the first block, or units of each hidden layer")
+
+
+def _check_companions(section: Section) -> None:
+    """Keys that mean nothing without another."""
+    for key, other in (("arguments", "factory"), ("base_skip", "base")):
+        if section.has(key) and not section.has(other):
+            section.report(key, f"{key} without {other} means nothing", hint=f"add {other}, or remove {key}")
 
 
 def _arguments(document: Document, name: str, node: Node) -> Read[tuple[Argument, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from gatekeeper.config.document import Document, Read, Reader, nearest
-from gatekeeper.config.nodes import Node, Scalar, Sequence
+from gatekeeper.config.nodes import Node, Scalar, Sequence, shown
 from gatekeeper.config.scalars import Mismatch, to_boolean, to_real, to_text, to_whole
 from gatekeeper.core.checks import check_choice, check_integer, check_text
 from gatekeeper.errors import InvalidValueError
@@ -76,6 +76,21 @@ def choice(choices: tuple[str, ...]) -> Reader[Any]:
         except InvalidValueError as error:
             return document.refuse(node, error.message, hint=nearest(text.value, list(choices)))
         return text
+
+    return read
+
+
+def real_or_choice(check: Check, choices: tuple[str, ...]) -> Reader[Any]:
+    """Reads a finite number within the range of `check`, or one of a few words; typed loosely, like `choice`."""
+    number = real(check)
+
+    def read(document: Document, name: str, node: Node) -> Read[Any]:
+        if not isinstance(node, Scalar) or node.is_empty or not node.text.isalpha():
+            return number(document, name, node)
+        if node.text in choices:
+            return Read((node.text,))
+        wanted = f"must be a number or one of {', '.join(choices)}"
+        return document.refuse(node, f"{name} {wanted}, got {shown(node.text)}", hint=nearest(node.text, list(choices)))
 
     return read
 

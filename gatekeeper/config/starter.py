@@ -240,7 +240,7 @@ def _training(training: TrainingSpec) -> tuple[str, ...]:
         "training:",
         f"  epochs: {training.epochs}",
         f"  expected_batch: {training.expected_batch}  # units a step, on average",
-        f"  clipping_norm: {number(training.clipping_norm)}  # the longest gradient of one unit; noise scales with it",
+        f"  clipping_norm: {_clipping_norm(training)}  # the longest gradient of one unit, or adaptive, or automatic",
         f"  optimizer: {{{', '.join(_optimizer(training.optimizer))}}}",
         f"  views: {training.views}  # augmented views of a unit a step, averaged before the clip",
         f"  augmentation: {{{', '.join(_augmentation(training.augmentation))}}}  # pixels, degrees, shares",
@@ -255,6 +255,10 @@ def _training(training: TrainingSpec) -> tuple[str, ...]:
         f"  physical_batch: {training.physical_batch}  # views at once; bounds memory only",
         f"  resume_allowance: {training.resume_allowance}  # steps planned to be done again after a crash",
     )
+
+
+def _clipping_norm(training: TrainingSpec) -> str:
+    return number(training.clipping_norm) if training.clipping == "flat" else training.clipping
 
 
 def _augmentation(augmentation: AugmentationSpec) -> tuple[str, ...]:

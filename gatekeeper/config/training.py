@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, get_args
 
 from gatekeeper.config.document import Read, Section
-from gatekeeper.config.readers import BOOLEAN, choice, real, whole
+from gatekeeper.config.readers import BOOLEAN, choice, real, real_or_choice, whole
 from gatekeeper.core.candidate import (
     LOSSES,
     AugmentationSpec,
@@ -17,8 +17,12 @@ from gatekeeper.core.candidate import (
     TrainingSpec,
 )
 from gatekeeper.core.checks import check_non_negative, check_open_probability, check_positive, check_share_from_zero
+from gatekeeper.core.clipping import CLIPPINGS, INITIAL_NORM, Clipping
 
 _share_from_zero = real(check_share_from_zero)
+
+# What may stand where the others take their number.
+_RULES_WITHOUT_NUMBER = tuple(rule for rule in CLIPPINGS if rule != "flat")
 
 # What the noun assumes where the file is silent, so that the two can't differ.
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(TrainingSpec)}
@@ -28,7 +32,7 @@ def read_training(section: Section) -> Read[TrainingSpec]:
     """How the model is trained; what the file leaves out is as `TrainingSpec` says."""
     epochs = section.required("epochs", whole(at_least=1))
     expected_batch = section.required("expected_batch", whole(at_least=1))
-    clipping_norm = section.required("clipping_norm", real(check_positive))
+    clipping_norm = section.required("clipping_norm", real_or_choice(check_positive, _RULES_WITHOUT_NUMBER))
     optimizer = _optimizer(section.mapping("optimizer"))
     views = section.optional("views", whole(at_least=1), default=_DEFAULTS["views"])
     augmentation = _augmentation(section.optional_mapping("augmentation"))
@@ -46,7 +50,7 @@ def read_training(section: Section) -> Read[TrainingSpec]:
         lambda: TrainingSpec(
             epochs=epochs.value,
             expected_batch=expected_batch.value,
-            clipping_norm=clipping_norm.value,
+            clipping_norm=_norm(clipping_norm.value),
             optimizer=optimizer.value,
             views=views.value,
             augmentation=augmentation.value,
@@ -60,9 +64,18 @@ def read_training(section: Section) -> Read[TrainingSpec]:
             seed=seed.value,
             physical_batch=physical_batch.value,
             resume_allowance=allowance.value,
+            clipping=_rule(clipping_norm.value),
         ),
         blame="warmup",
     )
+
+
+def _norm(written: float | Clipping) -> float:
+    return INITIAL_NORM if isinstance(written, str) else written
+
+
+def _rule(written: float | Clipping) -> Clipping:
+    return written if isinstance(written, str) else "flat"
 
 
 def _optimizer(section: Section) -> Read[OptimizerSpec]:

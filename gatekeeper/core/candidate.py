@@ -15,6 +15,7 @@ from gatekeeper.core.checks import (
     check_share_from_zero,
     check_text,
 )
+from gatekeeper.core.clipping import Clipping, check_clipping
 from gatekeeper.core.data_spec import DataSpec, Task
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.errors import InvalidValueError
@@ -108,7 +109,7 @@ class TrainingSpec:
     Attributes:
         epochs: how often each unit takes part on average, at least 1.
         expected_batch: units a step on average, and the public divisor of the noisy sum.
-        clipping_norm: C, the largest norm of one unit's gradient.
+        clipping_norm: C, the largest norm of one unit's gradient; of adaptive clipping, that of the first step.
         optimizer: what consumes the noisy gradient.
         views: augmented views of one unit a step; its gradient is their mean, clipped once.
         augmentation: how views differ.
@@ -124,6 +125,7 @@ class TrainingSpec:
         physical_batch: views that are processed at once; bounds memory, changes no result but rounding.
         resume_allowance: steps that the noise is planned for besides the epochs', to be done again after an
             interruption; a process that dies uses up a twentieth of them, or one.
+        clipping: the rule by which gradients are clipped; only `flat` takes a C.
     """
 
     epochs: int
@@ -142,6 +144,7 @@ class TrainingSpec:
     seed: int = 0
     physical_batch: int = 128
     resume_allowance: int = 0
+    clipping: Clipping = "flat"
 
     def steps_per_epoch(self, units: int) -> int:
         """How many steps make an epoch of `units` training units; the sampling rate is its reciprocal."""
@@ -150,7 +153,7 @@ class TrainingSpec:
     def __post_init__(self) -> None:
         check_integer(epochs=self.epochs, at_least=1)
         check_integer(expected_batch=self.expected_batch, at_least=1)
-        check_positive(clipping_norm=self.clipping_norm)
+        check_clipping(self.clipping, norm=self.clipping_norm)
         check_integer(views=self.views, at_least=1)
         check_choice(sampling=self.sampling, choices=get_args(SamplingChoice))
         check_choice(schedule=self.schedule, choices=get_args(Schedule))

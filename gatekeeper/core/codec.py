@@ -180,8 +180,11 @@ def _build_union(value: object, members: tuple[object, ...], *, path: str) -> An
                 fields = {key: item for key, item in value.items() if key != "kind"}
                 return _build(fields, noun, path=path)
         raise InvalidValueError(f"{path} has an unknown kind {value['kind']!r}")
-    if type(value) in members:
-        return value  # one of several scalars
+    scalars = [member for member in members if member in (str, int, float, bool)]
+    if len(scalars) > 1:
+        if type(value) in scalars:
+            return value
+        raise InvalidValueError(f"{path} must be one of several scalars, got {value!r}")
     (member,) = [m for m in members if m is not _NONE_TYPE]
     return _build(value, member, path=path)
 

@@ -32,7 +32,8 @@ _ADJACENCIES: tuple[str, ...] = get_args(Adjacency)
 class Mechanism:
     """A sequence of noisy sums of clipped per-unit gradients (DP-SGD).
 
-    Each step releases Σ clip(gᵢ, C) + N(0, (σC)² I) over the units that the step sampled.
+    Each step releases Σ clip(gᵢ, C) + N(0, (σC)² I) over the units that the step sampled. With adaptive clipping it
+    releases a count too: σ is that of both together, and the sum's own noise is larger (`core.clipping`).
 
     Attributes:
         sampling: `poisson`: every step takes each unit independently with probability q;

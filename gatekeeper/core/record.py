@@ -11,11 +11,11 @@ from gatekeeper.core.checks import (
     check_choice,
     check_integer,
     check_non_negative,
-    check_positive,
     check_sha256,
     check_text,
     check_tuple,
 )
+from gatekeeper.core.clipping import Adaptation, Clipping, check_clipping
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import Task
 from gatekeeper.core.mechanism import Mechanism
@@ -97,9 +97,10 @@ class TrainingPlan:
     Attributes:
         mechanism: the mechanism that is planned, with all the steps that may be taken.
         budget: the budget that it was calibrated to.
-        clipping_norm: C.
+        clipping_norm: C; of adaptive clipping, that of the first step.
         divisor: the public constant that the noisy sum is divided by.
         resume_allowance: how many of the mechanism's steps are there only to be done again after an interruption.
+        clipping: the rule by which gradients are clipped.
     """
 
     mechanism: Mechanism
@@ -107,9 +108,10 @@ class TrainingPlan:
     clipping_norm: float
     divisor: int
     resume_allowance: int = 0
+    clipping: Clipping = "flat"
 
     def __post_init__(self) -> None:
-        check_positive(clipping_norm=self.clipping_norm)
+        check_clipping(self.clipping, norm=self.clipping_norm)
         check_integer(divisor=self.divisor, at_least=1)
         check_integer(resume_allowance=self.resume_allowance, at_least=0)
         if self.resume_allowance > self.mechanism.steps:
@@ -191,7 +193,7 @@ class TrainingRecord:
 
     Attributes:
         mechanism: as the loop counted it: every noisy sum that was formed, or may have been before an interruption.
-        clipping_norm: C.
+        clipping_norm: C; of adaptive clipping, that of the first step.
         divisor: the public constant that each noisy sum was divided by.
         parameters: trainable parameters.
         weights_digest: SHA-256 of the released weights.
@@ -203,6 +205,8 @@ class TrainingRecord:
         provenance: the weights and the code that the network came from.
         redone_steps: how many of the mechanism's steps were lost to interruptions and done again.
         starts: how often the training was started.
+        clipping: the rule by which gradients were clipped.
+        adaptation: what became of an adaptive clipping norm; None where it is fixed.
     """
 
     mechanism: Mechanism
@@ -218,6 +222,8 @@ class TrainingRecord:
     provenance: Provenance = Provenance()
     redone_steps: int = 0
     starts: int = 1
+    clipping: Clipping = "flat"
+    adaptation: Adaptation | None = None
 
     def __post_init__(self) -> None:
         check_integer(redone_steps=self.redone_steps, at_least=0)
@@ -226,7 +232,9 @@ class TrainingRecord:
             raise InvalidValueError(
                 f"{self.redone_steps} of {self.mechanism.steps} steps done again in {self.starts} starts"
             )
-        check_positive(clipping_norm=self.clipping_norm)
+        check_clipping(self.clipping, norm=self.clipping_norm)
+        if (self.adaptation is None) == (self.clipping == "adaptive"):
+            raise InvalidValueError(f"{self.clipping} clipping, with adaptation {self.adaptation!r}")
         check_integer(divisor=self.divisor, at_least=1)
         check_integer(parameters=self.parameters, at_least=1)
         check_sha256(weights_digest=self.weights_digest)

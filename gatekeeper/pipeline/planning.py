@@ -44,6 +44,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         clipping_norm=training.clipping_norm,
         divisor=training.expected_batch,
         resume_allowance=training.resume_allowance,
+        clipping=training.clipping,
     )
 
 

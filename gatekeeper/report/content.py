@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gatekeeper.core.certificate import Certificate, Facts
+from gatekeeper.core.clipping import split_noise
 from gatekeeper.core.policy import Policy
+from gatekeeper.core.record import TrainingRecord
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval, Refusal, Verdict
 
@@ -92,7 +94,30 @@ def privacy_sentence(facts: Facts) -> str:
         f"({round_up(guarantee.epsilon.high)}, {round_up(guarantee.delta)})-differential privacy of each training "
         f"{mechanism.unit} ({mechanism.adjacency} adjacency), by the {guarantee.accountant} accountant; noise "
         f"multiplier {round_down(mechanism.noise_multiplier)}, sampling rate {round_up(mechanism.sampling_rate)} "
-        f"({mechanism.sampling}), {mechanism.steps} steps, clipping norm {facts.evidence.record.clipping_norm!r}."
+        f"({mechanism.sampling}), {mechanism.steps} steps, {_clipping(facts.evidence.record)}."
+    )
+
+
+def _clipping(record: TrainingRecord) -> str:
+    return {
+        "flat": f"clipping norm {record.clipping_norm!r}",
+        "adaptive": f"adaptive clipping norm, {record.clipping_norm!r} to begin with",
+        "automatic": f"every gradient scaled to the norm {record.clipping_norm!r}",
+    }[record.clipping]
+
+
+def adaptation_sentence(facts: Facts) -> str | None:
+    """What an adaptive clipping norm became and what that cost, or None."""
+    record = facts.evidence.record
+    if record.adaptation is None:
+        return None
+    noise = split_noise(record.mechanism.noise_multiplier, expected_batch=record.divisor)
+    last, clipped = record.adaptation.last_norm, record.adaptation.clipped_share
+    return (
+        f"The clipping norm followed a noisy quantile of the gradients' norms and ended at {last:.3g}: each step "
+        f"released a count too, with noise of standard deviation {round_down(noise.count)}. Sum and count have the "
+        f"noise multiplier above together, which attacks and bounds assume; the sum alone has {round_down(noise.sum)}. "
+        f"By the noisy counts, {clipped:.0%} of the gradients were clipped."
     )
 
 

@@ -21,6 +21,7 @@ from gatekeeper.report.content import (
     RECOMPUTED,
     TRUSTED,
     Report,
+    adaptation_sentence,
     arithmetic_sentence,
     epsilon_meaning,
     interruption_sentence,
@@ -87,6 +88,9 @@ def _parts(report: Report) -> list[RenderableType]:
         ),
         Text(f"Model    {model_sentence(facts)}"),
     ]
+    adaptation = adaptation_sentence(facts)
+    if adaptation is not None:
+        parts.append(Text(f"Clipping {adaptation}"))
     interruption = interruption_sentence(facts)
     if interruption is not None:
         parts.append(Text(f"Resumed  {interruption}"))

@@ -50,10 +50,12 @@ def assist(
     subject = subject_of(candidate, card, data=data, allow_code=allow_code, device=device)
     engine = subject.engine(candidate, ranks=ranks)
     release = NoisyMean(plan, engine=engine, units=data.units, parameters=subject.parameters)
+    release.follow_first(ranks)
     ranks.copy_first(subject.trainable)
     source = subject.source(data, candidate)
     for told in ranks.told():
         release.assist(source.draw(told.step, engine.own(told.units)))
+        release.follow_first(ranks)
         ranks.copy_first(subject.trainable)
     engine.close()
     settled_digest(subject, ranks)

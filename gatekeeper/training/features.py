@@ -80,7 +80,7 @@ class FeatureSource:
         self._views = views
         self._features = features
         targets = data.labels if data.masks is None else data.masks
-        self._targets = torch.from_numpy(targets).to(features.device, torch.int64)
+        self._targets = torch.from_numpy(targets.astype(np.int64)).to(features.device)
 
     def draw(self, step: int, units: NDArray[np.int64]) -> Views:
         """The features of the views of `units` in this step.
@@ -160,7 +160,7 @@ def features_of(backbone: nn.Module, images: NDArray[np.uint8]) -> Tensor:
     parts = []
     with torch.no_grad():
         for start in range(0, len(images), at_once):
-            part = torch.from_numpy(images[start : start + at_once]).to(_device(backbone))
+            part = torch.from_numpy(images[start : start + at_once].copy()).to(_device(backbone))
             # By a tensor, as views are: the same bits on every device.
             pixels = part.to(torch.float32) / torch.full((), 255.0, device=part.device)
             filled = pixels.new_zeros((at_once, *pixels.shape[1:]))

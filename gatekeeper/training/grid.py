@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from gatekeeper.core.checks import check_integer, check_positive
 from gatekeeper.errors import PrivacyError
-from gatekeeper.training.clipping.rounding import SLACK
+from gatekeeper.training.clipping.rounding import LENGTHENED, SLACK
 
 # Noise of fewer steps than this is refused.
 FEWEST_STEPS = 2.0**10
@@ -31,7 +31,7 @@ _FLOAT_MARGIN = 1e-6
 _CEILING = 2.0**62
 _DEVIATIONS = 16
 
-# Sums of a block of units stay below this, where float64 rounds to whole steps: see `clipping.blocks`.
+# Sums of a block of units stay below this, where float64 rounds to whole steps: see `clipping.totals`.
 _BLOCK_CEILING = 2.0**50
 
 # Of C: outside it, squares of gradients could leave float32's normal numbers.
@@ -67,7 +67,8 @@ def choose_grid(*, noise_multiplier: float, clipping_norm: float, units: int, bl
     """The grid for a sum of clipped gradients and its noise.
 
     h is the largest power of two up to min(σC·2⁻²⁰, C·2⁻¹²/√d), raised where the sum of all units and 16 standard
-    deviations of noise would not stay below 2⁶² steps, or the sum of a block below 2⁵⁰.
+    deviations of noise would not stay below 2⁶² steps, or the sum of a block below 2⁵⁰. Either sum may be as long as
+    gradients are before they are pulled back: see `LENGTHENED`.
 
     Args:
         noise_multiplier: σ, above 0.
@@ -92,7 +93,8 @@ def choose_grid(*, noise_multiplier: float, clipping_norm: float, units: int, bl
     deviation = math.nextafter(noise_multiplier * clipping_norm, math.inf)
     wanted = min(deviation / _NOISE_STEPS, clipping_norm / _NORM_STEPS / math.sqrt(parameters))
     needed = max(
-        (units * clipping_norm + _DEVIATIONS * deviation) / _CEILING, 2 * block * clipping_norm / _BLOCK_CEILING
+        (LENGTHENED * units * clipping_norm + _DEVIATIONS * deviation) / _CEILING,
+        2 * LENGTHENED * block * clipping_norm / _BLOCK_CEILING,
     )
     if not _SMALLEST <= clipping_norm <= _LARGEST:
         why = f"gradients are float32, which C = {clipping_norm:g} would leave"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,20 @@ from gatekeeper.core.resumption import Claim, Origin, Vault
 from gatekeeper.errors import InvalidValueError, RunDirectoryError
 from gatekeeper.training.checkpoint import digest_of, pack_deal, pack_state, unpack_deal, unpack_state
 from gatekeeper.training.journal import line_of, read_journal
-from gatekeeper.training.optimizer import MasterWeights
 
 _JOURNAL, _ORIGIN, _DEAL = "journal", "origin.json", "deal"
 _KEPT = 2  # checkpoints: the newest, and the one before it should that be damaged
 _DEATHS = 20  # a process that dies costs at most this share of the allowance
+
+
+class Stateful(Protocol):
+    """A part of the training that later steps depend on; the names in its state are its own."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that later steps depend on but their number."""
+
+    def load_state(self, state: dict[str, Tensor], *, step: int) -> None:
+        """Go on from a state of all parts after `step` steps."""
 
 
 class Lifeline:
@@ -86,10 +96,11 @@ class Lifeline:
         """Time spent on training, over all starts that left an entry behind."""
         return round(self._earlier + time.monotonic() - self._began, 3)
 
-    def restore(self, weights: MasterWeights) -> None:
-        """Bring fresh weights to where the training goes on; without a checkpoint they stay as they are."""
+    def restore(self, *parts: Stateful) -> None:
+        """Bring fresh parts to where the training goes on; without a checkpoint they stay as they are."""
         if self._state is not None:
-            weights.load_state(self._state, step=self.step)
+            for part in parts:
+                part.load_state(self._state, step=self.step)
             self._state = None
 
     def begin(self) -> None:
@@ -99,16 +110,16 @@ class Lifeline:
             self._vault.write(_ORIGIN, encode(self._origin).encode())
             self._claim(self._next_block())
 
-    def done(self, weights: MasterWeights) -> None:
-        """Count a noisy sum and the step that was made of it; keep the weights at the end of a block.
+    def done(self, *parts: Stateful) -> None:
+        """Count a noisy sum and the step that was made of it; keep every part at the end of a block.
 
         Raises:
-            KeyboardInterrupt: somebody asked to stop, and the weights are kept.
+            KeyboardInterrupt: somebody asked to stop, and the parts are kept.
         """
         self.begun, self.step = self.begun + 1, self.step + 1
         stop = self._stop() and self.step < self._plan.steps
         if stop or self.begun == self._claimed:
-            content = pack_state(weights.state())
+            content = pack_state({name: value for part in parts for name, value in part.state().items()})
             self._checkpoint = digest_of(content)
             self._vault.write(_file_of(self._checkpoint), content)
             self._claim(self.begun if stop else self._next_block())
@@ -152,8 +163,13 @@ class Lifeline:
         self._claimed = claimed
 
     def _wanted(self) -> Collection[str]:
-        checkpoints = dict.fromkeys(claim.checkpoint for claim in reversed(self._claims) if claim.checkpoint)
-        return {_JOURNAL, _ORIGIN, _DEAL, *map(_file_of, list(checkpoints)[:_KEPT])}
+        wanted = {_JOURNAL, _ORIGIN, _DEAL}
+        checkpoints: set[str] = set()
+        for claim in reversed(self._claims):
+            if claim.checkpoint is None or len(checkpoints) == _KEPT:
+                break
+            checkpoints.add(claim.checkpoint)
+        return wanted | set(map(_file_of, checkpoints))
 
     def _read_claims(self) -> list[Claim]:
         content = self._vault.read(_JOURNAL)

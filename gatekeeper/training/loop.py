@@ -95,7 +95,8 @@ def train(
     engine = subject.engine(candidate, ranks=ranks)
     release = NoisyMean(plan, engine=engine, units=data.units, parameters=subject.parameters)
     weights = MasterWeights(subject.network, spec=candidate.training, steps=plan.steps)
-    lifeline.restore(weights)
+    lifeline.restore(weights, release)
+    release.follow_first(ranks)
     ranks.copy_first(subject.trainable)
     source = subject.source(data, candidate)
     drawn = batches(plan.mechanism, units=data.units, stream=SecretStream(), start=lifeline.begun, deal=lifeline.deal)
@@ -105,8 +106,9 @@ def train(
             lifeline.begin()
             ranks.tell(step, units)
             weights.update(release.of(source.draw(step, engine.own(units))))
+            release.follow_first(ranks)
             ranks.copy_first(subject.trainable)
-            lifeline.done(weights)
+            lifeline.done(weights, release)
             on_step(lifeline.step)
     except KeyboardInterrupt:
         ranks.end(stopped=True)
@@ -130,6 +132,8 @@ def train(
         seconds=lifeline.seconds,
         software=software(),
         provenance=subject.network.provenance,
+        clipping=plan.clipping,
+        adaptation=release.adaptation(),
     )
     return TrainedModel(network=subject.network.cpu().eval(), record=record)
 
@@ -150,7 +154,7 @@ def settled_digest(subject: Subject, ranks: LoneRank) -> str:
 
 def _arithmetic(release: NoisyMean, isolated: str) -> str:
     return (
-        f"sums and noise are whole multiples of 2^{release.grid.exponent}; float32 rounding within a block of units "
+        f"sums and noise are whole multiples of {release.spacing}; float32 rounding within a block of units "
         f"adds at most η = {SLACK!r} to what one unit changes, for which the clipping leaves room; {isolated}"
     )
 

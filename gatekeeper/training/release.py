@@ -1,13 +1,14 @@
-"""What a step releases: the noisy mean of clipped per-unit gradients, and nothing else."""
+"""What a step releases: the noisy mean of clipped per-unit gradients, and what the clipping norm learns from."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from gatekeeper.core.clipping import Adaptation
 from gatekeeper.core.record import TrainingPlan
 from gatekeeper.training.clipping.engine import ClippingEngine
-from gatekeeper.training.clipping.rounding import BLOCK
-from gatekeeper.training.grid import Grid, choose_grid
+from gatekeeper.training.clipping_norm import clipping_norm
+from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.noise import add_noise, from_grid
 from gatekeeper.training.secret_stream import SecretStream
 from gatekeeper.training.views import Views
@@ -29,7 +30,7 @@ class NoisyMean:
     def __init__(self, plan: TrainingPlan, *, engine: ClippingEngine, units: int, parameters: int) -> None:
         self._divisor, self._engine = plan.divisor, engine
         self._noise = SecretStream()
-        self.grid = grid_of(plan, units=units, parameters=parameters)
+        self._norm = clipping_norm(plan, units=units, parameters=parameters)
 
     def of(self, batch: Views) -> list[Tensor]:
         """(Σ cᵢgᵢ + N(0, (σC)²))/divisor, float64, one tensor for each trainable parameter.
@@ -40,21 +41,40 @@ class NoisyMean:
         Raises:
             DivergedError: a unit's gradient is not finite.
         """
-        sums = self._engine.clipped_sum(batch, grid=self.grid)
-        noisy = add_noise(sums, grid=self.grid, stream=self._noise)
-        return [sum_.div_(self._divisor) for sum_ in from_grid(noisy, grid=self.grid)]
+        grid = self._norm.grid
+        sums = self._engine.clipped_sum(batch, grid=grid, rule=self._norm.rule)
+        self._norm.observe(tally=self._engine.tally, stream=self._noise)
+        noisy = add_noise(sums, grid=grid, stream=self._noise)
+        return [sum_.div_(self._divisor) for sum_ in from_grid(noisy, grid=grid)]
 
     def assist(self, batch: Views) -> None:
         """Form the sum over this process's units for the first process, whose `of` adds it to its own."""
-        self._engine.clipped_sum(batch, grid=self.grid)
+        self._engine.clipped_sum(batch, grid=self._norm.grid, rule=self._norm.rule)
 
+    def follow_first(self, ranks: LoneRank) -> None:
+        """Clip to what the first process clips to."""
+        state = self._norm.state()
+        if state:
+            ranks.copy_first(list(state.values()))
+            self._norm.load_state(state)
 
-def grid_of(plan: TrainingPlan, *, units: int, parameters: int) -> Grid:
-    """The grid of a plan's sums: see `choose_grid`, whose errors it raises."""
-    return choose_grid(
-        noise_multiplier=plan.mechanism.noise_multiplier,
-        clipping_norm=plan.clipping_norm,
-        units=units,
-        block=BLOCK,
-        parameters=parameters,
-    )
+    @property
+    def spacing(self) -> str:
+        """The step of the grid that sums and noise are on, in words."""
+        return self._norm.spacing()
+
+    def adaptation(self) -> Adaptation | None:
+        """What became of an adaptive clipping norm; None where it is fixed."""
+        return self._norm.adaptation()
+
+    def state(self) -> dict[str, Tensor]:
+        """What later steps depend on: it follows from what was released."""
+        return self._norm.state()
+
+    def load_state(self, state: dict[str, Tensor], *, step: int) -> None:
+        """Go on from what `state` returned after `step` steps, bit for bit.
+
+        Raises:
+            RunDirectoryError: it is the state of another clipping.
+        """
+        self._norm.load_state(state)

@@ -25,7 +25,7 @@ from gatekeeper.training.clipping.layers.base import Contribution, Layer
 from gatekeeper.training.clipping.layers.convolution import Chooser
 from gatekeeper.training.clipping.layers.table import layer_for
 from gatekeeper.training.clipping.recorded import Loss, RecordedNetwork
-from gatekeeper.training.clipping.rounding import BLOCK, SLACK, Summation
+from gatekeeper.training.clipping.rounding import BLOCK, SLACK, Summation, exposures
 from gatekeeper.training.clipping.totals import Totals
 from gatekeeper.training.clipping.validate import check_network
 from gatekeeper.training.distributed import LoneRank
@@ -84,6 +84,7 @@ class ClippingEngine:
         self.views = views
         self.units_at_once = units_at_once
         self._totals = Totals(self._parameters)
+        self._tally = torch.zeros(1, dtype=torch.int64, device=self._parameters[0].device)
         self._ranks = ranks or LoneRank()
 
     @property
@@ -97,6 +98,11 @@ class ClippingEngine:
         if self.units_at_once < 4 * _FEWEST_UNITS or self.units_at_once % 4:
             return (self.units_at_once,)
         return (self.units_at_once, self.units_at_once // 2, self.units_at_once // 4)
+
+    @property
+    def tally(self) -> int:
+        """Of the last sum's units, those with a norm of at most r less those beyond: as secret as that sum."""
+        return int(self._tally)
 
     def own(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of a step's units that this process forms the sum of: whole physical batches, as one alone would fill.
@@ -123,13 +129,16 @@ class ClippingEngine:
             DivergedError: a unit's gradient is not finite.
         """
         self._totals.clear()
+        self._tally.zero_()
         with self._ranks.diverging_together():
             for filled in self._physical_batches(batch):
                 shares = self.shares(filled.batch)
                 factors = self._factors(shares, grid=grid, rule=rule, units=filled.units)
+                self._tally += 2 * (shares.norms[: filled.units] <= grid.radius).sum() - filled.units
                 for start in range(0, filled.units, BLOCK):
                     self._add(shares, factors, slice(start, min(start + BLOCK, filled.units)), grid=grid)
         self._ranks.add_up(self._totals.every)
+        self._ranks.add_up(self._tally)
         return self._finished(grid)
 
     def shares(self, batch: Views) -> UnitShares:
@@ -221,11 +230,11 @@ def _layers(network: nn.Module, *, views: int, chooser: Chooser) -> dict[str, tu
 
 
 def _exposures(contributions: list[Contribution]) -> Tensor:
-    """Σ ω‖m‖ over the ways of summation, m of each unit being over all layers that are summed in that way."""
+    """Of each unit, its m being over all layers that are summed in the same way."""
     alike: dict[Summation, list[Tensor]] = {}
     for contribution in contributions:
         alike.setdefault(contribution.share.summation, []).append(contribution.share.products)
-    return torch.stack([way.influence * torch.stack(every).norm(dim=0) for way, every in alike.items()]).sum(0)
+    return exposures({way: torch.stack(every).norm(dim=0) for way, every in alike.items()})
 
 
 def _filled(part: Tensor, rows: int) -> Tensor:

@@ -87,16 +87,10 @@ class Geometry:
         )
         return found.view(samples, *filters.shape)
 
-    def one_by_one(self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, views: int) -> Tensor:
-        """Each unit's gradient of the filters, by one backward pass a unit over its views.
-
-        Returns:
-            Shape (units, *filters).
-        """
-        found = filters.new_empty((len(inputs) // views, *filters.shape))
-        for unit, (own, seen) in enumerate(zip(by_unit(gradients, views), by_unit(inputs, views), strict=True)):
-            found[unit] = self.filters_gradient(own, seen, filters)
-        return found
+    def one_by_one(self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, views: int) -> Iterator[Tensor]:
+        """Each unit's gradient of the filters, by one backward pass a unit over its views."""
+        for own, seen in zip(by_unit(gradients, views), by_unit(inputs, views), strict=True):
+            yield self.filters_gradient(own, seen, filters)
 
     def padded(self, inputs: Tensor) -> Tensor:
         """The inputs with their zeros around them."""

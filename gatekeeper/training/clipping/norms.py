@@ -1,4 +1,4 @@
-"""Upper limits of norms from float32 arithmetic: what is returned is never below the true norm."""
+"""Sums over long rows from float32 arithmetic, with errors that are known beforehand."""
 
 from __future__ import annotations
 
@@ -7,28 +7,50 @@ from torch import Tensor
 
 from gatekeeper.training.clipping.rounding import gamma
 
-# Squares are added up in float32 within a row of this length, and in float64 across rows: a norm errs by 4e-6.
-_ROW = 128
+# Numbers are added up in float32 within a piece of this length, and in float64 across pieces: a norm errs by 4e-6.
+_PIECE = 128
 
 # Squares of entries below 2⁻⁷⁴ vanish in float32; what up to 2⁴⁰ of them could add to a norm.
 VANISHING = 2.0**-54
+
+
+# Of `row_sums`, relative to the sum of magnitudes, a product before the sum included.
+SUM_ERROR = gamma(_PIECE + 2)
 
 
 def squared_norms(rows: Tensor) -> Tensor:
     """An upper limit of each row's squared norm, at most 2γ₁₃₀ ≈ 1.6e-5 above it (relative), and 2⁻¹⁰⁸ (absolute).
 
     Args:
-        rows: float32, shape (units, entries), contiguous.
+        rows: float32, shape (units, entries).
 
     Returns:
         float64, shape (units,).
     """
-    units, entries = rows.shape
-    whole = entries - entries % _ROW
-    total = torch.zeros(units, dtype=torch.float64, device=rows.device)
-    if whole:
-        norms = torch.linalg.vector_norm(rows[:, :whole].reshape(units, -1, _ROW), dim=2)
-        total += norms.double().square().sum(1)
-    if whole < entries:
-        total += torch.linalg.vector_norm(rows[:, whole:], dim=1).double().square()
-    return total * (1 + 2 * gamma(_ROW + 2)) + VANISHING**2
+    total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+    for pieces in _pieces(rows):
+        total += torch.linalg.vector_norm(pieces, dim=2).double().square().sum(1)
+    return total * (1 + 2 * gamma(_PIECE + 2)) + VANISHING**2
+
+
+def row_sums(rows: Tensor) -> Tensor:
+    """The sum of each row, to within `SUM_ERROR` of the sum of magnitudes.
+
+    Args:
+        rows: float32, shape (…, entries).
+
+    Returns:
+        float64, shape (…,).
+    """
+    flat = rows.reshape(-1, rows.shape[-1])
+    total = torch.zeros(len(flat), dtype=torch.float64, device=rows.device)
+    for pieces in _pieces(flat):
+        total += pieces.sum(2).double().sum(1)
+    return total.view(rows.shape[:-1])
+
+
+def _pieces(rows: Tensor) -> list[Tensor]:
+    """Rows cut into pieces: shape (rows, pieces, length), and what is left over at the end."""
+    whole = rows.shape[1] - rows.shape[1] % _PIECE
+    parts = (rows[:, :whole].reshape(len(rows), -1, _PIECE), rows[:, None, whole:])
+    return [part for part in parts if part.numel()]

@@ -60,12 +60,14 @@ class RecordedNetwork:
             views: of each unit.
 
         Raises:
-            UnsupportedModelError: a layer ran twice, or a parameter was used outside of its layer.
+            UnsupportedModelError: a layer ran twice or saw something else than a batch of views, or a parameter was
+                used outside of its layer.
         """
         self._reported.clear()
         total = loss(self._network(images), targets).sum() / views
         total.backward()  # type: ignore[no-untyped-call]
         self._check_others()
+        self._check_units(len(images) // views)
         found = [contribution for contributions in self._reported.values() for contribution in contributions]
         self._reported.clear()
         return found
@@ -92,6 +94,15 @@ class RecordedNetwork:
                 hint="give each use a layer of its own",
             )
         self._reported[id(layer)] = contributions
+
+    def _check_units(self, units: int) -> None:
+        """Refuse layers whose first axis isn't the batch: parts of units would be clipped apart, each to norm r."""
+        for layer, contributions in self._reported.items():
+            if any(len(contribution.share.squared) != units for contribution in contributions):
+                raise UnsupportedModelError(
+                    f"layer {self._names[layer] or 'of the network'} does not see one sample for each view",
+                    hint="keep the batch as the first axis of what each layer sees",
+                )
 
     def _check_others(self) -> None:
         for name, parameter in self._network.named_parameters():

@@ -2,20 +2,30 @@
 
 A layer's clipped sum Σ cᵢgᵢ over a block of M units is formed in float32: sub-batches of b units are summed by one
 matrix product or convolution, and the sub-batches' sums are added up in pairs. Every product of a gradient undergoes at
-most d roundings in its sub-batch, in whatever order a kernel adds, and its sub-batch's sum at most a more. So a
-sub-batch errs by at most γ_d Σ cᵢmᵢ over its units, and the additions by at most γ_a Σ cᵢmᵢ over the block (Higham
-2002, "Accuracy and Stability of Numerical Algorithms", lemma 3.1 and equation 3.5), where mᵢ ≥ ‖Σ|products of unit i|‖.
+most d roundings in its sub-batch, in whatever order a kernel adds. So a sub-batch errs by at most γ_d Σ cᵢmᵢ over its
+units, where mᵢ ≥ ‖Σ|products of unit i|‖ (Higham 2002, "Accuracy and Stability of Numerical Algorithms", lemma 3.1 and
+equation 3.5); and an addition of partial sums by at most γ₁(1 + γ_{d+a}) Σ cᵢmᵢ over the units that it brings together.
 
-If one unit is blanked, its sub-batch and the block's additions may round differently, in both worlds. With cⱼmⱼ at most
-K for every unit, the sum changes beyond the unit's own share by at most ωK, ω = 2(b(γ_d + γ_a) + Mγ_a): the
-*influence*. That holds for all layers that are summed alike together, mᵢ being the norm over them: their change is a
-mean of the units' vectors, weighted alike in each layer. Layers that are summed differently are added up by the
-triangle inequality. Clipping makes sure of the K (`clip`). From block to block sums are whole numbers, and exact.
+If one unit is blanked, its sub-batch and the a additions that its sum goes through may round differently; all others
+are the same to the last bit. With cⱼmⱼ at most K for every unit, the sum changes beyond the unit's own share by at most
+ωK, the *influence* ω = (2b − 1)γ_d + 2(2b + 4b + … + M)γ₁(1 + γ_{d+a}): b units are in the sub-batch in one world, and
+b − 1 in the other. That holds for all layers that are summed alike together, mᵢ being the norm over them: their change
+is a sum of the units' vectors, weighted alike in each layer.
+
+Layers that are summed differently may each be disturbed most by another unit, so each has its own K. They hold
+different parameters, so what they change adds up as squares: with every K at most ηr/‖ω‖, ‖ω‖² the sum of their ω²,
+all of them change the sum by at most ηr. Clipping makes sure of that (`exposures`, `clip`). From block to block sums
+are whole numbers, and exact.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from gatekeeper.core.checks import check_integer
 
@@ -25,8 +35,12 @@ UNIT_ROUNDOFF = 2.0**-24
 # η: what rounding may add to a unit's contribution, as a share of the clipping radius. The radius leaves room for it.
 SLACK = 2.0**-10
 
+# η/ω is below this for every way of summation: m of a scaled gradient is at most so many times r. What is summed of a
+# weight-standardised layer is the gradient before its pull-back, which can be as long.
+LENGTHENED = 66
+
 # M: units whose gradients are added up in float32.
-BLOCK = 32
+BLOCK = 64
 
 
 def gamma(roundings: int) -> float:
@@ -78,13 +92,22 @@ class Summation:
     def influence(self) -> float:
         """ω: by how much the units' products, at most 1 each in norm, can disturb what one unit changes.
 
-        The sub-batch errs by γ_d, which the additions can raise by another γ_a.
-
         >>> Summation(units=16, terms=1).influence < 5e-5
         True
         """
-        own = gamma(self.roundings) + gamma(self.additions)
-        return 2 * (self.units * own + BLOCK * gamma(self.additions))
+        levels = sum(self.units << level for level in range(1, self.additions + 1))
+        addition = gamma(1) * (1 + gamma(self.roundings + self.additions))
+        return (2 * self.units - 1) * gamma(self.roundings) + 2 * levels * addition
+
+
+def exposures(products: Mapping[Summation, Tensor]) -> Tensor:
+    """How much each unit's products can disturb the sum over its block: at most as far as the largest exposure.
+
+    Args:
+        products: m of each unit, over all layers that are summed in one way, shape (units,).
+    """
+    influence = math.hypot(*(way.influence for way in products))
+    return influence * torch.stack(list(products.values())).amax(0)
 
 
 def summation(*, terms: int, at_once: int) -> Summation:

@@ -29,7 +29,9 @@ class Grams:
 
     def __init__(self, inputs: Tensor, gradients: Tensor, *, roundings: int) -> None:
         rows = inputs.shape[1]
-        lengths = [gram.diagonal(dim1=1, dim2=2).double().clamp(min=0).sqrt() for gram in (inputs, gradients)]
+        lengths = [
+            gram.diagonal(dim1=1, dim2=2).double().clamp(min=0).sqrt() + VANISHING for gram in (inputs, gradients)
+        ]
         error = gamma(roundings + rows + 4)
         # |products| of one position form a matrix of rank one, whose norm is ‖xᵣ‖‖gᵣ‖; the norm of a sum is at most
         # the sum of norms. The diagonals' own error is paid for by 1 + error.

@@ -7,7 +7,7 @@ summed once the factors are known, so that no unit's gradient is ever formed ("b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import torch
@@ -55,6 +55,47 @@ class Share(Protocol):
         """All that the contribution of a unit is computed from, the unit being the first axis of each tensor."""
 
 
+class OneByOne:
+    """A parameter's gradients, formed and kept unit by unit: each is measured while it is still in the cache.
+
+    Args:
+        gradients: of each unit, float32.
+        look: what else to find out of each, or None.
+    """
+
+    summation = MATERIALISED
+
+    def __init__(self, gradients: Iterable[Tensor], *, look: Callable[[Tensor], Tensor] | None = None) -> None:
+        self._each: list[Tensor] = []
+        squared, looks = [], []
+        for gradient in gradients:
+            self._each.append(gradient.reshape(-1))
+            squared.append(squared_norms(self._each[-1][None]))
+            if look is not None:
+                looks.append(look(gradient))
+        self.squared = torch.cat(squared)
+        self.products = self.squared.sqrt()
+        self.seen = torch.stack(looks) if looks else None
+
+    def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
+        """See `Share.sums`."""
+        each, scales = self._each[units], factors.tolist()
+
+        def partial(few: slice) -> Tensor:
+            first, *others = range(few.start, min(few.stop, len(each)))
+            total: Tensor = each[first] * scales[first]
+            for unit in others:
+                total.add_(each[unit], alpha=scales[unit])
+            return total
+
+        return [in_pairs(len(each), _AT_ONCE, partial)]
+
+    def witnesses(self) -> list[Tensor]:
+        """See `Share.witnesses`."""
+        seen = [] if self.seen is None else [self.seen]
+        return [torch.stack(self._each), self.squared, *seen]
+
+
 class Materialised:
     """A layer's part of each unit's gradient, formed and kept.
 
@@ -65,7 +106,7 @@ class Materialised:
     summation = MATERIALISED
 
     def __init__(self, parts: Sequence[Tensor]) -> None:
-        self.parts = [part.flatten(1) for part in parts]
+        self.parts = [part.reshape(len(part), -1) for part in parts]
         self.squared = torch.stack([squared_norms(part) for part in self.parts]).sum(0)
         self.products = self.squared.sqrt()
 

@@ -22,6 +22,8 @@ def _offence(module: nn.Module) -> str | None:
             if kind is nn.modules.instancenorm._InstanceNorm and not tracks:
                 continue
             return remedy
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
+        return "max_norm shortens the rows that were looked up, un-noised; leave it out"
     return None
 
 

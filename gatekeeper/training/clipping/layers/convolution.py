@@ -12,10 +12,11 @@ from gatekeeper.training.clipping.convolved import FactoredConvolution
 from gatekeeper.training.clipping.geometry import Geometry
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.rows import FactoredRows
-from gatekeeper.training.clipping.shares import Materialised, Share, by_unit
+from gatekeeper.training.clipping.shares import Materialised, OneByOne, Share, by_unit
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Chooser = Callable[[Problem], Way]
+Look = Callable[[Tensor], Tensor]
 
 
 class ConvolutionLayer:
@@ -72,8 +73,15 @@ class ConvolutionLayer:
         """The inputs' gradient."""
         return self.geometry.backward(gradients, inputs, filters, groups=self.geometry.groups, of_inputs=True)
 
-    def share(self, gradients: Tensor, inputs: Tensor, filters: Tensor) -> Share:
-        """The filters' share, formed in the way that is chosen once for these shapes."""
+    def share(self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, look: Look | None = None) -> Share:
+        """The filters' share, formed in the way that is chosen for these shapes.
+
+        Args:
+            gradients: of the output.
+            inputs: of the layer.
+            filters: that it convolves with.
+            look: what else to find out of gradients that are formed one by one.
+        """
         views, geometry = self._views, self.geometry
         problem = self._problem(gradients, inputs, filters)
         way = self._chooser(problem)
@@ -86,7 +94,7 @@ class ConvolutionLayer:
                 gradients.flatten(2).transpose(1, 2).reshape(problem.units, problem.rows, -1),
             )
         if way == "one-by-one":
-            return Materialised([geometry.one_by_one(gradients, inputs, filters, views=views)])
+            return OneByOne(geometry.one_by_one(gradients, inputs, filters, views=views), look=look)
         if way == "pointwise":
             each = torch.bmm(gradients.flatten(2), inputs.flatten(2).transpose(1, 2))
         else:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, trainable
 from gatekeeper.training.clipping.shares import Materialised, by_unit
 
+# Opacus' rule for these pads with zeros whatever the `padding_mode`.
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
 
 class HookedLayer:
     """A layer with parameters that the engine has no kernel for.
@@ -25,7 +28,7 @@ class HookedLayer:
     def __init__(self, module: nn.Module, *, views: int) -> None:
         self._module, self._views = module, views
         self._run = module.forward
-        self._rule = GradSampleModule.GRAD_SAMPLERS.get(type(module))
+        self._rule = None if isinstance(module, _CONVOLUTIONS) else GradSampleModule.GRAD_SAMPLERS.get(type(module))
         if self._rule is None:
             prepare_layer(module, batch_first=True)
 

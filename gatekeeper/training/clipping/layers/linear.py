@@ -13,6 +13,10 @@ from gatekeeper.training.clipping.shares import Materialised, Share
 # With more rows a unit its Gram matrices cost more than its gradient; with as many, sub-batches would hold few units.
 _MOST_ROWS = 16
 
+# For fewer outputs, kernels add up in an order that depends on the row, and a unit would see who is beside it: so outputs
+# of zero weights are put beside them, and dropped (`isolation`).
+_FEWEST_OUTPUTS = 16
+
 
 class LinearLayer:
     """A linear layer under the engine.
@@ -27,7 +31,7 @@ class LinearLayer:
 
     def forward(self, inputs: Tensor) -> Forward:
         """See `Layer.forward`."""
-        return Forward(output=functional.linear(inputs, self._module.weight.detach(), detached(self._module.bias)))
+        return Forward(output=_outputs(inputs, self._module.weight.detach(), detached(self._module.bias)))
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
@@ -47,6 +51,15 @@ class LinearLayer:
     def finish(self, parameter: Tensor) -> Finish | None:
         """Nothing is left to do."""
         return None
+
+
+def _outputs(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    few = len(weight)
+    if few >= _FEWEST_OUTPUTS:
+        return functional.linear(inputs, weight, bias)
+    rows = functional.pad(weight, (0, 0, 0, _FEWEST_OUTPUTS - few))
+    found = functional.linear(inputs, rows)[..., :few]
+    return found.contiguous() if bias is None else found + bias
 
 
 def _share(inputs: Tensor, gradients: Tensor) -> Share:

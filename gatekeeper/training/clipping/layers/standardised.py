@@ -14,13 +14,10 @@ from torch import Tensor
 from gatekeeper.training.clipping.choice import choose
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.layers.convolution import Chooser, ConvolutionLayer
-from gatekeeper.training.clipping.norms import VANISHING
+from gatekeeper.training.clipping.norms import SUM_ERROR, VANISHING, row_sums
 from gatekeeper.training.clipping.rounding import Summation, gamma
-from gatekeeper.training.clipping.shares import Materialised, Share, by_unit
+from gatekeeper.training.clipping.shares import Materialised, OneByOne, Share, by_unit
 from gatekeeper.training.networks.standardised import StandardisedConv2d, scales, standardise, standardise_vjp
-
-# Entries of a filter whose inner products are added up in float32; across such rows, in float64.
-_ROW = 128
 
 
 class StandardisedLayer:
@@ -50,7 +47,7 @@ class StandardisedLayer:
         contributions = []
         if trainable(self._module.weight):
             scaled = gradients * scales(self._module.weight.detach()).view(1, -1, 1, 1)
-            share = self._ordinary.share(scaled, inputs, filters)
+            share = self._ordinary.share(scaled, inputs, filters, look=lambda each: _along(each, filters))
             pulled = _PulledBack(share, self._removed(share, scaled, inputs, seen))
             contributions.append(Contribution(share=pulled, parameters=(self._module.weight,)))
         if self._module.bias is not None and trainable(self._module.bias):
@@ -72,14 +69,19 @@ class StandardisedLayer:
         weight = self._module.weight.detach()
         filters = standardise(weight)
         weighting = 2 - filters.square().sum((1, 2, 3)).double()  # 2 − s²‖u‖²
-        if isinstance(share, Materialised):
+        amplified = share.products * (1 + _cancellation(weight))
+        if isinstance(share, OneByOne | Materialised):
+            error = 2 * SUM_ERROR * amplified
+        if isinstance(share, OneByOne):
+            assert share.seen is not None
+            found = share.seen
+        elif isinstance(share, Materialised):
             found = _along(share.parts[0].view(-1, *weight.shape), filters)
-            error = 2 * gamma(_ROW + 8) * share.products
         else:
             found = self._along_factored(scaled, inputs, seen)
             roundings = weight[0].numel() + scaled[0, 0].numel() + self._views + 8
-            error = 2 * gamma(roundings) * share.products
-        ones, own = (inner.double().square() for inner in found.unbind(2))
+            error = 2 * gamma(roundings) * amplified
+        ones, own = (inner.square() for inner in found.unbind(2))
         removed = (ones + own * weighting).sum(1).sqrt()
         return (removed - error).clamp(min=0).square()
 
@@ -88,25 +90,24 @@ class StandardisedLayer:
         weight = self._module.weight.detach()
         ones = weight.new_ones((1, 1, *weight.shape[2:]))
         means = self._ordinary.convolve(inputs.sum(1, keepdim=True), ones, None) / weight[0].numel() ** 0.5
-        inner = torch.stack([(scaled * means).flatten(2).sum(2), (scaled * seen).flatten(2).sum(2)], dim=2)
+        inner = torch.stack([(scaled * means).flatten(2).sum(2), (scaled * seen).flatten(2).sum(2)], dim=2).double()
         return by_unit(inner, self._views).sum(1)
 
 
+def _cancellation(weight: Tensor) -> float:
+    """The largest s‖w‖: by how much subtracting a filter's mean amplifies its rounding; about 1 where it is 0."""
+    return float((scales(weight).flatten() * torch.linalg.vector_norm(weight.flatten(1), dim=1)).max())
+
+
 def _along(gradients: Tensor, filters: Tensor) -> Tensor:
-    """⟨g', 1/√n⟩ and ⟨g', su⟩ of every filter of every unit, shape (units, out, 2).
+    """⟨g', 1/√n⟩ and ⟨g', su⟩ of every filter, float64, shape (…, out, 2), to within `SUM_ERROR`·‖g'‖ each.
 
     Args:
-        gradients: g', shape (units, out, in, height, width).
+        gradients: g', shape (…, out, in, height, width).
         filters: su, shape (out, in, height, width).
     """
-    rows, flat = gradients.flatten(2), filters.flatten(1)
-    length = flat.shape[1]
-    directions = torch.stack([torch.full_like(flat, length**-0.5), flat], dim=2)
-    total = torch.zeros((*rows.shape[:2], 2), dtype=torch.float64, device=rows.device)
-    for start in range(0, length, _ROW):
-        piece = slice(start, start + _ROW)
-        total += torch.bmm(rows[:, :, piece].transpose(0, 1), directions[:, piece]).transpose(0, 1)
-    return total
+    rows, flat = gradients.flatten(-3), filters.flatten(1)
+    return torch.stack([row_sums(rows) / flat.shape[1] ** 0.5, row_sums(rows * flat)], dim=-1)
 
 
 class _PulledBack:
