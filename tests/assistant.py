@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import sys
@@ -20,12 +21,13 @@ UNITS, STEPS = 40, 6
 EXPECTED = 24
 
 
-def setting() -> dict[str, object]:
+def setting(clipping: str = "flat") -> dict[str, object]:
     """What leader and helpers train: physical batches of 8 units at most."""
-    data = tiny_units(units=UNITS, most_images=2)
+    data, plan = tiny_units(units=UNITS, most_images=2), tiny_plan(sigma=0.5, steps=STEPS, divisor=EXPECTED)
+    norm = plan.clipping_norm if clipping == "flat" else 1.0
     return {
-        "candidate": tiny_candidate(expected_batch=EXPECTED, physical_batch=16),
-        "plan": tiny_plan(sigma=0.5, steps=STEPS, divisor=EXPECTED),
+        "candidate": tiny_candidate(expected_batch=EXPECTED, physical_batch=16, clipping=clipping, clipping_norm=norm),
+        "plan": dataclasses.replace(plan, clipping=clipping, clipping_norm=norm),
         "card": tiny_card(data),
         "data": data,
     }
@@ -53,7 +55,7 @@ def _diverge(*_: object, **__: object) -> torch.Tensor:
     raise DivergedError("a unit's gradient is not finite")
 
 
-def help_out(store: str, index: int, count: int, how: str) -> None:
+def help_out(store: str, index: int, count: int, how: str, clipping: str) -> None:
     """Assist, and exit as a helper of `certify` would.
 
     Args:
@@ -61,12 +63,13 @@ def help_out(store: str, index: int, count: int, how: str) -> None:
         index: which of them this is.
         count: how many there are.
         how: what becomes of it: `works`, `dies` without a word at its third sum, or `diverges` there.
+        clipping: the rule.
     """
     if how != "works":
         _misbehave(how)
     try:
         with meeting(store, index=index, count=count).joined(torch.device("cpu")) as ranks:
-            ran = assist(ranks=ranks, **setting())  # type: ignore[arg-type]
+            ran = assist(ranks=ranks, **setting(clipping))  # type: ignore[arg-type]
     except KeyboardInterrupt:
         sys.exit(130)
     except DivergedError:

@@ -122,7 +122,7 @@ class Stage:
     objection: str | None = None
     everything: list[str] = dataclasses.field(default_factory=list)
 
-    def run_private_part(self, run: RunDirectory, task: str, *, quiet: bool = False) -> None:
+    def run_private_part(self, run: RunDirectory, task: str, *, quiet: bool = False, device: str = "auto") -> None:
         self.everything.append(task)
         if task == "plan":
             return

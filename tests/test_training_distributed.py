@@ -18,6 +18,7 @@ from gatekeeper.core.ranks import OneRank
 from gatekeeper.core.resumption import Origin
 from gatekeeper.errors import DivergedError, InternalError, ProcessLostError
 from gatekeeper.training import LoneRank, TrainedModel, train
+from gatekeeper.training import clipping_norm as norm_module
 from gatekeeper.training import loop as loop_module
 from gatekeeper.training import release as release_module
 from gatekeeper.training.clipping.engine import ClippingEngine
@@ -40,15 +41,17 @@ class Led:
         self.path = path
         self.helpers: list[ForkServerProcess] = []
 
-    def train(self, *, count: int, how: str = "works", **more: object) -> TrainedModel:
+    def train(self, *, count: int, how: str = "works", clipping: str = "flat", **more: object) -> TrainedModel:
         if count == 1:
-            return train(on_step=lambda _: None, **setting(), **more)  # type: ignore[arg-type]
+            return train(on_step=lambda _: None, **setting(clipping), **more)  # type: ignore[arg-type]
         store = str(self.path / "store")
-        self.helpers = [SERVER.Process(target=help_out, args=(store, index, count, how)) for index in range(1, count)]
+        self.helpers = [
+            SERVER.Process(target=help_out, args=(store, index, count, how, clipping)) for index in range(1, count)
+        ]
         for helper in self.helpers:
             helper.start()
         with meeting(store, index=0, count=count).joined(torch.device("cpu")) as ranks:
-            return train(on_step=lambda _: None, ranks=ranks, **setting(), **more)  # type: ignore[arg-type]
+            return train(on_step=lambda _: None, ranks=ranks, **setting(clipping), **more)  # type: ignore[arg-type]
 
     def ended(self) -> list[int | None]:
         """The helpers' exit codes."""
@@ -78,21 +81,24 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
         return exact
 
     monkeypatch.setattr(release_module, "add_noise", no_noise)
+    monkeypatch.setattr(norm_module, "rounded_normals", lambda count, **_: np.zeros(count, dtype=np.int64))
     monkeypatch.setattr(loop_module, "batches", lambda *_, **__: iter(BATCHES))
     return sums
 
 
+@pytest.mark.parametrize("clipping", ["flat", "adaptive"])
 def test_three_processes_form_the_sums_of_one_bit_for_bit_and_run_its_mechanism(
-    led: Led, exact: list[np.ndarray]
+    led: Led, exact: list[np.ndarray], clipping: str
 ) -> None:
-    alone = led.train(count=1)
-    together = led.train(count=3)
+    alone = led.train(count=1, clipping=clipping)
+    together = led.train(count=3, clipping=clipping)
     assert len(exact) == 2 * STEPS
     assert all(np.array_equal(one, three) for one, three in zip(exact[:STEPS], exact[STEPS:], strict=True))
     assert len(np.unique(exact[0])) > 100, "the sums are of something"
     assert not exact[3].any(), "the step without units"
     assert together.record.weights_digest == alone.record.weights_digest
     assert together.record.mechanism == alone.record.mechanism
+    assert together.record.adaptation == alone.record.adaptation
     assert (alone.record.device, together.record.device) == ("cpu", "3 × cpu")
     assert led.ended() == [0, 0]
 

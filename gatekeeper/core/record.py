@@ -199,7 +199,7 @@ class TrainingRecord:
         weights_digest: SHA-256 of the released weights.
         noise_generator: which generator made the noise and the sampling, and how it was seeded.
         arithmetic: how sums and noise are held, and what keeps the rounding of one unit from depending on others.
-        device: where it ran.
+        device: where it ran, and in how many processes, such as `2 × cpu`; of several starts, the last one.
         seconds: how long it took.
         software: what it ran on.
         provenance: the weights and the code that the network came from.
