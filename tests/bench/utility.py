@@ -56,13 +56,13 @@ def candidates() -> dict[str, Candidate]:
     nadam, moved = OptimizerSpec(name="nadam", lr=2e-3), AugmentationSpec(flips=True, shift=2)
     resnet = ModelSpec(network="resnet9", width=8)
     small = TrainingSpec(
-        epochs=60, expected_batch=64, clipping_norm=1.0, optimizer=nadam, augmentation=moved, warmup=0.05, ema=0.98
+        epochs=20, expected_batch=64, clipping_norm=1.0, optimizer=nadam, augmentation=moved, warmup=0.05, ema=0.98
     )
     found = {
         "digits": _candidate(
             DataSpec(format="digits", path=None, unit="image", split=SplitSpec(test=0.3, seed=1)),
             ModelSpec(network="mlp", width=128),
-            dataclasses.replace(small, augmentation=AugmentationSpec()),
+            dataclasses.replace(small, epochs=30, augmentation=AugmentationSpec()),
         ),
         "phantom-lesions": _candidate(
             DataSpec(
