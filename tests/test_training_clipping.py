@@ -223,6 +223,31 @@ def test_networks_that_cannot_be_taken_apart_are_refused(kind: str, message: str
         _engine(network).clipped_sum(batch, grid=_grid(network))
 
 
+class _Remembering(nn.Module):
+    """Keeps a running mean of what it sees, in place or anew."""
+
+    def __init__(self, *, in_place: bool) -> None:
+        super().__init__()
+        self.layer, self._in_place = nn.Linear(64, 2), in_place
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self._in_place:
+            self.seen.mul_(0.9).add_(0.1 * x.mean())
+        else:
+            self.seen = 0.9 * self.seen + 0.1 * x.mean()
+        logits: torch.Tensor = self.layer(x.flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_network_that_remembers_what_it_saw_is_refused(in_place: bool) -> None:
+    network = _Remembering(in_place=in_place)
+    batch = Views(images=torch.rand(3, 1, 8, 8), targets=torch.tensor([0, 1, 1]))
+    with pytest.raises(UnsupportedModelError, match="buffer seen is written"):
+        _engine(network).clipped_sum(batch, grid=_grid(network))
+
+
 class _Tied(nn.Module):
     def __init__(self) -> None:
         super().__init__()

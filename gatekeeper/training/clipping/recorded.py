@@ -60,12 +60,14 @@ class RecordedNetwork:
             views: of each unit.
 
         Raises:
-            UnsupportedModelError: a layer ran twice or saw something else than a batch of views, or a parameter was
-                used outside of its layer.
+            UnsupportedModelError: a layer ran twice or saw something else than a batch of views, a parameter was used
+                outside of its layer, or a buffer was written.
         """
         self._reported.clear()
+        before = self._versions()
         total = loss(self._network(images), targets).sum() / views
         total.backward()  # type: ignore[no-untyped-call]
+        self._check_buffers(before)
         self._check_others()
         self._check_units(len(images) // views)
         found = [contribution for contributions in self._reported.values() for contribution in contributions]
@@ -94,6 +96,19 @@ class RecordedNetwork:
                 hint="give each use a layer of its own",
             )
         self._reported[id(layer)] = contributions
+
+    def _versions(self) -> dict[str, tuple[int, int]]:
+        """Which tensor each buffer is, and how often it was written."""
+        return {name: (id(buffer), buffer._version) for name, buffer in self._network.named_buffers()}
+
+    def _check_buffers(self, before: dict[str, tuple[int, int]]) -> None:
+        """Refuse networks that remember something of the images by themselves: it would leave un-noised."""
+        for name, version in self._versions().items():
+            if before.get(name) != version:
+                raise UnsupportedModelError(
+                    f"buffer {name} is written in the forward pass",
+                    hint="statistics of patients' images must not leave un-noised: drop them, or use constants",
+                )
 
     def _check_units(self, units: int) -> None:
         """Refuse layers whose first axis isn't the batch: parts of units would be clipped apart, each to norm r."""
