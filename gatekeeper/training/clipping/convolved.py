@@ -8,7 +8,7 @@ from torch import Tensor
 from gatekeeper.training.clipping.geometry import Geometry, patch_gram
 from gatekeeper.training.clipping.rounding import Summation
 from gatekeeper.training.clipping.rows import Grams
-from gatekeeper.training.clipping.shares import by_unit, in_pairs
+from gatekeeper.training.clipping.shares import Witness, by_unit, in_pairs
 
 
 class FactoredConvolution:
@@ -56,6 +56,6 @@ class FactoredConvolution:
 
         return [in_pairs(len(inputs), self.summation.units, partial)]
 
-    def witnesses(self) -> list[Tensor]:
+    def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""
         return [*(by_unit(t, self._views) for t in (self._inputs, self._gradients)), self.squared]

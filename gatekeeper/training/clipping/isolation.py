@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from gatekeeper.training.clipping import choice
 from gatekeeper.training.clipping.engine import ClippingEngine, UnitShares
 from gatekeeper.training.clipping.recorded import Loss
-from gatekeeper.training.clipping.shares import by_unit
+from gatekeeper.training.clipping.shares import Witness, by_unit
 from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.views import Views
 
 # Larger physical batches waste more on the last, partly filled one; smaller ones cost more calls.
-_BATCHES_A_STEP = 4
+_BATCHES_A_STEP = 8
 
 # Below so many views, the network's fixed cost a call outweighs the waste.
 _FEWEST_VIEWS = 16
@@ -112,12 +112,18 @@ def _matter(engine: ClippingEngine, *, units: int, image_shape: tuple[int, ...],
 
     probes = draw(_PROBES)
     seen: dict[int, list[Tensor]] = {}
-    for slots in _arrangements(units):
-        shares = engine.shares(_arranged(probes, draw(units), slots, views=engine.views).to(engine.device))
-        found = _witnesses(shares)
-        for slot, probe in enumerate(slots.tolist()):
-            if probe >= 0 and not _same(found, slot, seen.setdefault(probe, [part[slot].clone() for part in found])):
-                return True
+    return any(
+        _differs(engine, _arranged(probes, draw(units), slots, views=engine.views), slots, seen)
+        for slots in _arrangements(units)
+    )
+
+
+def _differs(engine: ClippingEngine, batch: Views, slots: Tensor, seen: dict[int, list[Tensor]]) -> bool:
+    """Whether some probe's share is another than in the slot where it was seen first; nothing large is kept."""
+    found = _witnesses(engine.shares(batch.to(engine.device)))
+    for slot, probe in enumerate(slots.tolist()):
+        if probe >= 0 and not _same(found, slot, seen.setdefault(probe, [part[slot].clone() for part in found])):
+            return True
     return False
 
 
@@ -142,12 +148,12 @@ def _arranged(probes: Views, strangers: Views, slots: Tensor, *, views: int) -> 
     return Views(images=placed(probes.images, strangers.images), targets=placed(probes.targets, strangers.targets))
 
 
-def _witnesses(shares: UnitShares) -> list[Tensor]:
+def _witnesses(shares: UnitShares) -> list[Witness]:
     """All that the units' contributions to the sum are computed from, clip factors included."""
     parts = [part for contribution in shares.contributions for part in contribution.share.witnesses()]
     return [*parts, shares.norms, shares.exposures]
 
 
-def _same(found: list[Tensor], slot: int, expected: list[Tensor]) -> bool:
+def _same(found: list[Witness], slot: int, expected: list[Tensor]) -> bool:
     """Whether a slot holds what is expected, bit for bit."""
     return all(torch.equal(part[slot], known) for part, known in zip(found, expected, strict=True))

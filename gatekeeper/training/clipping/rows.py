@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gatekeeper.training.clipping.norms import VANISHING
+from gatekeeper.training.clipping.norms import VANISHING, squared_norms
 from gatekeeper.training.clipping.rounding import gamma, summation
-from gatekeeper.training.clipping.shares import in_pairs
+from gatekeeper.training.clipping.shares import Witness, in_pairs
 
 # Products that one sub-batch's matrix product adds up: more would round more, fewer would be slow.
 _TERMS_AT_ONCE = 64
@@ -52,6 +52,11 @@ class FactoredRows:
         rows = inputs.shape[1]
         self._inputs, self._gradients = inputs, gradients
         self.summation = summation(terms=rows, at_once=_TERMS_AT_ONCE)
+        if rows == 1:
+            # One product, a matrix of rank one: its norm and that of its absolute values are both ‖x‖‖g‖.
+            self.squared = squared_norms(inputs[:, 0]) * squared_norms(gradients[:, 0])
+            self.products = self.squared.sqrt()
+            return
         grams = Grams(
             torch.bmm(inputs, inputs.transpose(1, 2)),
             torch.bmm(gradients, gradients.transpose(1, 2)),
@@ -69,6 +74,6 @@ class FactoredRows:
 
         return [in_pairs(len(inputs), self.summation.units, partial)]
 
-    def witnesses(self) -> list[Tensor]:
+    def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""
         return [self._inputs, self._gradients, self.squared]

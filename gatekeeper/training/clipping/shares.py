@@ -22,6 +22,10 @@ _AT_ONCE = 16
 MATERIALISED = Summation(units=_AT_ONCE, terms=1)
 
 
+# Something of each unit of a physical batch: the unit is the first index.
+Witness = Tensor | list[Tensor]
+
+
 class Share(Protocol):
     """One layer's part of the gradients of some units.
 
@@ -51,8 +55,8 @@ class Share(Protocol):
             units: which of the physical batch; at most a block.
         """
 
-    def witnesses(self) -> list[Tensor]:
-        """All that the contribution of a unit is computed from, the unit being the first axis of each tensor."""
+    def witnesses(self) -> list[Witness]:
+        """All that the contribution of a unit is computed from."""
 
 
 class OneByOne:
@@ -90,10 +94,10 @@ class OneByOne:
 
         return [in_pairs(len(each), _AT_ONCE, partial)]
 
-    def witnesses(self) -> list[Tensor]:
+    def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""
         seen = [] if self.seen is None else [self.seen]
-        return [torch.stack(self._each), self.squared, *seen]
+        return [self._each, self.squared, *seen]
 
 
 class Materialised:
@@ -117,7 +121,7 @@ class Materialised:
     def _sum(self, rows: Tensor, factors: Tensor) -> Tensor:
         return in_pairs(len(rows), _AT_ONCE, lambda few: torch.mv(rows[few].t(), factors[few]))
 
-    def witnesses(self) -> list[Tensor]:
+    def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""
         return [*self.parts, self.squared]
 

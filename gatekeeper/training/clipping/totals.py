@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from gatekeeper.training.grid import Grid
 
 # Numbers that are carried over at once: they stay in the cache.
 _PIECE = 1 << 15
+
+# Fewer numbers are not worth waking a thread for.
+_LONG = 1 << 18
 
 
 class Totals:
@@ -28,7 +32,8 @@ class Totals:
         self._all = torch.zeros(sum(sizes), dtype=torch.int64, device=device)
         parts = torch.split(self._all, sizes)
         self._of: dict[int, Tensor] = {id(p): part.view(p.shape) for p, part in zip(every, parts, strict=True)}
-        self._piece = torch.empty(_PIECE, dtype=torch.float64, device=device)
+        self._threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self._threads)
 
     @property
     def every(self) -> Tensor:
@@ -56,19 +61,28 @@ class Totals:
         """
         total, block = self.of(parameter).view(-1), block.reshape(-1)
         if block.device.type == "cpu":
-            self._add_in_cache(total.numpy(), block.numpy(), anchor=np.float64(grid.anchor))
+            self._add_in_threads(total.numpy(), block.numpy(), anchor=np.float64(grid.anchor))
         else:
             total += (block.double() + grid.anchor).view(torch.int64) - _bits(np.float64(grid.anchor))
 
-    def _add_in_cache(self, total: NDArray[np.int64], block: NDArray[np.float32], *, anchor: np.float64) -> None:
-        piece, bits = self._piece.numpy(), _bits(anchor)
-        for start in range(0, len(block), _PIECE):
-            part = block[start : start + _PIECE]
-            rounded = piece[: len(part)]
-            np.add(part, anchor, out=rounded)  # in float64: the anchor is no plain number
-            whole = rounded.view(np.int64)
-            whole -= bits
-            total[start : start + _PIECE] += whole
+    def _add_in_threads(self, total: NDArray[np.int64], block: NDArray[np.float32], *, anchor: np.float64) -> None:
+        """Long sums are cut into a part for each thread: NumPy works without the interpreter's lock."""
+        if self._threads == 1 or len(block) < _LONG:
+            _add_in_cache(total, block, anchor)
+            return
+        parts = (np.array_split(array, self._threads) for array in (total, block))
+        list(self._pool.map(_add_in_cache, *parts, [anchor] * self._threads))  # raises what a thread raised
+
+
+def _add_in_cache(total: NDArray[np.int64], block: NDArray[np.float32], anchor: np.float64) -> None:
+    piece, bits = np.empty(min(_PIECE, len(block))), _bits(anchor)
+    for start in range(0, len(block), _PIECE):
+        part = block[start : start + _PIECE]
+        rounded = piece[: len(part)]
+        np.add(part, anchor, out=rounded)  # in float64: the anchor is no plain number
+        whole = rounded.view(np.int64)
+        whole -= bits
+        total[start : start + _PIECE] += whole
 
 
 def _bits(value: np.float64) -> int:

@@ -16,7 +16,7 @@ from gatekeeper.training.clipping.layers.base import Backward, Contribution, Fin
 from gatekeeper.training.clipping.layers.convolution import Chooser, ConvolutionLayer
 from gatekeeper.training.clipping.norms import SUM_ERROR, VANISHING, row_sums
 from gatekeeper.training.clipping.rounding import Summation, gamma
-from gatekeeper.training.clipping.shares import Materialised, OneByOne, Share, by_unit
+from gatekeeper.training.clipping.shares import Materialised, OneByOne, Share, Witness, by_unit
 from gatekeeper.training.networks.standardised import StandardisedConv2d, scales, standardise, standardise_vjp
 
 
@@ -134,6 +134,6 @@ class _PulledBack:
         """Those of g'."""
         return self._share.sums(factors, units)
 
-    def witnesses(self) -> list[Tensor]:
+    def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""
         return [*self._share.witnesses(), self.squared]
