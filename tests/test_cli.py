@@ -773,13 +773,13 @@ def test_a_child_whose_parent_is_gone_already_does_nothing() -> None:
 def test_the_worker_removes_the_twin_and_leaves_the_lock_to_its_parent(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(run: RunDirectory) -> Forecast:
+    def fail(run: RunDirectory, *, device: str) -> Forecast:
         (run.path / "twin.onnx").write_bytes(b"")
         raise GatekeeperError("stop")
 
     monkeypatch.setattr(planning, "forecast", fail)
     with run.lock(), pytest.raises(click.exceptions.Exit):
-        work("forecast", run.path, quiet=True)
+        work("forecast", run.path, quiet=True, device="cpu")
     assert not list(run.path.glob("twin*"))
 
 

@@ -16,6 +16,8 @@ from gatekeeper.core.resumption import Claim, Origin
 from gatekeeper.errors import InvalidValueError, RunDirectoryError
 from gatekeeper.training import Lifeline, TrainedModel, train
 from gatekeeper.training import loop as loop_module
+from gatekeeper.training import release as release_module
+from gatekeeper.training import subject as subject_module
 from gatekeeper.training.checkpoint import pack_deal, pack_state, unpack_deal, unpack_state
 from gatekeeper.training.journal import line_of, read_journal
 from gatekeeper.training.optimizer import MasterWeights
@@ -52,7 +54,7 @@ def sums(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         formed.append(len(formed))
         return sums
 
-    monkeypatch.setattr(loop_module, "add_noise", count)
+    monkeypatch.setattr(release_module, "add_noise", count)
     return formed
 
 
@@ -173,7 +175,7 @@ def test_a_step_that_is_done_again_draws_another_batch_and_other_noise(monkeypat
     plan = _plan(steps=1, allowance=30, rate=0.5)
     drawn: list[tuple[int, ...]] = []
     released: list[torch.Tensor] = []
-    views, noise = loop_module.ViewSource, loop_module.add_noise
+    views, noise = subject_module.ViewSource, release_module.add_noise
 
     class Recorder(views):  # type: ignore[misc, valid-type]
         def draw(self, step: int, units: np.ndarray) -> object:
@@ -181,12 +183,13 @@ def test_a_step_that_is_done_again_draws_another_batch_and_other_noise(monkeypat
             return super().draw(step, units)
 
     def record(sums: list[torch.Tensor], **settings: object) -> list[torch.Tensor]:
+        exact = [sum_.clone() for sum_ in sums]
         noisy = noise(sums, **settings)
-        released.append(torch.cat([(n - s).flatten() for n, s in zip(noisy, sums, strict=True)]))
+        released.append(torch.cat([(n - s).flatten() for n, s in zip(noisy, exact, strict=True)]))
         raise DeathError
 
-    monkeypatch.setattr(loop_module, "ViewSource", Recorder)
-    monkeypatch.setattr(loop_module, "add_noise", record)
+    monkeypatch.setattr(subject_module, "ViewSource", Recorder)
+    monkeypatch.setattr(release_module, "add_noise", record)
     vault = MemoryVault()
     for _ in range(10):
         with pytest.raises(DeathError):

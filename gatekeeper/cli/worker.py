@@ -50,7 +50,7 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
 
 
 def _assist(device: DeviceChoice) -> None:
-    from gatekeeper.pipeline.production import assist
+    from gatekeeper.pipeline.assistance import assist
 
     try:
         assist(device=device, on_run=lambda path: print(path, flush=True))

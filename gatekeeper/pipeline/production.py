@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -90,7 +90,7 @@ def _check_own_model(policy: Policy, candidate: Candidate, card: DatasetCard) ->
 def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "auto") -> Evidence:
     """The second private part, once the ledger has counted the run: train, export, attack, measure.
 
-    Where torchrun started several processes this one is the first, and the others `assist` in training and attacks.
+    Where torchrun started several processes this one is the first, and the others assist it (`assistance`).
 
     The data are loaded again, and looked at once more at the end: they must be what was planned. A run that was
     interrupted goes on from its last checkpoint; a training that is complete is not repeated. What the training went on
@@ -111,13 +111,13 @@ def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "au
     card, plan = planned.dataset, planned.plan
     where = training.find_device(device, local_index=find_place().index)
     with _joined(run, where) as ranks:
-        dataset = _unchanged(run, candidate, card)
+        dataset = unchanged(run, candidate, card)
         trained = _train(run, candidate, plan, card, dataset, progress, ranks=ranks, device=where)
         model = export.export(trained.network, image_shape=card.image_shape, path=run.model)
-        attacks = _attack(policy, plan, trained.record.mechanism, dataset, progress, ranks=ranks)
+        attacks = attack(policy, plan, trained.record.mechanism, dataset, progress, ranks=ranks)
     rules = tuple(rule for rule in policy.rules_at(permit.attempt) if isinstance(rule, UtilityRule))
     utility = _measure(run, candidate, rules, plan, card, dataset, progress, device=where)
-    _unchanged(run, candidate, card)
+    unchanged(run, candidate, card)
     evidence = Evidence(
         candidate=candidate,
         dataset=card,
@@ -130,55 +130,6 @@ def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "au
     run.write_evidence(evidence)
     run.remove_training()
     return evidence
-
-
-def assist(*, device: DeviceChoice = "auto", on_run: Callable[[str], None]) -> None:
-    """What the other processes of a torchrun do: take their share of the first one's training and attacks.
-
-    Args:
-        device: where.
-        on_run: told the directory of the run, once the first process has told it.
-
-    Raises:
-        DataError: the data changed since the run was planned.
-        KeyboardInterrupt: somebody asked to stop.
-        DivergedError: the training left the finite numbers.
-        UnsupportedModelError: the network can't be trained privately.
-        ProcessLostError: another of the processes ended, or doesn't answer.
-    """
-    from gatekeeper import training
-
-    where = training.find_device(device, local_index=find_place().index)
-    meeting = training.meet(None)
-    on_run(meeting.run)
-    run = RunDirectory(Path(meeting.run))
-    with meeting.joined(where) as ranks:
-        policy, candidate, planned = run.read_policy(), run.read_candidate(), run.read_planned()
-        dataset = _unchanged(run, candidate, planned.dataset)
-        with interrupts_deferred():  # the first process decides when to stop
-            mechanism = training.assist(
-                candidate=candidate,
-                plan=planned.plan,
-                card=planned.dataset,
-                data=dataset.train,
-                ranks=ranks,
-                allow_code=policy.allow_code,
-                device=where,
-            )
-        _attack(policy, planned.plan, mechanism, dataset, _Unseen(), ranks=ranks)
-
-
-class _Unseen:
-    """Progress that only the first process draws."""
-
-    def begin(self, title: str, total: int) -> None:
-        pass
-
-    def done(self, steps: int) -> None:
-        pass
-
-    def advance(self, steps: int) -> None:
-        pass
 
 
 @contextmanager
@@ -232,8 +183,12 @@ def _training_title(lifeline: Lifeline) -> str:
     return f"training, going on after step {lifeline.step}, {lifeline.redone} steps done again"
 
 
-def _unchanged(run: RunDirectory, candidate: Candidate, card: DatasetCard) -> Dataset:
-    """The data, which must still be those that were planned for."""
+def unchanged(run: RunDirectory, candidate: Candidate, card: DatasetCard) -> Dataset:
+    """The data, which must still be those that were planned for.
+
+    Raises:
+        DataError: they are not.
+    """
     from gatekeeper import data
 
     dataset = data.load(candidate.data)
@@ -311,7 +266,7 @@ def _twin(
         path.unlink(missing_ok=True)
 
 
-def _attack(
+def attack(
     policy: Policy, plan: TrainingPlan, mechanism: Mechanism, dataset: Dataset, progress: Progress, *, ranks: LoneRank
 ) -> AttackReport:
     """Every attack on the mechanism that ran, with its controls; its units are shared out among the processes."""
