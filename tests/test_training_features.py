@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from gatekeeper.training.clipping.per_unit import PerUnitGradients
 from torch import nn
 from torch.nn import functional
 
 from gatekeeper.core.candidate import AugmentationSpec, OptimizerSpec, TrainingSpec
 from gatekeeper.core.model_spec import ModelSpec
+from gatekeeper.training.clipping.engine import ClippingEngine
 from gatekeeper.training.features import (
     CachedFeatures,
     NotCached,
@@ -20,6 +20,7 @@ from gatekeeper.training.features import (
     split_frozen,
 )
 from gatekeeper.training.grid import choose_grid
+from gatekeeper.training.losses import cross_entropy
 from gatekeeper.training.networks import NormalisedInput, build
 from gatekeeper.training.views import ViewSource
 from tests.tiny import tiny_units
@@ -67,13 +68,13 @@ def test_clipped_sums_are_those_of_training_without_the_cache() -> None:
     network = _network("head.*")
     cached = _cached(network)
     units = np.arange(5)
-    grid = choose_grid(noise_multiplier=1e-3, clipping_norm=0.1, units=9, parameters=66)
+    grid = choose_grid(noise_multiplier=1e-3, clipping_norm=0.1, units=9, block=5, parameters=66)
     images = ViewSource(tiny_units(units=9), views=2, augmentation=AugmentationSpec(), seed=5).draw(0, units)
     sums = []
     for module, views in ((network, images), (cached.head, cached.source.draw(0, units))):
-        gradients = PerUnitGradients(module, views=2, units_at_once=5)
-        sums.append(torch.cat([part.flatten() for part in gradients.clipped_sum(views, grid=grid)]) * grid.step)
-        gradients.close()
+        engine = ClippingEngine(module, views=2, units_at_once=5, loss=cross_entropy)
+        sums.append(torch.cat([part.flatten() for part in engine.clipped_sum(views, grid=grid)]) * grid.step)
+        engine.close()
     torch.testing.assert_close(sums[1], sums[0], atol=1e-6, rtol=1e-5)
 
 
