@@ -200,7 +200,10 @@ def main(seeds: int = SEEDS, *names: str) -> None:
     chosen = names or tuple(candidates())
     jobs = [Job(name=name, arm=arm, seed=seed) for name in chosen for seed in range(seeds) for arm in ARMS]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        outcomes = list(pool.map(run, jobs))
+        outcomes = []
+        for outcome in pool.map(run, jobs):
+            outcomes.append(outcome)
+            print(f"{outcome.job} in {outcome.seconds:.0f} s", file=sys.stderr, flush=True)
     table = [row for name in chosen for row in rows(outcomes, name)]
     print(
         f"Matthews' correlation at ε = {EPSILON:g}, mean of {seeds} seeds; how far below plain training, and 95 % of it"
