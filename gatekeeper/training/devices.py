@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from gatekeeper.core.device import DeviceChoice
 from gatekeeper.errors import InvalidInputError
+from gatekeeper.training.memory import keep_freed_memory
 
 # 1 + 2⁻²³ is the float32 after 1, and none of 11 or 8 bits: these keep 1, or 1 + 2⁻¹⁰ at the least.
 _NEXT = 1 + 2.0**-23
@@ -30,6 +31,7 @@ def find_device(wanted: DeviceChoice, *, local_index: int = 0) -> torch.device:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cpu" or (wanted == "auto" and not gpus):
         device = torch.device("cpu")
+        keep_freed_memory()
     elif not gpus:
         raise InvalidInputError("torch finds no GPU here", where="--device cuda", hint="use --device cpu or auto")
     elif local_index >= gpus:

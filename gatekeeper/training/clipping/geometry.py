@@ -12,6 +12,9 @@ from torch.nn import functional
 
 from gatekeeper.training.clipping.shares import by_unit
 
+# Of an output map whose patches are written out to form one unit's gradient.
+_FEW_PIXELS = 400
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Geometry:
@@ -88,9 +91,19 @@ class Geometry:
         return found.view(samples, *filters.shape)
 
     def one_by_one(self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, views: int) -> Iterator[Tensor]:
-        """Each unit's gradient of the filters, by one backward pass a unit over its views."""
+        """Each unit's gradient of the filters, over its views: one product with its patches, or one backward pass.
+
+        A small map's patches fit the cache, and a matrix product is faster than a convolution of a single unit.
+        """
+        pixels = gradients[0, 0].numel()
+        few = self.axes == 2 and self.groups == 1 and not self.transposed and pixels <= _FEW_PIXELS
         for own, seen in zip(by_unit(gradients, views), by_unit(inputs, views), strict=True):
-            yield self.filters_gradient(own, seen, filters)
+            if few:
+                patches = functional.unfold(seen, self.kernel, self.dilation, self.padding, self.stride)
+                each = torch.bmm(own.flatten(2), patches.transpose(1, 2))
+                yield (each.sum(0) if views > 1 else each).view(filters.shape)
+            else:
+                yield self.filters_gradient(own, seen, filters)
 
     def padded(self, inputs: Tensor) -> Tensor:
         """The inputs with their zeros around them."""

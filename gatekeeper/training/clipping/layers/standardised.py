@@ -14,7 +14,7 @@ from torch import Tensor
 from gatekeeper.training.clipping.choice import choose
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.layers.convolution import Chooser, ConvolutionLayer
-from gatekeeper.training.clipping.norms import SUM_ERROR, VANISHING, row_sums
+from gatekeeper.training.clipping.norms import VANISHING
 from gatekeeper.training.clipping.rounding import Summation, gamma
 from gatekeeper.training.clipping.shares import Materialised, OneByOne, Share, Witness, by_unit
 from gatekeeper.training.networks.standardised import StandardisedConv2d, scales, standardise, standardise_vjp
@@ -71,7 +71,7 @@ class StandardisedLayer:
         weighting = 2 - filters.square().sum((1, 2, 3)).double()  # 2 − s²‖u‖²
         amplified = share.products * (1 + _cancellation(weight))
         if isinstance(share, OneByOne | Materialised):
-            error = 2 * SUM_ERROR * amplified
+            error = 2 * gamma(weight[0].numel() + 4) * amplified
         if isinstance(share, OneByOne):
             assert share.seen is not None
             found = share.seen
@@ -100,14 +100,15 @@ def _cancellation(weight: Tensor) -> float:
 
 
 def _along(gradients: Tensor, filters: Tensor) -> Tensor:
-    """⟨g', 1/√n⟩ and ⟨g', su⟩ of every filter, float64, shape (…, out, 2), to within `SUM_ERROR`·‖g'‖ each.
+    """⟨g', 1/√n⟩ and ⟨g', su⟩ of every filter, float64, shape (…, out, 2), to within γ_{n+4}‖g'‖ each.
 
     Args:
         gradients: g', shape (…, out, in, height, width).
         filters: su, shape (out, in, height, width).
     """
     rows, flat = gradients.flatten(-3), filters.flatten(1)
-    return torch.stack([row_sums(rows) / flat.shape[1] ** 0.5, row_sums(rows * flat)], dim=-1)
+    ones = torch.matmul(rows, flat.new_full((flat.shape[1],), flat.shape[1] ** -0.5))
+    return torch.stack([ones, torch.linalg.vecdot(rows, flat)], dim=-1).double()
 
 
 class _PulledBack:
