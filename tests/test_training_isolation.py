@@ -144,3 +144,11 @@ def test_physical_batches_fit_the_memory_and_the_step(
 ) -> None:
     found = units_at_once(views=views, physical_batch=physical_batch, expected_batch=expected_batch)
     assert found == expected
+
+
+def test_the_record_names_the_layers_that_opacus_takes_apart() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.PReLU(), nn.Linear(8, 3))
+    engine = _isolated(network, views=1, units=4)
+    assert engine.hooked == ("2",)
+    assert statement(engine).endswith("; by Opacus' per-sample rules: 2")
+    assert "Opacus" not in statement(_isolated(_built("mlp"), views=1, units=4))

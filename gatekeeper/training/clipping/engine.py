@@ -24,6 +24,7 @@ from gatekeeper.training.clipping.choice import choose
 from gatekeeper.training.clipping.clip import Clip, Rule
 from gatekeeper.training.clipping.layers.base import Contribution, Layer
 from gatekeeper.training.clipping.layers.convolution import Chooser
+from gatekeeper.training.clipping.layers.hooked import HookedLayer
 from gatekeeper.training.clipping.layers.table import layer_for
 from gatekeeper.training.clipping.recorded import Loss, RecordedNetwork
 from gatekeeper.training.clipping.rounding import BLOCK, SLACK, Summation, exposures
@@ -99,6 +100,11 @@ class ClippingEngine:
         if self.units_at_once < 4 * _FEWEST_UNITS or self.units_at_once % 4:
             return (self.units_at_once,)
         return (self.units_at_once, self.units_at_once // 2, self.units_at_once // 4)
+
+    @property
+    def hooked(self) -> tuple[str, ...]:
+        """Names of the layers whose gradients Opacus forms, because the engine has no kernel for them."""
+        return tuple(name for name, (_, layer) in self._layers.items() if isinstance(layer, HookedLayer))
 
     @property
     def tally(self) -> int:

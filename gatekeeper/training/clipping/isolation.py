@@ -80,10 +80,13 @@ def units_at_once(*, views: int, physical_batch: int, expected_batch: int) -> in
 
 
 def statement(engine: ClippingEngine) -> str:
-    """What keeps units apart, for the record."""
+    """What keeps units apart, and which layers are Opacus', for the record."""
+    apart = "per-unit gradients do not depend on companions (checked at the start)"
     if engine.units_at_once == 1:
-        return "per-unit gradients are computed one unit at a time"
-    return "per-unit gradients do not depend on companions (checked at the start)"
+        apart = "per-unit gradients are computed one unit at a time"
+    if engine.hooked:
+        apart += f"; by Opacus' per-sample rules: {', '.join(engine.hooked)}"
+    return apart
 
 
 def companions_matter(engine: ClippingEngine, *, image_shape: tuple[int, ...], targets: Targets) -> bool:
