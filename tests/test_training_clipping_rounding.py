@@ -86,12 +86,13 @@ def test_the_influence_is_what_was_proven(way: Summation) -> None:
     assert SLACK / way.influence < LENGTHENED
 
 
-@given(terms=st.integers(1, 10**6), at_once=st.integers(1, 1000))
-def test_sub_batches_hold_a_power_of_two_of_units(terms: int, at_once: int) -> None:
-    way = summation(terms=terms, at_once=at_once)
+@given(terms=st.integers(1, 10**6))
+def test_sub_batches_hold_a_power_of_two_of_units_and_disturb_little(terms: int) -> None:
+    way = summation(terms=terms)
     assert way.units in SIZES
-    assert way.units == 1 or way.units * terms <= at_once
-    assert 2 * way.units * terms > at_once or way.units == BLOCK
+    assert way.units == 1 or way.units**2 * terms <= 1024
+    assert 4 * way.units**2 * terms > 1024 or way.units == 16
+    assert way.units == 1 or way.influence < SLACK / 6
 
 
 @pytest.mark.parametrize(("units", "terms"), [(16, 1), (4, 49), (1, 200), (64, 1), (8, 8)])

@@ -82,7 +82,7 @@ def choose_grid(*, noise_multiplier: float, clipping_norm: float, units: int, bl
 
     >>> grid = choose_grid(noise_multiplier=1.0, clipping_norm=1.0, units=1000, block=32, parameters=10**6)
     >>> grid.exponent, grid.noise_scale
-    (-20, 1048576.0000000002)
+    (-22, 4194304.000000001)
     """
     check_positive(noise_multiplier=noise_multiplier)
     check_positive(clipping_norm=clipping_norm)

@@ -15,12 +15,9 @@ from gatekeeper.training.clipping.rounding import Summation, summation
 # pass a unit · rows: patches written out, factored · convolved: factored.
 Way = Literal["pointwise", "grouped", "one-by-one", "rows", "convolved"]
 
-# A factored sub-batch adds up at most about so many products of each unit's rows; more would round more.
-_TERMS_AT_ONCE = 200
-
 # With more rows than this the Gram matrices take more memory than they are worth.
 _MOST_ROWS = 256
-_MOST_PATCH_ROWS = 16
+_MOST_PATCH_ROWS = 8
 
 _GROUPED_IN_CACHE, _GROUPED, _ONE_BY_ONE, _POINTWISE, _EACH_CALL = 0.8, 2.4, 0.9, 0.1, 60_000.0
 _CACHE = 32e6
@@ -66,7 +63,7 @@ class Problem:
     @property
     def summation(self) -> Summation:
         """How the convolved way sums."""
-        return summation(terms=self.rows, at_once=_TERMS_AT_ONCE)
+        return summation(terms=self.rows)
 
 
 def ways(problem: Problem) -> tuple[Way, ...]:

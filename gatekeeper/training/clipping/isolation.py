@@ -22,7 +22,7 @@ from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.views import Views
 
 # Larger physical batches waste more on the last, partly filled one; smaller ones cost more calls.
-_BATCHES_A_STEP = 8
+_BATCHES_A_STEP = 4
 
 # Below so many views, the network's fixed cost a call outweighs the waste.
 _FEWEST_VIEWS = 16

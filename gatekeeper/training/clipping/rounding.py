@@ -42,6 +42,9 @@ LENGTHENED = 66
 # M: units whose gradients are added up in float32.
 BLOCK = 64
 
+# A sub-batch of b units with t products each disturbs by about 2b·bt·2⁻²⁴: b²t is at most this, and b at most that.
+_STRUCK_TOGETHER, _MOST_AT_ONCE = 1024, 16
+
 
 def gamma(roundings: int) -> float:
     """γ_n = nu/(1 − nu), the relative error of n roundings in float32 (Higham 2002, lemma 3.1).
@@ -110,12 +113,14 @@ def exposures(products: Mapping[Summation, Tensor]) -> Tensor:
     return influence * torch.stack(list(products.values())).amax(0)
 
 
-def summation(*, terms: int, at_once: int) -> Summation:
-    """Sub-batches of about `at_once` products, a power of two of units.
+def summation(*, terms: int) -> Summation:
+    """Sub-batches of a power of two of units, as large as keeps b²·terms, and so the influence, small.
 
     Args:
         terms: products of one unit.
-        at_once: products of a sub-batch, at most, unless one unit has more.
+
+    >>> [summation(terms=terms).units for terms in (1, 4, 9, 49, 64, 196, 2000)]
+    [16, 16, 8, 4, 4, 2, 1]
     """
-    units = min(BLOCK, max(1, at_once // terms))
+    units = min(_MOST_AT_ONCE, max(1, math.isqrt(_STRUCK_TOGETHER // terms)))
     return Summation(units=1 << (units.bit_length() - 1), terms=terms)

@@ -14,9 +14,6 @@ from gatekeeper.training.clipping.norms import VANISHING, squared_norms
 from gatekeeper.training.clipping.rounding import gamma, summation
 from gatekeeper.training.clipping.shares import Witness, in_pairs
 
-# Products that one sub-batch's matrix product adds up: more would round more, fewer would be slow.
-_TERMS_AT_ONCE = 64
-
 
 class Grams:
     """‖GᵀX‖² and m of each unit, from its Gram matrices.
@@ -51,7 +48,7 @@ class FactoredRows:
     def __init__(self, inputs: Tensor, gradients: Tensor) -> None:
         rows = inputs.shape[1]
         self._inputs, self._gradients = inputs, gradients
-        self.summation = summation(terms=rows, at_once=_TERMS_AT_ONCE)
+        self.summation = summation(terms=rows)
         if rows == 1:
             # One product, a matrix of rank one: its norm and that of its absolute values are both ‖x‖‖g‖.
             self.squared = squared_norms(inputs[:, 0]) * squared_norms(gradients[:, 0])
