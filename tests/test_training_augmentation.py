@@ -233,7 +233,7 @@ def test_whole_pixel_moves_keep_the_bits_that_they_always_had() -> None:
     assert digest == "dcad26b6260404b9a2d31a5afcec85f0e5006d1747259285ce34120f779638fc"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("size", [(12, 12), (6, 10, 9)])
 def test_a_gpu_makes_the_same_bits(name: str, size: tuple[int, ...]) -> None:
