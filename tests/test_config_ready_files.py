@@ -18,7 +18,7 @@ PAIRS = [
     ("digits", "digits-strict"),
     ("blood-cells", "blood-cells"),
     ("abdomen", "abdomen"),
-    ("abdomen-3d", "abdomen"),
+    ("abdomen-3d", "liver"),
     ("blood-cells-finetune", "blood-cells"),
 ]
 

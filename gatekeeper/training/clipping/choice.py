@@ -1,7 +1,7 @@
 """Which way a convolution's share is formed: by a model of what each way costs, on shapes alone.
 
 Shapes are fixed for a run (physical batches are filled up), and so is the choice: it does not depend on who was
-sampled. The constants are nanoseconds on two x86 cores; only their ratios matter. `calibration` times ways instead.
+sampled. The constants are nanoseconds on x86 cores, and only their ratios matter.
 """
 
 from __future__ import annotations
