@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.test_end_to_end import CANDIDATE, Bench
 
 
+@pytest.mark.slow
 def test_adaptive_clipping_is_certified_and_verified(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     adaptive = CANDIDATE.replace("clipping_norm: 1.0", "clipping_norm: adaptive")

@@ -40,6 +40,7 @@ def _head(bench: Bench) -> str:
     return f"{shown['ledger']}:{shown['length']}:{shown['digest']}"
 
 
+@pytest.mark.slow
 def test_a_second_run_on_the_same_units_composes_with_the_first(bench: Bench) -> None:
     bench.write(attempts=3)
     before = _head(bench)

@@ -70,6 +70,7 @@ def test_weights_that_do_not_fit_cost_no_attempt(bench: Bench) -> None:
     assert bench.run("ledger", "show").stdout == before
 
 
+@pytest.mark.slow
 def test_allowed_code_with_a_frozen_backbone_is_certified_and_verified(bench: Bench) -> None:
     digest = _allow(bench)
     assert bench.certify("--dry-run").returncode == 0
@@ -79,6 +80,7 @@ def test_allowed_code_with_a_frozen_backbone_is_certified_and_verified(bench: Be
     assert bench.verify().returncode == 0
 
 
+@pytest.mark.slow
 def test_training_starts_from_converted_weights_and_the_certificate_names_them(bench: Bench) -> None:
     _replace(
         bench.path / "candidate.yaml",

@@ -110,6 +110,7 @@ def test_a_training_that_is_asked_to_stop_loses_nothing_and_says_how_to_go_on(be
     assert (record["redone_steps"], record["starts"]) == (0, 2)
 
 
+@pytest.mark.slow
 def test_killed_in_training_and_after_it_the_steps_that_are_done_again_count(bench: Patient) -> None:
     bench.plan(allowance=100)  # blocks of five steps
     assert bench.stop(bench.start(*CERTIFY), signal.SIGKILL, when=lambda: bench.claims() > 5)[0] == -signal.SIGKILL

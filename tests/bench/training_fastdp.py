@@ -6,7 +6,6 @@ import contextlib
 import io
 import warnings
 
-from fastDP import PrivacyEngine
 from torch import nn
 
 from gatekeeper.training.networks.standardised import StandardisedConv2d
@@ -19,6 +18,8 @@ class FastDP:
     """`PrivacyEngine` in its default mode, with the clipping function that everybody else has here."""
 
     def __init__(self, case: Case, network: nn.Module) -> None:
+        from fastDP import PrivacyEngine  # here, because it may not be installed
+
         self.remark = "plain convolutions: fastDP knows no standardised ones" if _unstandardise(network) else ""
         self.network, self.physical = network, physical_batch(case)
         self._loss, self._optimizer = case.loss, case.optimizer(network)
