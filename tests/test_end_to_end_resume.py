@@ -149,7 +149,7 @@ def test_killed_at_twenty_random_moments_everything_agrees(bench: Patient, sampl
     bench.plan(allowance=200, sampling=sampling)  # blocks of ten steps
     generator, deaths, arguments = random.Random(20), 0, CERTIFY
     while deaths < 20:
-        claims = bench.claims() + generator.randint(1, 8)
+        claims = bench.claims() + generator.randint(1, 2)  # so few that twenty deaths come before the end
         moment = time.monotonic() + generator.uniform(1.0, 20.0)
         process = bench.start(*arguments)
         code, stderr = bench.stop(
