@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from gatekeeper.training.clipping.choice import Problem, Way, ways
 from gatekeeper.training.clipping.clip import Rule
-from gatekeeper.training.clipping.convolved import FactoredConvolution
 from gatekeeper.training.clipping.engine import ClippingEngine, UnitShares
 from gatekeeper.training.clipping.layers.standardised import _PulledBack
 from gatekeeper.training.clipping.rounding import BLOCK
@@ -211,9 +210,10 @@ def _holds(module: nn.Module, parameter: Tensor) -> bool:
 def _exact(share: Share, parameter: Tensor, unit: int) -> Tensor:
     """The sum of a unit's products in float64: of inputs and output gradients where a share is factored."""
     inner = share._share if isinstance(share, _PulledBack) else share
-    first, second = (witness[unit].double() for witness in inner.witnesses()[:2])
+    first = inner.witnesses()[0]
     if isinstance(inner, FactoredRows):
-        return (second.t() @ first).view(parameter.shape)
-    if isinstance(inner, FactoredConvolution):
-        return inner._geometry.filters_gradient(second, first, parameter.detach().double())
-    return first.view(parameter.shape)
+        inputs, gradients = (
+            part[0].double() for part in (inner._opened(first[unit : unit + 1]), inner._gradients[unit : unit + 1])
+        )
+        return inner._shaped(gradients.t() @ inputs)
+    return first[unit].double().view(parameter.shape)

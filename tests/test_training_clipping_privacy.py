@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from gatekeeper.training.clipping import convolved, rows, shares
 from gatekeeper.training.clipping import engine as engine_module
+from gatekeeper.training.clipping import rows, shares
 from gatekeeper.training.clipping.clip import Clip
 from gatekeeper.training.clipping.rounding import SLACK, Summation
 from tests.blanking import Change, changes, setting
@@ -60,7 +60,7 @@ def test_without_them_rounding_exceeds_it(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_sums_that_round_more_than_was_proven_exceed_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (shares, rows, convolved):
+    for module in (shares, rows):
         exact = module.in_pairs
         monkeypatch.setattr(module, "in_pairs", lambda *args, exact=exact: exact(*args).bfloat16().float())
     assert _worst(range(20))[1] > SLACK

@@ -127,7 +127,7 @@ def test_exposures_bound_ways_that_different_units_disturb_most(pairs: list[tupl
     ways = [way for way, _ in pairs]
     products = torch.diag(torch.tensor([size for _, size in pairs], dtype=torch.float64))
     found = exposures(dict(zip(ways, products, strict=True)))
-    worst = math.sqrt(sum((way.influence * size) ** 2 for way, size in pairs))
+    worst = math.hypot(*(way.influence * size for way, size in pairs))
     assert worst <= float(found.max()) * (1 + 1e-12)
 
 

@@ -6,7 +6,6 @@ import torch
 
 from gatekeeper.errors import InvalidInputError
 from gatekeeper.training import devices, train, train_twin
-from gatekeeper.training.clipping.choice import Problem, choose, choose_products, ways
 from gatekeeper.training.clipping_norm import clipping_norm
 from gatekeeper.training.subject import subject_of
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
@@ -41,22 +40,6 @@ def test_products_of_fewer_bits_are_noticed(monkeypatch: pytest.MonkeyPatch, sho
     monkeypatch.setattr(torch, "bmm", lambda a, b: bmm(a.to(shorter).float(), b.to(shorter).float()))
     with pytest.raises(InvalidInputError, match="batched matrix products on cpu are not float32"):
         devices.check_float32(CPU)
-
-
-def test_no_sum_over_units_is_a_convolution_where_convolutions_may_be_of_any_kind() -> None:
-    problem = Problem(
-        units=64,
-        views=1,
-        pixels=64,
-        padded_pixels=100,
-        channels_in=256,
-        channels_out=256,
-        taps=9,
-        factors=True,
-        pointwise=False,
-    )
-    assert choose(problem) == "convolved"
-    assert choose_products(problem) in set(ways(problem)) - {"convolved"}
 
 
 @pytest.mark.gpu

@@ -127,22 +127,25 @@ def test_a_unit_alone_has_no_companions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("views", "physical_batch", "expected_batch", "expected"),
+    ("views", "physical_batch", "expected_batch", "parameters", "expected"),
     [
-        (1, 128, 64, 16),
-        (1, 128, 90, 20),
-        (1, 128, 1000, 128),
-        (4, 128, 64, 16),
-        (4, 2, 64, 1),
-        (1, 128, 5, 5),
-        (2, 128, 4, 4),
-        (1, 8, 64, 8),
+        (1, 128, 64, 1000, 16),
+        (1, 128, 64, 10**7, 32),
+        (1, 128, 110, 1000, 24),
+        (1, 128, 1000, 1000, 128),
+        (4, 128, 64, 1000, 16),
+        (4, 2, 64, 1000, 1),
+        (1, 128, 5, 1000, 5),
+        (2, 128, 4, 1000, 4),
+        (1, 8, 64, 1000, 8),
     ],
 )
 def test_physical_batches_fit_the_memory_and_the_step(
-    views: int, physical_batch: int, expected_batch: int, expected: int
+    views: int, physical_batch: int, expected_batch: int, parameters: int, expected: int
 ) -> None:
-    found = units_at_once(views=views, physical_batch=physical_batch, expected_batch=expected_batch)
+    found = units_at_once(
+        views=views, physical_batch=physical_batch, expected_batch=expected_batch, parameters=parameters
+    )
     assert found == expected
 
 

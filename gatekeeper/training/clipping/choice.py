@@ -11,17 +11,21 @@ from typing import Literal
 
 from gatekeeper.training.clipping.rounding import Summation, summation
 
-# pointwise: one batched matrix product · grouped: one backward pass, samples as channel groups · one-by-one: a backward
-# pass a unit · rows: patches written out, factored · convolved: factored.
-Way = Literal["pointwise", "grouped", "one-by-one", "rows", "convolved"]
+# pointwise: one batched matrix product · grouped: one backward pass, samples as channel groups · few: a few units'
+# products at a time, or a backward pass a unit · rows: factored, patches written out.
+Way = Literal["pointwise", "grouped", "few", "rows"]
 
 # With more rows than this the Gram matrices take more memory than they are worth.
 _MOST_ROWS = 256
-_MOST_PATCH_ROWS = 8
 
-_GROUPED_IN_CACHE, _GROUPED, _ONE_BY_ONE, _POINTWISE, _EACH_CALL = 0.8, 2.4, 0.9, 0.1, 60_000.0
+# Nanoseconds: for each number of all units' gradients …
+_POINTWISE, _FEW, _GROUPED_IN_CACHE, _GROUPED = 0.1, 0.55, 0.9, 2.2
 _CACHE = 32e6
-_MULTIPLY, _WINDOW, _ADD = 0.013, 0.7, 0.8
+# … for each number of their patches; for each product where few input channels leave vector units half empty …
+_PATCH, _NARROW = 0.3, 0.015
+_FEW_CHANNELS = 8
+# … for each product of Gram matrices, and each number of a sub-batch's sum; for each backward pass of one unit.
+_MULTIPLY, _ADD, _EACH_CALL = 0.014, 1.0, 60_000.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +36,6 @@ class Problem:
         units: in a physical batch.
         views: of each unit.
         pixels: of the output.
-        padded_pixels: of the input with its padding.
         channels_in: of the input.
         channels_out: of the output.
         taps: of a filter.
@@ -43,7 +46,6 @@ class Problem:
     units: int
     views: int
     pixels: int
-    padded_pixels: int
     channels_in: int
     channels_out: int
     taps: int
@@ -62,19 +64,17 @@ class Problem:
 
     @property
     def summation(self) -> Summation:
-        """How the convolved way sums."""
+        """How factors are summed."""
         return summation(terms=self.rows)
 
 
 def ways(problem: Problem) -> tuple[Way, ...]:
     """Every way that is right for these shapes."""
-    found: list[Way] = ["grouped", "one-by-one"] if problem.views == 1 else ["one-by-one", "grouped"]
+    found: list[Way] = ["grouped", "few"] if problem.views == 1 else ["few", "grouped"]
     if problem.factors and problem.pointwise:
         found.append("pointwise")
-    if problem.factors and problem.rows <= _MOST_PATCH_ROWS:
-        found.append("rows")
     if problem.factors and problem.rows <= _MOST_ROWS:
-        found.append("convolved")
+        found.append("rows")
     return tuple(found)
 
 
@@ -83,29 +83,17 @@ def cost(problem: Problem, way: Way) -> float:
     written = problem.units * problem.filters
     if way == "grouped":
         fits = 4 * written * problem.views <= _CACHE
-        return written * problem.views * (_GROUPED_IN_CACHE if fits else _GROUPED)
-    if way == "one-by-one":
-        return written * _ONE_BY_ONE + problem.units * _EACH_CALL
+        narrow = written * problem.rows * _NARROW if problem.channels_in < _FEW_CHANNELS else 0.0
+        return written * problem.views * (_GROUPED_IN_CACHE if fits else _GROUPED) + narrow
+    if way == "few":
+        patches = problem.units * problem.rows * problem.channels_in * problem.taps
+        return written * _FEW + (patches * _PATCH if problem.factors else problem.units * _EACH_CALL)
     if way == "pointwise":
         return written * _POINTWISE
-    pixels = problem.views * problem.padded_pixels
-    grams = pixels**2 * problem.channels_in + problem.rows**2 * problem.channels_out
-    gram_cost = problem.units * (grams * _MULTIPLY + problem.taps * problem.rows**2 * _WINDOW)
-    if way == "rows":
-        return gram_cost - written * 0.1  # such a product is cheaper than the small convolution that it replaces
-    return gram_cost + written / problem.summation.units * _ADD
+    gram = problem.rows**2 * (problem.channels_in * problem.taps + problem.channels_out)
+    return problem.units * gram * _MULTIPLY + written / problem.summation.units * _ADD
 
 
 def choose(problem: Problem) -> Way:
     """The cheapest way."""
     return min(ways(problem), key=lambda way: cost(problem, way))
-
-
-def choose_products(problem: Problem) -> Way:
-    """The cheapest way that sums units by matrix products only, for devices whose convolutions are of any kind.
-
-    A convolution by Winograd's or Fourier's algorithm errs by more than its number of roundings says, so no sum over
-    units may be one. Where each unit's gradient is formed by itself and then clipped and summed as it came out, the
-    algorithm doesn't matter: its error is a function of that unit alone, which `isolation` tries.
-    """
-    return min((way for way in ways(problem) if way != "convolved"), key=lambda way: cost(problem, way))

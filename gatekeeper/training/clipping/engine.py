@@ -34,8 +34,8 @@ from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.grid import Grid
 from gatekeeper.training.views import Views
 
-# Physical batches of a half and a quarter serve the last units of a step, if they still hold so many.
-_FEWEST_UNITS = 4
+# Physical batches of a half, a quarter and an eighth serve the last units of a step, if they still hold so many.
+_FEWEST_UNITS, _HALVINGS = 4, 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -97,9 +97,10 @@ class ClippingEngine:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Units of a physical batch, and of those that serve a step's last units, in falling order."""
-        if self.units_at_once < 4 * _FEWEST_UNITS or self.units_at_once % 4:
-            return (self.units_at_once,)
-        return (self.units_at_once, self.units_at_once // 2, self.units_at_once // 4)
+        sizes = [self.units_at_once]
+        while len(sizes) <= _HALVINGS and sizes[-1] % 2 == 0 and sizes[-1] >= 2 * _FEWEST_UNITS:
+            sizes.append(sizes[-1] // 2)
+        return tuple(sizes)
 
     @property
     def hooked(self) -> tuple[str, ...]:
@@ -205,10 +206,10 @@ class ClippingEngine:
             start += piece.size
 
     def _size_for(self, left: int) -> int:
-        """The next physical batch's size: as large as can be filled, the last quarter rounded up."""
+        """The next physical batch's size: as large as can be filled by what is left, rounded up to the smallest."""
         sizes = self.sizes
-        quarters = -(-left // sizes[-1])
-        return next((size for size in sizes if size // sizes[-1] <= quarters), sizes[-1])
+        rounded = -(-left // sizes[-1]) * sizes[-1]
+        return next(size for size in sizes if size <= rounded)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gatekeeper.training.clipping.shares import by_unit
 
-# Of an output map whose patches are written out to form one unit's gradient.
-_FEW_PIXELS = 400
+# Numbers that are formed at once.
+_IN_CACHE = 2_500_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +41,11 @@ class Geometry:
     def axes(self) -> int:
         """Spatial axes."""
         return len(self.kernel)
+
+    @property
+    def factors(self) -> bool:
+        """Whether the gradient of the filters is a product of output gradients and patches of the input."""
+        return self.groups == 1 and not self.transposed
 
     @property
     def is_pointwise(self) -> bool:
@@ -90,89 +94,72 @@ class Geometry:
         )
         return found.view(samples, *filters.shape)
 
-    def one_by_one(self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, views: int) -> Iterator[Tensor]:
-        """Each unit's gradient of the filters, over its views: one product with its patches, or one backward pass.
+    def a_few_at_a_time(self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, views: int) -> Iterator[Tensor]:
+        """Units' gradients of the filters: products with patches that fit the cache, or a backward pass a unit.
 
-        A small map's patches fit the cache, and a matrix product is faster than a convolution of a single unit.
+        Yields:
+            Shape (a few units, *filters).
         """
-        pixels = gradients[0, 0].numel()
-        few = self.axes == 2 and self.groups == 1 and not self.transposed and pixels <= _FEW_PIXELS
-        for own, seen in zip(by_unit(gradients, views), by_unit(inputs, views), strict=True):
-            if few:
-                patches = functional.unfold(seen, self.kernel, self.dilation, self.padding, self.stride)
-                each = torch.bmm(own.flatten(2), patches.transpose(1, 2))
-                yield (each.sum(0) if views > 1 else each).view(filters.shape)
-            else:
-                yield self.filters_gradient(own, seen, filters)
+        outputs = tuple(gradients.shape[2:])
+        each, seen = by_unit(gradients, views), by_unit(inputs, views)
+        few = self.units_at_once(len(each), numbers=views * math.prod(outputs) * filters[0].numel() + filters.numel())
+        if not few:
+            for own, of_it in zip(each, seen, strict=True):
+                yield self.filters_gradient(own, of_it, filters)[None]
+            return
+        rows, padded = each.flatten(3).transpose(1, 2).flatten(2), self.channels_last(inputs).split(few * views)
+        for own, of_it in zip(rows.split(few), padded, strict=True):
+            patches = self.patches(of_it, outputs).reshape(len(own), -1, filters[0].numel())
+            yield self.as_filters(torch.bmm(own, patches))
 
-    def padded(self, inputs: Tensor) -> Tensor:
-        """The inputs with their zeros around them."""
-        if not any(self.padding):
-            return inputs
-        return functional.pad(inputs, [side for padding in reversed(self.padding) for side in (padding, padding)])
+    def units_at_once(self, units: int, *, numbers: int) -> int:
+        """How many units' patches and gradients fit the cache together; 0 if not even one's do.
 
-    def patches(self, inputs: Tensor, outputs: tuple[int, ...]) -> Tensor:
+        All units, or a power of two that divides them: products of one shape have the same order of additions.
+
+        Args:
+            units: of a physical batch.
+            numbers: of one unit.
+        """
+        if not self.factors or numbers > _IN_CACHE:
+            return 0
+        fewer = (1 << power for power in reversed(range(units.bit_length())))
+        return next(few for few in (units, *fewer) if units % few == 0 and (few == 1 or few * numbers <= _IN_CACHE))
+
+    def channels_last(self, inputs: Tensor) -> Tensor:
+        """The inputs with their zeros around them, channels last: what one tap sees lies in a row.
+
+        Returns:
+            Shape (samples, *padded spatial, in).
+        """
+        samples, channels, *sizes = inputs.shape
+        sides = list(zip(sizes, self.padding, strict=True))
+        padded = inputs.new_zeros((samples, *(size + 2 * padding for size, padding in sides), channels))
+        inner = (slice(padding, padding + size) for size, padding in sides)
+        padded[(slice(None), *inner)] = inputs.movedim(1, -1)
+        return padded
+
+    def patches(self, padded: Tensor, outputs: tuple[int, ...]) -> Tensor:
         """What each output pixel sees, for one channel group.
 
         Args:
-            inputs: shape (samples, in, *spatial).
+            padded: as `channels_last` gives it.
             outputs: spatial size of the output.
 
         Returns:
-            Shape (samples, pixels, in × kernel).
+            Shape (samples, pixels, taps × in).
         """
-        padded = self.padded(inputs).contiguous()
-        samples, channels = padded.shape[:2]
-        steps = padded.stride()[2:]
+        samples, *steps, channel = padded.stride()
         strides = (
-            *padded.stride()[:1],
+            samples,
             *(step * stride for step, stride in zip(steps, self.stride, strict=True)),
-            padded.stride()[1],
             *(step * dilation for step, dilation in zip(steps, self.dilation, strict=True)),
+            channel,
         )
-        windows = padded.as_strided((samples, *outputs, channels, *self.kernel), strides)
-        return windows.reshape(samples, -1, channels * _product(self.kernel))
+        sizes = (len(padded), *outputs, *self.kernel, padded.shape[-1])
+        windows = padded.as_strided(sizes, strides, padded.storage_offset())
+        return windows.reshape(len(padded), math.prod(outputs), -1)
 
-    def taps(self, outputs: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-        """For each of the filter's taps, the padded pixels that the output's pixels see through it."""
-        for tap in itertools.product(*(range(size) for size in self.kernel)):
-            yield tuple(
-                slice(index * dilation, index * dilation + (size - 1) * stride + 1, stride)
-                for index, dilation, stride, size in zip(tap, self.dilation, self.stride, outputs, strict=True)
-            )
-
-
-def patch_gram(geometry: Geometry, inputs: Tensor, outputs: tuple[int, ...], *, views: int) -> Tensor:
-    """XXᵀ of the patches X of each unit, without writing out a patch.
-
-    Two patches' product is the sum, over the filter's taps, of products of single pixels: so pixels are multiplied
-    once, and windows of the products added up.
-
-    Args:
-        geometry: one channel group, not transposed.
-        inputs: shape (units · views, in, *spatial).
-        outputs: spatial size of the output.
-        views: views of each unit.
-
-    Returns:
-        Shape (units, rows, rows), a unit's rows being its views' output pixels.
-    """
-    padded = geometry.padded(inputs)
-    channels, spatial = padded.shape[1], padded.shape[2:]
-    pixels = by_unit(padded, views).transpose(1, 2).reshape(-1, channels, views * _product(spatial))
-    products = torch.bmm(pixels.transpose(1, 2), pixels).view(-1, views, *spatial, views, *spatial)
-    every = slice(None)
-    gram: Tensor | None = None
-    for tap in geometry.taps(outputs):
-        window = products[(every, every, *tap, every, *tap)]
-        gram = window.clone() if gram is None else gram.add_(window)
-    assert gram is not None
-    rows = views * _product(outputs)
-    return gram.reshape(-1, rows, rows)
-
-
-def _product(sizes: tuple[int, ...]) -> int:
-    product = 1
-    for size in sizes:
-        product *= size
-    return product
+    def as_filters(self, rows: Tensor) -> Tensor:
+        """Gradients of filters, shape (…, out, taps × in), as (…, out, in, *kernel); nothing is moved."""
+        return rows.unflatten(-1, (*self.kernel, -1)).movedim(-1, -1 - self.axes)

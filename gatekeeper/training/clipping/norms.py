@@ -23,14 +23,24 @@ def squared_norms(rows: Tensor) -> Tensor:
     Returns:
         float64, shape (units,).
     """
-    total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-    for pieces in _pieces(rows):
-        total += torch.linalg.vector_norm(pieces, dim=2).double().square().sum(1)
-    return total * (1 + 2 * gamma(_PIECE + 2)) + VANISHING**2
+    return squared_norms_from(norms_of_pieces(rows))
 
 
-def _pieces(rows: Tensor) -> list[Tensor]:
-    """Rows cut into pieces: shape (rows, pieces, length), and what is left over at the end."""
+def norms_of_pieces(rows: Tensor) -> Tensor:
+    """The norms of pieces that each row is cut into, of `_PIECE` numbers or what is left over at the end.
+
+    Args:
+        rows: float32, shape (units, entries).
+
+    Returns:
+        float32, shape (units, pieces).
+    """
     whole = rows.shape[1] - rows.shape[1] % _PIECE
     parts = (rows[:, :whole].reshape(len(rows), -1, _PIECE), rows[:, None, whole:])
-    return [part for part in parts if part.numel()]
+    norms = [torch.linalg.vector_norm(part, dim=2) for part in parts if part.numel()]
+    return norms[0] if len(norms) == 1 else torch.cat(norms, dim=1)
+
+
+def squared_norms_from(pieces: Tensor) -> Tensor:
+    """As `squared_norms`, from what `norms_of_pieces` gives."""
+    return pieces.double().square().sum(1) * (1 + 2 * gamma(_PIECE + 2)) + VANISHING**2

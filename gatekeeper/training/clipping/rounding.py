@@ -37,10 +37,10 @@ SLACK = 2.0**-10
 
 # η/ω is below this for every way of summation: m of a scaled gradient is at most so many times r. What is summed of a
 # weight-standardised layer is the gradient before its pull-back, which can be as long.
-LENGTHENED = 66
+LENGTHENED = 33
 
 # M: units whose gradients are added up in float32.
-BLOCK = 64
+BLOCK = 128
 
 # A sub-batch of b units with t products each disturbs by about 2b·bt·2⁻²⁴: b²t is at most this, and b at most that.
 _STRUCK_TOGETHER, _MOST_AT_ONCE = 1024, 16

@@ -7,12 +7,20 @@ learners", section 4), and a sub-batch's clipped sum is one matrix product.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from gatekeeper.training.clipping.norms import VANISHING, squared_norms
 from gatekeeper.training.clipping.rounding import gamma, summation
 from gatekeeper.training.clipping.shares import Witness, in_pairs
+
+Mapped = Callable[[Tensor], Tensor]
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 class Grams:
@@ -41,23 +49,27 @@ class FactoredRows:
     """Inputs and output gradients of a layer whose weights multiply rows.
 
     Args:
-        inputs: X, float32, shape (units, rows, in).
+        inputs: what rows are made of, float32, shape (units, …).
         gradients: G, float32, shape (units, rows, out).
+        opened: forms X, shape (units, rows, in), of the inputs of some units. Rows that repeat what the inputs hold,
+            as patches do, are formed when they are wanted, and not kept.
+        shaped: gives a gradient, shape (out, in), the parameter's shape.
     """
 
-    def __init__(self, inputs: Tensor, gradients: Tensor) -> None:
-        rows = inputs.shape[1]
-        self._inputs, self._gradients = inputs, gradients
-        self.summation = summation(terms=rows)
-        if rows == 1:
+    def __init__(self, inputs: Tensor, gradients: Tensor, *, opened: Mapped = _same, shaped: Mapped = _same) -> None:
+        self._inputs, self._gradients, self._opened, self._shaped = inputs, gradients, opened, shaped
+        rows = opened(inputs)
+        terms = rows.shape[1]
+        self.summation = summation(terms=terms)
+        if terms == 1:
             # One product, a matrix of rank one: its norm and that of its absolute values are both ‖x‖‖g‖.
-            self.squared = squared_norms(inputs[:, 0]) * squared_norms(gradients[:, 0])
+            self.squared = squared_norms(rows[:, 0]) * squared_norms(gradients[:, 0])
             self.products = self.squared.sqrt()
             return
         grams = Grams(
-            torch.bmm(inputs, inputs.transpose(1, 2)),
+            torch.bmm(rows, rows.transpose(1, 2)),
             torch.bmm(gradients, gradients.transpose(1, 2)),
-            roundings=inputs.shape[2] + gradients.shape[2],
+            roundings=rows.shape[2] + gradients.shape[2],
         )
         self.squared, self.products = grams.squared, grams.products
 
@@ -67,9 +79,9 @@ class FactoredRows:
 
         def partial(few: slice) -> Tensor:
             scaled = gradients[few] * factors[few, None, None]
-            return scaled.flatten(0, 1).t() @ inputs[few].flatten(0, 1)
+            return scaled.flatten(0, 1).t() @ self._opened(inputs[few]).flatten(0, 1)
 
-        return [in_pairs(len(inputs), self.summation.units, partial)]
+        return [self._shaped(in_pairs(len(inputs), self.summation.units, partial))]
 
     def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""

@@ -7,13 +7,13 @@ summed once the factors are known, so that no unit's gradient is ever formed ("b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from gatekeeper.training.clipping.norms import squared_norms
+from gatekeeper.training.clipping.norms import norms_of_pieces, squared_norms, squared_norms_from
 from gatekeeper.training.clipping.rounding import Summation
 
 # Units that one matrix-vector product sums: enough to be fast, few enough to round little.
@@ -48,7 +48,7 @@ class Share(Protocol):
         """See above."""
 
     def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
-        """Σ cᵢgᵢ over some units: float32, one tensor for each parameter of the layer, of any shape.
+        """Σ cᵢgᵢ over some units: float32, one tensor for each parameter of the layer, of its shape.
 
         Args:
             factors: c of the units in `units`, float32.
@@ -59,45 +59,53 @@ class Share(Protocol):
         """All that the contribution of a unit is computed from."""
 
 
-class OneByOne:
-    """A parameter's gradients, formed and kept unit by unit: each is measured while it is still in the cache.
+class AFewAtATime:
+    """A parameter's gradients, formed and kept a few units at a time: they are measured while still in the cache.
 
     Args:
-        gradients: of each unit, float32.
-        look: what else to find out of each, or None.
+        gradients: of a few units each, float32, shape (few, *parameter), dense; in whatever order their numbers lie.
+
+    Attributes:
+        formed: those gradients.
     """
 
     summation = MATERIALISED
 
-    def __init__(self, gradients: Iterable[Tensor], *, look: Callable[[Tensor], Tensor] | None = None) -> None:
-        self._each: list[Tensor] = []
-        squared, looks = [], []
-        for gradient in gradients:
-            self._each.append(gradient.reshape(-1))
-            squared.append(squared_norms(self._each[-1][None]))
-            if look is not None:
-                looks.append(look(gradient))
-        self.squared = torch.cat(squared)
+    def __init__(self, gradients: Iterable[Tensor]) -> None:
+        self.formed: list[Tensor] = []
+        norms = []
+        for few in gradients:
+            self.formed.append(few)
+            norms.append(norms_of_pieces(_as_they_lie(few)))
+        self.squared = squared_norms_from(torch.cat(norms))
         self.products = self.squared.sqrt()
-        self.seen = torch.stack(looks) if looks else None
 
     def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
         """See `Share.sums`."""
-        each, scales = self._each[units], factors.tolist()
+        first = self.formed[0][0]
 
         def partial(few: slice) -> Tensor:
-            first, *others = range(few.start, min(few.stop, len(each)))
-            total: Tensor = each[first] * scales[first]
-            for unit in others:
-                total.add_(each[unit], alpha=scales[unit])
-            return total
+            total, start = first.new_empty(first.numel()), few.start
+            for rows in self._rows(slice(units.start + few.start, min(units.start + few.stop, units.stop))):
+                # β = 0 at first: what is there is not read.
+                total.addmv_(rows.t(), factors[start : start + len(rows)], beta=float(start > few.start))
+                start += len(rows)
+            return total.as_strided(first.shape, first.stride())
 
-        return [in_pairs(len(each), _AT_ONCE, partial)]
+        return [in_pairs(units.stop - units.start, _AT_ONCE, partial)]
+
+    def _rows(self, units: slice) -> Iterator[Tensor]:
+        """The gradients of some units, as they lie: shape (a few, numbers)."""
+        start = 0
+        for few in self.formed:
+            own = few[max(units.start - start, 0) : max(units.stop - start, 0)]
+            if len(own):
+                yield _as_they_lie(own)
+            start += len(few)
 
     def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""
-        seen = [] if self.seen is None else [self.seen]
-        return [self._each, self.squared, *seen]
+        return [[unit for few in self.formed for unit in few], self.squared]
 
 
 class Materialised:
@@ -110,13 +118,16 @@ class Materialised:
     summation = MATERIALISED
 
     def __init__(self, parts: Sequence[Tensor]) -> None:
+        self._shapes = [part.shape[1:] for part in parts]
         self.parts = [part.reshape(len(part), -1) for part in parts]
         self.squared = torch.stack([squared_norms(part) for part in self.parts]).sum(0)
         self.products = self.squared.sqrt()
 
     def sums(self, factors: Tensor, units: slice) -> list[Tensor]:
         """See `Share.sums`."""
-        return [self._sum(part[units], factors) for part in self.parts]
+        return [
+            self._sum(part[units], factors).view(shape) for part, shape in zip(self.parts, self._shapes, strict=True)
+        ]
 
     def _sum(self, rows: Tensor, factors: Tensor) -> Tensor:
         return in_pairs(len(rows), _AT_ONCE, lambda few: torch.mv(rows[few].t(), factors[few]))
@@ -129,6 +140,11 @@ class Materialised:
 def by_unit(samples: Tensor, views: int) -> Tensor:
     """Samples, unit by unit: (units · views, …) becomes (units, views, …)."""
     return samples.reshape(-1, views, *samples.shape[1:])
+
+
+def _as_they_lie(dense: Tensor) -> Tensor:
+    """The numbers of each of some dense tensors in the order in which they lie: shape (tensors, numbers)."""
+    return dense.as_strided((len(dense), dense[0].numel()), (dense.stride(0), 1), dense.storage_offset())
 
 
 def in_pairs(units: int, at_once: int, partial: Callable[[slice], Tensor]) -> Tensor:

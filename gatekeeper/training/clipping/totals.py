@@ -56,7 +56,7 @@ class Totals:
 
         Args:
             parameter: whose.
-            block: float32, with as many numbers.
+            block: float32, of its shape.
             grid: where whole numbers live.
         """
         total, block = self.of(parameter).view(-1), block.reshape(-1)

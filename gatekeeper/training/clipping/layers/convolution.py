@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from gatekeeper.training.clipping.choice import Problem, Way, choose
-from gatekeeper.training.clipping.convolved import FactoredConvolution
 from gatekeeper.training.clipping.geometry import Geometry
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.rows import FactoredRows
-from gatekeeper.training.clipping.shares import Materialised, OneByOne, Share, by_unit
+from gatekeeper.training.clipping.shares import AFewAtATime, Materialised, Share, by_unit
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Chooser = Callable[[Problem], Way]
-Look = Callable[[Tensor], Tensor]
 
 
 class ConvolutionLayer:
@@ -73,48 +72,53 @@ class ConvolutionLayer:
         """The inputs' gradient."""
         return self.geometry.backward(gradients, inputs, filters, groups=self.geometry.groups, of_inputs=True)
 
-    def share(self, gradients: Tensor, inputs: Tensor, filters: Tensor, *, look: Look | None = None) -> Share:
+    def share(self, gradients: Tensor, inputs: Tensor, filters: Tensor) -> Share:
         """The filters' share, formed in the way that is chosen for these shapes.
 
         Args:
             gradients: of the output.
             inputs: of the layer.
             filters: that it convolves with.
-            look: what else to find out of gradients that are formed one by one.
         """
         views, geometry = self._views, self.geometry
         problem = self._problem(gradients, inputs, filters)
         way = self._chooser(problem)
-        if way == "convolved":
-            return FactoredConvolution(geometry, inputs, gradients, filters, views=views, summation=problem.summation)
         if way == "rows":
-            patches = geometry.patches(inputs, tuple(gradients.shape[2:]))
-            return FactoredRows(
-                patches.reshape(problem.units, problem.rows, -1),
-                gradients.flatten(2).transpose(1, 2).reshape(problem.units, problem.rows, -1),
-            )
-        if way == "one-by-one":
-            return OneByOne(geometry.one_by_one(gradients, inputs, filters, views=views), look=look)
+            return self._factored(gradients, inputs)
+        if way == "few":
+            return AFewAtATime(geometry.a_few_at_a_time(gradients, inputs, filters, views=views))
         if way == "pointwise":
-            each = torch.bmm(gradients.flatten(2), inputs.flatten(2).transpose(1, 2))
+            each = geometry.as_filters(torch.bmm(gradients.flatten(2), inputs.flatten(2).transpose(1, 2)))
         else:
             each = geometry.in_groups(gradients, inputs, filters)
-        return Materialised([by_unit(each, views).sum(1) if views > 1 else each])
+        return AFewAtATime([by_unit(each, views).sum(1) if views > 1 else each])
+
+    def _factored(self, gradients: Tensor, inputs: Tensor) -> Share:
+        """The share as inputs and output gradients, a unit's rows being its views' output pixels."""
+        geometry, outputs = self.geometry, tuple(gradients.shape[2:])
+
+        def opened(padded: Tensor) -> Tensor:
+            return geometry.patches(padded.flatten(0, 1), outputs).reshape(len(padded), -1, filter_length)
+
+        filter_length = inputs.shape[1] * math.prod(geometry.kernel)
+        rows = by_unit(gradients.flatten(2), self._views).transpose(2, 3)
+        return FactoredRows(
+            by_unit(geometry.channels_last(inputs), self._views),
+            rows.reshape(len(rows), -1, gradients.shape[1]),
+            opened=opened,
+            shaped=geometry.as_filters,
+        )
 
     def _problem(self, gradients: Tensor, inputs: Tensor, filters: Tensor) -> Problem:
         geometry = self.geometry
-        padded = 1
-        for size, padding in zip(inputs.shape[2:], geometry.padding, strict=True):
-            padded *= size + 2 * padding
         return Problem(
             units=len(inputs) // self._views,
             views=self._views,
             pixels=gradients[0, 0].numel(),
-            padded_pixels=padded,
             channels_in=inputs.shape[1],
             channels_out=gradients.shape[1],
             taps=filters[0, 0].numel(),
-            factors=geometry.groups == 1 and not geometry.transposed,
+            factors=geometry.factors,
             pointwise=geometry.is_pointwise,
         )
 

@@ -14,9 +14,10 @@ from torch import Tensor
 from gatekeeper.training.clipping.choice import choose
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.layers.convolution import Chooser, ConvolutionLayer
-from gatekeeper.training.clipping.norms import VANISHING
+from gatekeeper.training.clipping.norms import VANISHING, squared_norms
 from gatekeeper.training.clipping.rounding import Summation, gamma
-from gatekeeper.training.clipping.shares import Materialised, OneByOne, Share, Witness, by_unit
+from gatekeeper.training.clipping.rows import FactoredRows
+from gatekeeper.training.clipping.shares import AFewAtATime, Share, Witness, by_unit
 from gatekeeper.training.networks.standardised import StandardisedConv2d, scales, standardise, standardise_vjp
 
 
@@ -32,30 +33,37 @@ class StandardisedLayer:
     def __init__(self, module: StandardisedConv2d, *, views: int, chooser: Chooser = choose) -> None:
         self._module, self._views = module, views
         self._ordinary = ConvolutionLayer(module, views=views, chooser=chooser)
+        self._filters: _Filters | None = None
 
     def forward(self, inputs: Tensor) -> Forward:
-        """See `Layer.forward`; keeps the filters and what they see, without the bias."""
-        filters = standardise(self._module.weight.detach())
-        seen = self._ordinary.convolve(inputs, filters, None)
+        """See `Layer.forward`; keeps what the filters see, without the bias."""
+        seen = self._ordinary.convolve(inputs, self._standardised().filters, None)
         bias = detached(self._module.bias)
-        return Forward(output=seen if bias is None else seen + bias.view(1, -1, 1, 1), kept=(filters, seen))
+        return Forward(output=seen if bias is None else seen + bias.view(1, -1, 1, 1), kept=(seen,))
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
-        filters, seen = kept
+        (seen,), own = kept, self._standardised()
         gradients, inputs = gradients.contiguous(), inputs.contiguous()
         contributions = []
         if trainable(self._module.weight):
-            scaled = gradients * scales(self._module.weight.detach()).view(1, -1, 1, 1)
-            share = self._ordinary.share(scaled, inputs, filters, look=lambda each: _along(each, filters))
+            scaled = gradients * own.scales.view(1, -1, 1, 1)
+            share = self._ordinary.share(scaled, inputs, own.filters)
             pulled = _PulledBack(share, self._removed(share, scaled, inputs, seen))
             contributions.append(Contribution(share=pulled, parameters=(self._module.weight,)))
         if self._module.bias is not None and trainable(self._module.bias):
             contributions.append(self._ordinary.of_bias(gradients, self._module.bias))
         return Backward(
-            input_gradient=self._ordinary.of_inputs(gradients, inputs, filters) if wanted else None,
+            input_gradient=self._ordinary.of_inputs(gradients, inputs, own.filters) if wanted else None,
             contributions=tuple(contributions),
         )
+
+    def _standardised(self) -> _Filters:
+        """The filters as they are now: the same for all physical batches of a step."""
+        weight = self._module.weight
+        if self._filters is None or not self._filters.are_of(weight):
+            self._filters = _Filters(weight)
+        return self._filters
 
     def finish(self, parameter: Tensor) -> Finish | None:
         """Sums over units are pulled back, in float64; those of a bias are left alone."""
@@ -65,50 +73,82 @@ class StandardisedLayer:
         return lambda sums: standardise_vjp(weight, (sums / scales(weight)).unsqueeze(0))[0]
 
     def _removed(self, share: Share, scaled: Tensor, inputs: Tensor, seen: Tensor) -> Tensor:
-        """p² of each unit, or less: float64, shape (units,)."""
-        weight = self._module.weight.detach()
-        filters = standardise(weight)
-        weighting = 2 - filters.square().sum((1, 2, 3)).double()  # 2 − s²‖u‖²
-        amplified = share.products * (1 + _cancellation(weight))
-        if isinstance(share, OneByOne | Materialised):
-            error = 2 * gamma(weight[0].numel() + 4) * amplified
-        if isinstance(share, OneByOne):
-            assert share.seen is not None
-            found = share.seen
-        elif isinstance(share, Materialised):
-            found = _along(share.parts[0].view(-1, *weight.shape), filters)
+        """p² of each unit, or less: float64, shape (units,).
+
+        Inner products with g' need no g': a filter of ones sees a patch's sum, and the layer itself saw ⟨patch, su⟩.
+        """
+        own, length = self._standardised(), self._module.weight[0].numel()
+        pixels = self._views * scaled[0, 0].numel()
+        if isinstance(share, AFewAtATime) and length < pixels:
+            error = 2 * gamma(length + 4) * share.products
+            found = torch.cat([own.along(few) for few in share.formed])
         else:
-            found = self._along_factored(scaled, inputs, seen)
-            roundings = weight[0].numel() + scaled[0, 0].numel() + self._views + 8
-            error = 2 * gamma(roundings) * amplified
-        ones, own = (inner.square() for inner in found.unbind(2))
-        removed = (ones + own * weighting).sum(1).sqrt()
-        return (removed - error).clamp(min=0).square()
+            # Of what is seen and summed here, and of g' as it was formed.
+            error = 2 * gamma(length + pixels + 8) * self._products(share, scaled, inputs)
+            found = self._along(scaled, inputs, seen)
+        ones, along = (inner.square() for inner in found.unbind(2))
+        removed = (ones + along * own.weighting).sum(1).sqrt()
+        return (removed - error * (1 + own.cancellation)).clamp(min=0).square()
 
-    def _along_factored(self, scaled: Tensor, inputs: Tensor, seen: Tensor) -> Tensor:
-        """As `_along`, without the gradients: a filter of ones sees a patch's mean, and the layer itself saw su."""
-        weight = self._module.weight.detach()
-        ones = weight.new_ones((1, 1, *weight.shape[2:]))
-        means = self._ordinary.convolve(inputs.sum(1, keepdim=True), ones, None) / weight[0].numel() ** 0.5
-        inner = torch.stack([(scaled * means).flatten(2).sum(2), (scaled * seen).flatten(2).sum(2)], dim=2).double()
-        return by_unit(inner, self._views).sum(1)
+    def _along(self, scaled: Tensor, inputs: Tensor, seen: Tensor) -> Tensor:
+        """As `_Filters.along`, without g': a filter of ones sees a patch's sum, and the layer itself saw su."""
+        rows, length = scaled.flatten(2), self._module.weight[0].numel()
+        ones = torch.bmm(rows, self._sums_of_patches(inputs)).squeeze(2) * length**-0.5
+        inner = torch.stack([ones, torch.linalg.vecdot(rows, seen.flatten(2))], dim=2)
+        return by_unit(inner.double(), self._views).sum(1)
+
+    def _products(self, share: Share, scaled: Tensor, inputs: Tensor) -> Tensor:
+        """An upper limit of m, the norm of each unit's sum of absolute products: float64, shape (units,).
+
+        m ≤ Σ‖patch‖‖g‖ ≤ (Σ‖patch‖²)^½(Σ‖g‖²)^½, and a pixel is seen through each tap once at most.
+        """
+        if isinstance(share, FactoredRows):
+            return share.products
+        seen, gradients = (squared_norms(by_unit(tensor, self._views).flatten(1)) for tensor in (inputs, scaled))
+        return (self._module.weight[0, 0].numel() * seen * gradients).sqrt()
+
+    def _sums_of_patches(self, inputs: Tensor) -> Tensor:
+        """Of what each output pixel sees: shape (samples, pixels, 1)."""
+        pixels = inputs.sum(1, keepdim=True)
+        ones = pixels.new_ones((1, 1, *self._module.weight.shape[2:]))
+        return self._ordinary.convolve(pixels, ones, None).flatten(2).transpose(1, 2)
 
 
-def _cancellation(weight: Tensor) -> float:
-    """The largest s‖w‖: by how much subtracting a filter's mean amplifies its rounding; about 1 where it is 0."""
-    return float((scales(weight).flatten() * torch.linalg.vector_norm(weight.flatten(1), dim=1)).max())
-
-
-def _along(gradients: Tensor, filters: Tensor) -> Tensor:
-    """⟨g', 1/√n⟩ and ⟨g', su⟩ of every filter, float64, shape (…, out, 2), to within γ_{n+4}‖g'‖ each.
+class _Filters:
+    """A layer's standardised filters, and what norms under the pull-back need of them.
 
     Args:
-        gradients: g', shape (…, out, in, height, width).
-        filters: su, shape (out, in, height, width).
+        weight: shape (out, in, height, width).
+
+    Attributes:
+        filters: su, float32, of that shape.
+        scales: s, float32, shape (out, 1, 1, 1).
+        weighting: 2 − s²‖u‖² of each filter, float64, shape (out,).
+        cancellation: the largest s‖w‖, by how much subtracting a filter's mean amplifies its rounding; about 1 where
+            the mean is 0.
     """
-    rows, flat = gradients.flatten(-3), filters.flatten(1)
-    ones = torch.matmul(rows, flat.new_full((flat.shape[1],), flat.shape[1] ** -0.5))
-    return torch.stack([ones, torch.linalg.vecdot(rows, flat)], dim=-1).double()
+
+    def __init__(self, weight: Tensor) -> None:
+        self._version, weight = weight._version, weight.detach()
+        self._of = weight.data_ptr()
+        self.filters, self.scales = standardise(weight), scales(weight)
+        self.weighting = 2 - self.filters.square().sum((1, 2, 3)).double()
+        lengths = torch.linalg.vector_norm(weight.flatten(1), dim=1)
+        self.cancellation = float((self.scales.flatten() * lengths).max())
+
+    def along(self, gradients: Tensor) -> Tensor:
+        """⟨g', 1/√n⟩ and ⟨g', su⟩ of every filter, float64, shape (units, out, 2), to within γ_{n+4}‖g'‖ each.
+
+        Args:
+            gradients: g', shape (units, out, in, height, width).
+        """
+        rows, filters = gradients.flatten(2), self.filters.flatten(1)
+        ones = rows @ filters.new_full((filters.shape[1],), filters.shape[1] ** -0.5)
+        return torch.stack([ones, torch.linalg.vecdot(rows, filters)], dim=2).double()
+
+    def are_of(self, weight: Tensor) -> bool:
+        """Whether these filters are those of a weight that nobody wrote to since."""
+        return (self._version, self._of) == (weight._version, weight.data_ptr())
 
 
 class _PulledBack:
