@@ -32,7 +32,7 @@ def _built(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["resnet9", "lenet", "mlp"])
-@pytest.mark.parametrize(("units", "views"), [(2, 1), (5, 1), (16, 1), (20, 2), (8, 4)])
+@pytest.mark.parametrize(("units", "views"), [(2, 1), (5, 1), (16, 1), (24, 2), (8, 4)])
 def test_what_the_check_says_of_a_network_is_right(name: str, units: int, views: int) -> None:
     """Kernels differ from machine to machine; where none minds companions, blanking one leaves the others alone."""
     noticed = _matters(_built(name), units=units, views=views)
@@ -127,25 +127,22 @@ def test_a_unit_alone_has_no_companions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("views", "physical_batch", "expected_batch", "parameters", "expected"),
+    ("views", "physical_batch", "expected_batch", "expected"),
     [
-        (1, 128, 64, 1000, 16),
-        (1, 128, 64, 10**7, 32),
-        (1, 128, 110, 1000, 24),
-        (1, 128, 1000, 1000, 128),
-        (4, 128, 64, 1000, 16),
-        (4, 2, 64, 1000, 1),
-        (1, 128, 5, 1000, 5),
-        (2, 128, 4, 1000, 4),
-        (1, 8, 64, 1000, 8),
+        (1, 128, 64, 16),
+        (1, 128, 110, 24),
+        (1, 128, 1000, 128),
+        (4, 128, 64, 16),
+        (4, 2, 64, 1),
+        (1, 128, 5, 5),
+        (2, 128, 4, 4),
+        (1, 8, 64, 8),
     ],
 )
 def test_physical_batches_fit_the_memory_and_the_step(
-    views: int, physical_batch: int, expected_batch: int, parameters: int, expected: int
+    views: int, physical_batch: int, expected_batch: int, expected: int
 ) -> None:
-    found = units_at_once(
-        views=views, physical_batch=physical_batch, expected_batch=expected_batch, parameters=parameters
-    )
+    found = units_at_once(views=views, physical_batch=physical_batch, expected_batch=expected_batch)
     assert found == expected
 
 

@@ -44,14 +44,9 @@ class Arm(Protocol):
         """Forward, backward, and an update of the weights."""
 
 
-def physical_batch(case: Case, network: nn.Module) -> int:
+def physical_batch(case: Case) -> int:
     """The physical batch that gatekeeper takes by itself."""
-    return units_at_once(
-        views=1,
-        physical_batch=case.recipe.physical_batch,
-        expected_batch=case.batch,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
+    return units_at_once(views=1, physical_batch=case.recipe.physical_batch, expected_batch=case.batch)
 
 
 class Plain:
@@ -92,7 +87,7 @@ class Gatekeeper:
         parameters = sum(p.numel() for p in network.parameters())
         self._release = NoisyMean(plan_of(case), engine=self._engine, units=case.units, parameters=parameters)
         self._weights = MasterWeights(network, spec=case.recipe, steps=_STEPS)
-        self.remark = "" if self.physical == physical_batch(case, network) else "companions matter: one unit at a time"
+        self.remark = "" if self.physical == physical_batch(case) else "companions matter: one unit at a time"
         self._clock = clock
         self._time_parts()
 
@@ -152,7 +147,7 @@ def materialising_batch(case: Case, network: nn.Module, *, most_bytes: int = 2**
     """A physical batch for those who keep every unit's gradient: ours, halved until they fit into 2 GiB."""
     parameters = sum(p.numel() for p in network.parameters())
     fits = max(1, most_bytes // (4 * parameters))
-    physical = physical_batch(case, network)
+    physical = physical_batch(case)
     return physical >> max(0, math.ceil(math.log2(physical / fits)))
 
 
@@ -179,7 +174,7 @@ def load(arm: str) -> Callable[..., Arm]:
     if arm == "plain-whole":
         return lambda case, network: Plain(case, network, physical=None)
     if arm == "plain-physical":
-        return lambda case, network: Plain(case, network, physical=physical_batch(case, network))
+        return lambda case, network: Plain(case, network, physical=physical_batch(case))
     module, name, _ = _COMPETITORS[arm]
     made: Callable[..., Arm] = getattr(importlib.import_module(module), name)
     return made

@@ -21,7 +21,7 @@ class FastDP:
         from fastDP import PrivacyEngine  # here, because it may not be installed
 
         self.remark = "plain convolutions: fastDP knows no standardised ones" if _unstandardise(network) else ""
-        self.network, self.physical = network, physical_batch(case, network)
+        self.network, self.physical = network, physical_batch(case)
         self._loss, self._optimizer = case.loss, case.optimizer(network)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it is about to do
             engine = PrivacyEngine(

@@ -206,10 +206,9 @@ class ClippingEngine:
             start += piece.size
 
     def _size_for(self, left: int) -> int:
-        """The next physical batch's size: as large as can be filled by what is left, rounded up to the smallest."""
+        """The next physical batch's size: the largest of which a quarter at most is blank."""
         sizes = self.sizes
-        rounded = -(-left // sizes[-1]) * sizes[-1]
-        return next(size for size in sizes if size <= rounded)
+        return next((size for size in sizes if 4 * left >= 3 * size), sizes[-1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

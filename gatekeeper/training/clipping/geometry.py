@@ -133,10 +133,15 @@ class Geometry:
             Shape (samples, *padded spatial, in).
         """
         samples, channels, *sizes = inputs.shape
-        sides = list(zip(sizes, self.padding, strict=True))
-        padded = inputs.new_zeros((samples, *(size + 2 * padding for size, padding in sides), channels))
-        inner = (slice(padding, padding + size) for size, padding in sides)
-        padded[(slice(None), *inner)] = inputs.movedim(1, -1)
+        padded = inputs.new_empty(
+            (samples, *(size + 2 * padding for size, padding in zip(sizes, self.padding, strict=True)), channels)
+        )
+        inner = padded
+        for axis, (size, padding) in enumerate(zip(sizes, self.padding, strict=True), start=1):
+            inner.narrow(axis, 0, padding).zero_()
+            inner.narrow(axis, padding + size, padding).zero_()
+            inner = inner.narrow(axis, padding, size)
+        inner.copy_(inputs.movedim(1, -1))
         return padded
 
     def patches(self, padded: Tensor, outputs: tuple[int, ...]) -> Tensor:

@@ -20,9 +20,8 @@ from gatekeeper.training.clipping.shares import Witness, by_unit
 from gatekeeper.training.distributed import LoneRank
 from gatekeeper.training.views import Views
 
-# Larger physical batches take more memory, and are shared out to fewer processes; smaller ones cost more calls. What
-# each costs by itself is in proportion to the parameters: networks of many have fewer.
-_BATCHES_A_STEP, _OF_MANY_PARAMETERS, _MANY = 4, 2, 1_000_000
+# Larger physical batches waste more on the last, partly filled one; smaller ones cost more calls.
+_BATCHES_A_STEP = 4
 
 # Below so many views, the network's fixed cost a call outweighs the waste.
 _FEWEST_VIEWS = 16
@@ -59,12 +58,7 @@ def isolated_engine(
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
     """
-    at_once = units_at_once(
-        views=views,
-        physical_batch=physical_batch,
-        expected_batch=expected_batch,
-        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
-    )
+    at_once = units_at_once(views=views, physical_batch=physical_batch, expected_batch=expected_batch)
     ranks = ranks or LoneRank()
     engine = ClippingEngine(network, views=views, units_at_once=at_once, loss=loss, ranks=ranks)
     if ranks.any(companions_matter(engine, image_shape=image_shape, targets=targets)):
@@ -73,13 +67,12 @@ def isolated_engine(
     return engine
 
 
-def units_at_once(*, views: int, physical_batch: int, expected_batch: int, parameters: int) -> int:
+def units_at_once(*, views: int, physical_batch: int, expected_batch: int) -> int:
     """How many units a physical batch holds: within `physical_batch` views, and a fair part of a step's units.
 
     The number depends on public constants only. From 16 on it is a multiple of 8: see `ClippingEngine.sizes`.
     """
-    batches = _BATCHES_A_STEP if parameters < _MANY else _OF_MANY_PARAMETERS
-    fair = max(-(-expected_batch // batches), -(-_FEWEST_VIEWS // views))
+    fair = max(-(-expected_batch // _BATCHES_A_STEP), -(-_FEWEST_VIEWS // views))
     units = max(1, min(physical_batch // views, fair, expected_batch))
     return units if units < 16 else units - units % 8
 

@@ -35,10 +35,10 @@ def norms_of_pieces(rows: Tensor) -> Tensor:
     Returns:
         float32, shape (units, pieces).
     """
-    whole = rows.shape[1] - rows.shape[1] % _PIECE
-    parts = (rows[:, :whole].reshape(len(rows), -1, _PIECE), rows[:, None, whole:])
-    norms = [torch.linalg.vector_norm(part, dim=2) for part in parts if part.numel()]
-    return norms[0] if len(norms) == 1 else torch.cat(norms, dim=1)
+    rest = rows.shape[1] % _PIECE
+    whole = rows if not rest else rows[:, :-rest]
+    norms = torch.linalg.vector_norm(whole.reshape(len(rows), -1, _PIECE), dim=2)
+    return torch.cat([norms, torch.linalg.vector_norm(rows[:, -rest:], dim=1, keepdim=True)], 1) if rest else norms
 
 
 def squared_norms_from(pieces: Tensor) -> Tensor:

@@ -63,7 +63,8 @@ class AFewAtATime:
     """A parameter's gradients, formed and kept a few units at a time: they are measured while still in the cache.
 
     Args:
-        gradients: of a few units each, float32, shape (few, *parameter), dense; in whatever order their numbers lie.
+        gradients: of a few units each, always as many, float32, shape (few, *parameter), dense; in whatever order
+            their numbers lie.
 
     Attributes:
         formed: those gradients.
@@ -96,12 +97,10 @@ class AFewAtATime:
 
     def _rows(self, units: slice) -> Iterator[Tensor]:
         """The gradients of some units, as they lie: shape (a few, numbers)."""
-        start = 0
-        for few in self.formed:
-            own = few[max(units.start - start, 0) : max(units.stop - start, 0)]
-            if len(own):
-                yield _as_they_lie(own)
-            start += len(few)
+        few = len(self.formed[0])
+        for start in range(units.start - units.start % few, units.stop, few):
+            own = self.formed[start // few]
+            yield _as_they_lie(own[max(units.start - start, 0) : units.stop - start])
 
     def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""
