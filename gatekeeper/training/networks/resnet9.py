@@ -36,6 +36,13 @@ class _Residual(nn.Module):
         return normalised
 
 
+class _GlobalMax(nn.Module):
+    """The largest value of each channel: as adaptive pooling to one pixel, which not every version can export."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax((2, 3))
+
+
 class ResNet9(Classifier):
     """ResNet-9 for images of at least 8×8: three poolings by 2 must leave a pixel."""
 
@@ -51,7 +58,6 @@ class ResNet9(Classifier):
             _block(2 * width, 4 * width, pool=True),
             _block(4 * width, 4 * width, pool=True),
             _Residual(4 * width),
-            nn.AdaptiveMaxPool2d(1),
-            nn.Flatten(),
+            _GlobalMax(),
         )
         self.head = nn.Linear(4 * width, classes)
