@@ -231,16 +231,15 @@ def _utility_remedy(rule: UtilityRule, *, enough: bool) -> str:
 
 
 def _risk(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]:
-    bound, outcome = _find_bound(rule, facts), _find_outcome(rule, facts)
-    doubt = _doubt(rule, policy, facts, bound=bound, outcome=outcome)
+    bound, outcomes = _find_bound(rule, facts), _find_outcomes(rule, facts)
+    doubt = _doubt(rule, policy, facts, bound=bound, outcomes=outcomes)
     values = []
     if "bound" in rule.evidence and bound is not None:
         values.append(bound.value)
-    if "attack" in rule.evidence and outcome is not None:
-        values.append(outcome.sample.upper(confidence=rule.confidence))
+    values += [outcome.sample.upper(confidence=rule.confidence) for outcome in outcomes]
     measured = max(values, default=NOT_A_NUMBER)
     status = _status(measured=measured, limit=rule.maximum, comparator="≤")
-    if doubt is not None and not _violated(rule, bound=bound, outcome=outcome):
+    if doubt is not None and not _violated(rule, bound=bound, outcomes=outcomes):
         status = "inconclusive"
     main = Finding(
         rule=rule.id,
@@ -252,11 +251,11 @@ def _risk(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]:
         margin=_margin(measured=measured, limit=rule.maximum, comparator="≤"),
         statistic="larger of bound and upper confidence bound" if len(rule.evidence) > 1 else _only(rule),
         confidence=rule.confidence if "attack" in rule.evidence else None,
-        sample_size=outcome.sample.trials if outcome is not None and "attack" in rule.evidence else None,
-        detail=doubt or _risk_detail(rule, bound=bound, outcome=outcome),
+        sample_size=min((outcome.sample.trials for outcome in outcomes), default=None),
+        detail=doubt or _risk_detail(rule, bound=bound, outcomes=outcomes),
         remedy=None if status == "passed" else _risk_remedy(rule, doubt),
     )
-    return [main] if rule.worst_max is None else [main, _worst(rule, outcome, doubt=doubt)]
+    return [main] if rule.worst_max is None else [main, _worst(rule, outcomes, doubt=doubt)]
 
 
 def _achievement(rule: RiskRule) -> str:
@@ -274,36 +273,49 @@ def _find_bound(rule: RiskRule, facts: Facts) -> RiskBound | None:
     return None
 
 
-def _find_outcome(rule: RiskRule, facts: Facts) -> AttackOutcome | None:
-    for outcome in facts.evidence.attacks.outcomes:
-        if outcome.adversary == rule.adversary and outcome.similarity == rule.similarity:
-            return outcome
-    return None
+def _find_outcomes(rule: RiskRule, facts: Facts) -> tuple[AttackOutcome, ...]:
+    """The attacks that the rule reads: each has to pass (an intersection–union test needs no correction)."""
+    return tuple(
+        outcome
+        for outcome in facts.evidence.attacks.outcomes
+        if "attack" in rule.evidence
+        and (outcome.adversary, outcome.similarity) == (rule.adversary, rule.similarity)
+        and (rule.attacks is None or outcome.attack in rule.attacks)
+        and (rule.source is None or outcome.source == rule.source)
+    )
 
 
-def _violated(rule: RiskRule, *, bound: RiskBound | None, outcome: AttackOutcome | None) -> bool:
+def _violated(rule: RiskRule, *, bound: RiskBound | None, outcomes: tuple[AttackOutcome, ...]) -> bool:
     """Whether the evidence shows a violation that no failed control can excuse.
 
-    The bound exceeds the maximum, or the attack really reconstructed more units than the maximum allows.
+    The bound exceeds the maximum, or an attack really reconstructed more units than the maximum allows.
     """
     by_bound = "bound" in rule.evidence and bound is not None and bound.value > rule.maximum
-    by_attack = "attack" in rule.evidence and outcome is not None and outcome.sample.rate > rule.maximum
-    return by_bound or by_attack
+    return by_bound or any(outcome.sample.rate > rule.maximum for outcome in outcomes)
 
 
 def _doubt(
-    rule: RiskRule, policy: Policy, facts: Facts, *, bound: RiskBound | None, outcome: AttackOutcome | None
+    rule: RiskRule, policy: Policy, facts: Facts, *, bound: RiskBound | None, outcomes: tuple[AttackOutcome, ...]
 ) -> str | None:
     """Why the evidence can't support a pass, or None."""
     if "bound" in rule.evidence and bound is None:
         return f"no bound was computed for {rule.adversary.title}"
     if "attack" not in rule.evidence:
         return None
-    if outcome is None:
-        return f"no attack was run for {rule.adversary.title}"
-    if outcome.threshold not in {
-        null.threshold for null in facts.evidence.attacks.nulls if null.similarity == rule.similarity
-    }:
+    ran = {outcome.attack for outcome in outcomes}
+    missing = sorted(set(rule.attacks or ()) - ran)
+    if missing or not ran:
+        which = f"attack {', '.join(missing)}" if missing else "attack"
+        where = "" if rule.source is None else f" on the run's own code ({rule.source})"
+        return f"no {which} was run for {rule.adversary.title}{where}"
+    doubts = (_doubt_of_attack(rule, policy, facts, outcome) for outcome in outcomes)
+    return next((doubt for doubt in doubts if doubt is not None), None)
+
+
+def _doubt_of_attack(rule: RiskRule, policy: Policy, facts: Facts, outcome: AttackOutcome) -> str | None:
+    nulls = facts.evidence.attacks.nulls
+    supported = {n.threshold for n in nulls if (n.similarity, n.candidates) == (rule.similarity, outcome.candidates)}
+    if outcome.threshold not in supported:
         return f"the attack used τ = {outcome.threshold!r}, which no null calibration supports"
     return _weak_attack(rule, policy.audit, facts, outcome)
 
@@ -328,7 +340,7 @@ def _weak_attack(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: Attac
             f"negative control: {negative.successes} of {negative.trials} units that took no part count as "
             f"reconstructed, surely above {audit.max_negative_control:g}: the threshold can't tell"
         )
-    expected = _expected_at_least(rule, facts)
+    expected = _expected_at_least(rule, facts, outcome)
     if outcome.sample.upper(confidence=_BROKEN_CONFIDENCE) < expected:
         return (
             f"the attack reconstructed {outcome.sample.successes} of {outcome.sample.trials} units, where its read-out "
@@ -343,22 +355,24 @@ def _weak_attack(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: Attac
     return None
 
 
-def _expected_at_least(rule: RiskRule, facts: Facts) -> float:
+def _expected_at_least(rule: RiskRule, facts: Facts, outcome: AttackOutcome) -> float:
     """The share that attack A reaches by its closed form, which bounds a unit of m images by m times one image's."""
     bound = _find_bound(rule, facts)
-    return 0.0 if bound is None else bound.value * 0.99 / facts.evidence.dataset.max_images_per_unit
+    if bound is None or outcome.attack != "analytic":
+        return 0.0
+    return bound.value * 0.99 / facts.evidence.dataset.max_images_per_unit
 
 
-def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcome: AttackOutcome | None) -> str:
+def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcomes: tuple[AttackOutcome, ...]) -> str:
     parts = []
     if "bound" in rule.evidence and bound is not None:
         parts.append(f"bound {round_up(bound.value, digits=3)} ({bound.quantity}, against {bound.proven_against})")
-    if "attack" in rule.evidence and outcome is not None:
+    for outcome in outcomes:
         upper = outcome.sample.upper(confidence=rule.confidence)
         similarity = f"median similarity {outcome.median_similarity:.3f} against τ = {outcome.threshold:.3f}"
         counts = f"{outcome.sample.successes} of {outcome.sample.trials} units"
         limit = f"upper limit {round_up(upper, digits=3)}"
-        parts.append(f"attack {outcome.attack} ({outcome.source}): {counts}, {limit}, {similarity}")
+        parts.append(f"attack {outcome.title} ({outcome.source}): {counts}, {limit}, {similarity}")
     return "; ".join(parts)
 
 
@@ -370,14 +384,14 @@ def _risk_remedy(rule: RiskRule, doubt: str | None) -> str:
     return "more noise: lower training.epsilon; larger images need less"
 
 
-def _worst(rule: RiskRule, outcome: AttackOutcome | None, *, doubt: str | None) -> Finding:
+def _worst(rule: RiskRule, outcomes: tuple[AttackOutcome, ...], *, doubt: str | None) -> Finding:
     """The worst-k stratum: an observed share of those units, never a bound on the population."""
     limit = rule.worst_max if rule.worst_max is not None else NOT_A_NUMBER
-    measured = outcome.worst.rate if outcome is not None and outcome.worst.trials else NOT_A_NUMBER
+    measured = max((o.worst.rate for o in outcomes if o.worst.trials), default=NOT_A_NUMBER)
     status = _status(measured=measured, limit=limit, comparator="≤")
     if doubt is not None and status == "passed":
         status = "inconclusive"
-    trials = outcome.worst.trials if outcome is not None else 0
+    trials = min((outcome.worst.trials for outcome in outcomes), default=0)
     return Finding(
         rule=f"{rule.id}/worst",
         statement=f"{rule.adversary.title}: at most {in_full(limit)} of the worst stratum reconstructed",
@@ -390,6 +404,6 @@ def _worst(rule: RiskRule, outcome: AttackOutcome | None, *, doubt: str | None) 
         confidence=None,
         sample_size=trials,
         detail=f"{trials} units that stand out most (farthest from the mean image, rarest class); speaks of those "
-        "units only, which this attack finds no easier than others",
+        "units only",
         remedy=None if status == "passed" else _risk_remedy(rule, doubt),
     )

@@ -157,7 +157,7 @@ def _attacks() -> AttackReport:
         ),
         outcomes=(
             AttackOutcome(
-                attack="linear-layer",
+                attack="analytic",
                 adversary=ONE_STEP,
                 similarity=NCC,
                 threshold=0.62,

@@ -220,7 +220,13 @@ RISK_RULES_AND_AUDIT = (
     in_policy("risk: reconstruction", "risk: «membership", "one of reconstruction"),
     in_policy("observes: one-step", "observes: «one step", "did you mean `one-step`?"),
     in_policy("observes: one-step", "observes: «weights-only", "one of one-step, all-steps"),
-    in_policy("prior: none", "prior: «spectral", "not supported yet"),
+    in_policy("prior: none", "prior: «diffusion", "one of none, spectral"),
+    in_policy("evidence: [", "attacks: [«guess]\n      evidence: [", "one of analytic, denoised"),
+    in_policy("evidence: [", "source: «production\n      evidence: [", "did you mean `production-step`?"),
+    in_policy(
+        "evidence: [bound, attack]", "attacks: «[analytic, analytic]\n      evidence: [attack]", "name each attack once"
+    ),
+    in_policy("evidence: [bound, attack]", "attacks: «[analytic]\n      evidence: [bound]", "need the attack"),
     in_policy("observes: one-step", "observes: «one-step, knows: candidates", "sees all steps", also=EVIDENCE_IS_BOUND),
     in_policy("similarity: {", "similarity: «{", "judged by its bound alone", also=KNOWS_CANDIDATES),
     in_policy("above_null: 0.99}", "above_null: 0.99, at_least: «0.5}", "exactly one of above_null"),

@@ -14,7 +14,7 @@ from gatekeeper.config import load_candidate, load_policy
 from gatekeeper.core.candidate import AugmentationSpec
 from gatekeeper.core.data_spec import PhantomSpec, SplitSpec
 from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
-from gatekeeper.core.risk import ONE_STEP, RELAXED, Similarity
+from gatekeeper.core.risk import ONE_STEP, PAPER_ATTACKS, PRESETS, RELAXED, Similarity
 from gatekeeper.errors import ConfigError, InvalidInputError
 from tests.config_files import (
     ABDOMEN,
@@ -272,3 +272,20 @@ def test_a_damaged_policy_loads_or_raises_an_input_error(
     text = POLICY[:start] + new + POLICY[start + length :]
     path = file_of(tmp_path_factory.mktemp("damaged"), text.encode("utf-8", errors="surrogatepass"))
     raised(lambda: load_policy(path))  # whatever else is raised fails the test
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_adversary_may_be_called_by_name(tmp_path: Path, name: str) -> None:
+    text = POLICY.replace("{observes: one-step, prior: none}", name).replace("      evidence: [bound, attack]\n", "")
+    (rule,) = load_policy(file_of(tmp_path, text)).risk_rules
+    assert rule.adversary == PRESETS[name]
+    if name == "paper-2024":
+        assert (rule.evidence, rule.attacks) == (("attack",), PAPER_ATTACKS)
+    else:
+        assert (rule.evidence, rule.attacks) == (("bound", "attack"), None)
+
+
+def test_an_unknown_name_of_an_adversary_lists_the_known_ones(tmp_path: Path) -> None:
+    text = POLICY.replace("{observes: one-step, prior: none}", "paper-2023")
+    with pytest.raises(ConfigError, match="did you mean `paper-2024`"):
+        load_policy(file_of(tmp_path, text))

@@ -12,7 +12,7 @@ from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
 from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
-from gatekeeper.core.risk import Count
+from gatekeeper.core.risk import AttackOutcome, Count
 from gatekeeper.core.utility import Measurement
 from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError
@@ -307,3 +307,46 @@ def test_dice_on_too_few_units_with_the_class_is_inconclusive() -> None:
 def test_only_dice_has_classes() -> None:
     with pytest.raises(InvalidValueError, match="class goes with the metric dice"):
         dataclasses.replace(sample_policy().utility_rules[0], class_name="liver")
+
+
+def _attacked(*outcomes: AttackOutcome) -> Facts:
+    facts = sample_facts()
+    attacks = dataclasses.replace(facts.evidence.attacks, outcomes=outcomes)
+    return dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, attacks=attacks))
+
+
+def _rule(**changes: object) -> Policy:
+    policy = sample_policy()
+    rules = tuple(dataclasses.replace(r, **changes) if isinstance(r, RiskRule) else r for r in policy.rules)
+    return dataclasses.replace(policy, rules=rules)
+
+
+def test_of_several_attacks_each_has_to_pass() -> None:
+    stronger = outcome(attack="inversion", sample=Count(successes=30, trials=200))
+    assert _finding(sample_policy(), _attacked(outcome(), stronger), "reconstruction").status == "failed"
+    worse = outcome(attack="inversion", worst=Count(successes=20, trials=20))
+    assert _finding(sample_policy(), _attacked(outcome(), worse), "reconstruction/worst").status == "failed"
+    broken = outcome(attack="inversion", positive_control=Count(successes=3, trials=200))
+    assert _finding(sample_policy(), _attacked(outcome(), broken), "reconstruction").status == "inconclusive"
+
+
+def test_a_rule_reads_the_attacks_that_it_names_and_wants_them_all() -> None:
+    stronger = outcome(attack="inversion", sample=Count(successes=30, trials=200))
+    facts = _attacked(outcome(), stronger)
+    assert _finding(_rule(attacks=("analytic",)), facts, "reconstruction").status == "passed"
+    assert _finding(_rule(attacks=("inversion",)), facts, "reconstruction").status == "failed"
+    missing = _finding(_rule(attacks=("analytic", "imprint-bins")), facts, "reconstruction")
+    assert missing.status == "inconclusive"
+    assert "no attack imprint-bins was run" in missing.detail
+
+
+def test_a_rule_may_want_attacks_on_the_runs_own_code() -> None:
+    policy = _rule(source="production-step")
+    assert _finding(policy, _attacked(outcome()), "reconstruction").status == "inconclusive"
+    assert _finding(policy, _attacked(outcome(source="production-step")), "reconstruction").status == "passed"
+
+
+def test_an_attack_with_several_candidates_needs_a_null_of_as_many() -> None:
+    finding = _finding(sample_policy(), _attacked(outcome(candidates=64)), "reconstruction")
+    assert finding.status == "inconclusive"
+    assert "no null calibration supports" in finding.detail

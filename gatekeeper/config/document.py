@@ -143,6 +143,11 @@ class Section:
         self._known.append(key)
         return key in self._values
 
+    def is_text(self, key: str, *texts: str) -> bool:
+        """Whether the file gives the key a single word: any, or one of those named."""
+        node = self._values.get(key)
+        return isinstance(node, Scalar) and (not texts or node.text in texts)
+
     def required(self, key: str, reader: Reader[T]) -> Read[T]:
         """The value of a key that must be there."""
         if not self.has(key):

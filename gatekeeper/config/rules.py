@@ -7,13 +7,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatekeeper.config.document import Document, Read, Reader, Section
-from gatekeeper.config.nodes import Node, shown
+from gatekeeper.config.nodes import Node
 from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
 from gatekeeper.core.binomial import upper_limit
 from gatekeeper.core.checks import check_finite, check_open_probability, check_positive, check_probability
 from gatekeeper.core.metric import CLASS_METRICS, METRICS
 from gatekeeper.core.policy import RiskRule, UtilityRule, UtilityStatistic
-from gatekeeper.core.risk import EVIDENCE, KNOWS, MEASURES, OBSERVES, Adversary, Knows, Measure, Similarity
+from gatekeeper.core.risk import (
+    ATTACKS,
+    EVIDENCE,
+    KNOWS,
+    MEASURES,
+    OBSERVES,
+    PAPER_ATTACKS,
+    PRESETS,
+    PRIORS,
+    SOURCES,
+    Adversary,
+    AttackName,
+    Knows,
+    Measure,
+    Prior,
+    Similarity,
+    Source,
+)
 
 _SHOWN_SAMPLES = (59, 100, 299, 1000, 2995)
 _DEFAULT_CONFIDENCE = 0.95
@@ -104,7 +121,8 @@ def _check_baseline(section: Section) -> None:
 
 def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
     section.required("risk", choice(("reconstruction",)))
-    adversary = _adversary(section.mapping("adversary"))
+    preset = _preset(section)
+    adversary = _adversary(section) if preset is None else preset
     knows_nothing = adversary.value_or(None) is None or adversary.value.knows == "nothing"
     similarity = _similarity(section.optional_mapping("similarity"), default=Similarity() if knows_nothing else None)
     confidence = section.optional("confidence", real(check_open_probability), default=_DEFAULT_CONFIDENCE)
@@ -112,8 +130,13 @@ def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
     section.optional("statistic", choice(("upper_confidence_bound",)), default=None)
     worst = section.optional_mapping("worst")
     worst_max = worst.required("max", real(check_probability)) if worst else Read((None,))
-    default_evidence = ("bound", "attack") if knows_nothing else ("bound",)
+    as_the_paper = preset is not None and section.is_text("adversary", "paper-2024")
+    default_evidence = ("attack",) if as_the_paper else ("bound", "attack") if knows_nothing else ("bound",)
     evidence = section.optional("evidence", list_of(choice(EVIDENCE)), default=default_evidence)
+    attacks: Read[tuple[AttackName, ...] | None] = section.optional(
+        "attacks", list_of(choice(tuple(ATTACKS))), default=PAPER_ATTACKS if as_the_paper else None
+    )
+    source: Read[Source | None] = section.optional("source", choice(SOURCES), default=None)
     return section.build(
         lambda: RiskRule(
             id=rule_id.value,
@@ -123,6 +146,8 @@ def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
             confidence=confidence.value,
             worst_max=worst_max.value,
             evidence=evidence.value,
+            attacks=attacks.value,
+            source=source.value,
         ),
         blame=_blame(section, knows_nothing=knows_nothing),
     )
@@ -130,22 +155,28 @@ def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
 
 def _blame(section: Section, *, knows_nothing: bool) -> str:
     """Where a contradiction between the keys of a risk rule is reported: at a key that could be removed."""
-    removable = ("evidence", "similarity") if knows_nothing else ("similarity", "worst", "evidence")
+    removable = (
+        ("attacks", "source", "evidence", "similarity") if knows_nothing else ("similarity", "worst", "evidence")
+    )
     return next((key for key in removable if section.has(key)), "adversary")
 
 
-def _adversary(section: Section) -> Read[Adversary]:
+def _preset(section: Section) -> Read[Adversary] | None:
+    """The adversary that is called by a name; None where its properties are given, or nothing is."""
+    if not section.is_text("adversary"):
+        return None
+    name = section.required("adversary", choice(tuple(PRESETS)))
+    return Read(tuple(PRESETS[each] for each in name.content))
+
+
+def _adversary(rule: Section) -> Read[Adversary]:
+    section = rule.mapping("adversary")
     observes = section.required("observes", choice(OBSERVES))
     knows: Read[Knows] = section.optional("knows", choice(KNOWS), default="nothing")
-    prior = section.optional("prior", TEXT, default="none").value_or("none")
-    if prior != "none":
-        section.report(
-            "prior",
-            f"{section.full_name('prior')} must be none, got {shown(prior)}: "
-            "adversaries with a prior over images are not supported yet",
-            hint="write `prior: none`, or remove the key",
-        )
-    return section.build(lambda: Adversary(observes=observes.value, knows=knows.value), blame="observes")
+    prior: Read[Prior] = section.optional("prior", choice(PRIORS), default="none")
+    return section.build(
+        lambda: Adversary(observes=observes.value, knows=knows.value, prior=prior.value), blame="observes"
+    )
 
 
 def _similarity(section: Section | None, *, default: Similarity | None) -> Read[Similarity] | Read[Similarity | None]:

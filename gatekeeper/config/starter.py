@@ -129,13 +129,15 @@ def _risk_rule(rule: RiskRule) -> tuple[str, ...]:
         f"- id: {text(rule.id)}",
         "  risk: reconstruction",
         f"  # {adversary.title}: {adversary.description}",
-        f"  adversary: {{observes: {adversary.observes}, knows: {adversary.knows}, prior: none}}",
+        f"  adversary: {{observes: {adversary.observes}, knows: {adversary.knows}, prior: {adversary.prior}}}",
         *_similarity(rule.similarity),
         f"  max: {number(rule.maximum)}  # the largest share of units that may be reconstructed",
         "  statistic: upper_confidence_bound",
         f"  confidence: {number(rule.confidence)}",
         *_optional("  worst: {{max: {}}}  # observed share among the most exposed units", rule.worst_max, number),
         f"  evidence: [{', '.join(rule.evidence)}]  # the larger of those named is judged",
+        *_optional("  attacks: [{}]  # each has to pass", rule.attacks, ", ".join),
+        *_optional("  source: {}  # attacks on the run's own code alone", rule.source, str),
     )
 
 

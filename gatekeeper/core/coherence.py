@@ -60,7 +60,9 @@ def check_bounds(facts: Facts) -> None:
     _check_spend(facts.guarantee, facts.evidence)
     for bound in facts.bounds:
         for outcome in facts.evidence.attacks.outcomes:
-            if (bound.adversary, bound.similarity) == (outcome.adversary, outcome.similarity):
+            # The closed form is that of this attack's own read-out; it is no bound on others.
+            covered = outcome.attack == "analytic"
+            if covered and (bound.adversary, bound.similarity) == (outcome.adversary, outcome.similarity):
                 _check_outcome(bound, outcome)
 
 
@@ -79,7 +81,7 @@ def _check_outcome(bound: RiskBound, outcome: AttackOutcome) -> None:
     proven = outcome.sample.lower(confidence=_CONTRADICTION_CONFIDENCE)
     if proven > allowed:
         raise AuditContradiction(
-            f"attack {outcome.attack} ({outcome.adversary.title}) reconstructs at least {proven:.4f} of units, its "
+            f"attack {outcome.title} ({outcome.adversary.title}) reconstructs at least {proven:.4f} of units, its "
             f"bound allows {allowed:.4g}",
             hint="one of the two is wrong; nothing may be released before it is known which",
         )
@@ -158,7 +160,9 @@ def _dataset(candidate: Candidate, card: DatasetCard) -> Iterator[str]:
 def _nulls(policy: Policy, evidence: Evidence) -> Iterator[str]:
     for null in evidence.attacks.nulls:
         yield from _differ("confidence of null and policy", null.confidence, policy.audit.null_confidence)
-        yield from _differ(f"threshold of {null.similarity!r}", null.threshold, _threshold(null))
+        yield from _differ(
+            f"threshold of {null.similarity!r}, best of {null.candidates}", null.threshold, _threshold(null)
+        )
         fewest = min(policy.audit.units, evidence.dataset.train_units, _NULL_UNITS)
         if not fewest <= null.units <= evidence.dataset.train_units:
             yield f"a null from {null.units} units, of {evidence.dataset.train_units} training units"
@@ -180,7 +184,7 @@ def _threshold(null: NullCalibration) -> float:
 def _outcomes(evidence: Evidence) -> Iterator[str]:
     card, steps = evidence.dataset, evidence.record.mechanism.steps
     for outcome in evidence.attacks.outcomes:
-        name = f"attack {outcome.attack} ({outcome.adversary.title}, {outcome.similarity.measure})"
+        name = f"attack {outcome.title} ({outcome.adversary.title}, {outcome.similarity.measure})"
         if max(outcome.sample.trials, outcome.worst.trials, outcome.positive_control.trials) > card.train_units:
             yield f"{name}: more units attacked than the {card.train_units} that were trained on"
         if outcome.negative_control.trials > card.test_units:

@@ -21,7 +21,7 @@ from gatekeeper.core.checks import (
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
-from gatekeeper.core.risk import EVIDENCE, Adversary, Evidence, Similarity
+from gatekeeper.core.risk import ATTACKS, EVIDENCE, SOURCES, Adversary, AttackName, Evidence, Similarity, Source
 from gatekeeper.errors import InvalidValueError
 
 UtilityStatistic = Literal["lower_confidence_bound", "upper_confidence_bound", "estimate"]
@@ -133,6 +133,9 @@ class RiskRule:
         confidence: of the attack's one-sided upper limit.
         worst_max: the largest observed share of the worst-k stratum, or None.
         evidence: what is read: the larger of those named.
+        attacks: the attacks that are read, each of which must have been run; None means every attack that played this
+            adversary, of which there must be one.
+        source: `production-step` reads attacks on the run's own code alone; None means either kind.
     """
 
     id: str
@@ -142,10 +145,13 @@ class RiskRule:
     confidence: float
     worst_max: float | None
     evidence: tuple[Evidence, ...]
+    attacks: tuple[AttackName, ...] | None = None
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         check_text(id=self.id)
         check_open_probability(maximum=self.maximum)
+        self._check_attacks()
         check_confidence(confidence=self.confidence)
         check_tuple(evidence=self.evidence, of=str)
         if not self.evidence or len(set(self.evidence)) != len(self.evidence):
@@ -155,6 +161,18 @@ class RiskRule:
         if self.worst_max is not None:
             check_probability(worst_max=self.worst_max)
         self._check_adversary()
+
+    def _check_attacks(self) -> None:
+        if self.source is not None:
+            check_choice(source=self.source, choices=SOURCES)
+        if self.attacks is not None:
+            check_tuple(attacks=self.attacks, of=str)
+            for attack in self.attacks:
+                check_choice(attacks=attack, choices=tuple(ATTACKS))
+            if not self.attacks or len(set(self.attacks)) != len(self.attacks):
+                raise InvalidValueError(f"rule {self.id}: name each attack once, or leave attacks out for all")
+        if "attack" not in self.evidence and (self.attacks is not None or self.source is not None):
+            raise InvalidValueError(f"rule {self.id}: attacks and source need the attack among the evidence")
 
     def _check_adversary(self) -> None:
         if self.adversary.knows != "nothing":

@@ -19,35 +19,56 @@ from gatekeeper.core.checks import (
 from gatekeeper.errors import InvalidValueError
 
 Observes = Literal["one-step", "all-steps"]
+Prior = Literal["none", "spectral"]
 Knows = Literal["nothing", "candidates", "everything-else"]
 Measure = Literal["ncc", "ssim"]
 Evidence = Literal["bound", "attack"]
+Source = Literal["simulated", "production-step"]
 
 OBSERVES: tuple[str, ...] = get_args(Observes)
+PRIORS: tuple[str, ...] = get_args(Prior)
 KNOWS: tuple[str, ...] = get_args(Knows)
 MEASURES: tuple[str, ...] = get_args(Measure)
 EVIDENCE: tuple[str, ...] = get_args(Evidence)
+SOURCES: tuple[str, ...] = get_args(Source)
+
+
+# Each attack by the name that policies call it by, and what it is.
+AttackName = Literal["analytic", "denoised", "imprint-bins", "imprint-trap", "inversion"]
+ATTACKS: dict[AttackName, str] = {
+    "analytic": "analytic inversion, planted row",
+    "denoised": "analytic inversion, planted row shaped by the spectrum, Wiener read-out",
+    "imprint-bins": "imprint block of brightness bins in front of the network",
+    "imprint-trap": "trap weights in front of the network",
+    "inversion": "gradient inversion by optimisation",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adversary:
-    """An attacker, by what it sees and what it knows. None here has a prior over images.
+    """An attacker, by what it sees and what it knows.
 
     Attributes:
         observes: `one-step`: a single noisy gradient that the unit took part in; `all-steps`: every one.
         knows: `nothing`: no image (the realistic adversary, who may plant a layer); `candidates`: a set of
             candidates that holds the target (relaxed); `everything-else`: candidates and every other
             training record (worst case).
+        prior: what it knows of such images in general: `none`, or `spectral`: their mean and covariance, as held-out
+            images show them.
     """
 
     observes: Observes
     knows: Knows
+    prior: Prior = "none"
 
     def __post_init__(self) -> None:
         check_choice(observes=self.observes, choices=OBSERVES)
         check_choice(knows=self.knows, choices=KNOWS)
+        check_choice(prior=self.prior, choices=PRIORS)
         if self.knows != "nothing" and self.observes != "all-steps":
             raise InvalidValueError("an adversary who knows candidates sees all steps; set observes to all-steps")
+        if self.knows != "nothing" and self.prior != "none":
+            raise InvalidValueError("an adversary who knows candidates needs no prior over images; set prior to none")
 
     @property
     def title(self) -> str:
@@ -56,7 +77,8 @@ class Adversary:
             return "worst case"
         if self.knows == "candidates":
             return "relaxed"
-        return "realistic, one step" if self.observes == "one-step" else "realistic, all steps"
+        steps = "one step" if self.observes == "one-step" else "all steps"
+        return f"realistic, {steps}" if self.prior == "none" else f"realistic, {steps}, with prior"
 
     @property
     def description(self) -> str:
@@ -66,13 +88,30 @@ class Adversary:
             return f"sees {sees}, knows every other training record and candidates that hold the target"
         if self.knows == "candidates":
             return f"sees {sees} and knows candidates that hold the target"
-        return f"sees {sees}, may plant a layer, knows no training image and has no prior over images"
+        prior = "and has no prior over images"
+        if self.prior == "spectral":
+            prior = "but the mean and the covariance of such images, and shapes the layer by them"
+        return f"sees {sees}, may plant a layer, knows no training image {prior}"
 
 
 ONE_STEP = Adversary(observes="one-step", knows="nothing")
 ALL_STEPS = Adversary(observes="all-steps", knows="nothing")
+ONE_STEP_SPECTRAL = Adversary(observes="one-step", knows="nothing", prior="spectral")
+ALL_STEPS_SPECTRAL = Adversary(observes="all-steps", knows="nothing", prior="spectral")
 RELAXED = Adversary(observes="all-steps", knows="candidates")
 WORST_CASE = Adversary(observes="all-steps", knows="everything-else")
+
+REALISTIC = (ONE_STEP, ALL_STEPS, ONE_STEP_SPECTRAL, ALL_STEPS_SPECTRAL)
+
+# Adversaries by the names that a policy may call them by.
+PRESETS: dict[str, Adversary] = {
+    "paper-2024": ONE_STEP,
+    "all-steps": ALL_STEPS,
+    "all-steps-spectral": ALL_STEPS_SPECTRAL,
+}
+
+# What Ziller et al. 2024 judged by: the attack through the network itself, with all that it fails to reach.
+PAPER_ATTACKS: tuple[AttackName, ...] = ("imprint-bins", "imprint-trap")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +157,8 @@ class NullCalibration:
         confidence: one-sided confidence of each end of `quantile`.
         units: how many units' null similarities were used, at least 1.
         strangers_passing: the share of strangers' images at or above τ.
+        candidates: c, how many strangers' images each unit was compared with, the best of which counts: as many as an
+            attack hands in for each unit.
     """
 
     similarity: Similarity
@@ -127,8 +168,10 @@ class NullCalibration:
     confidence: float
     units: int
     strangers_passing: float
+    candidates: int = 1
 
     def __post_init__(self) -> None:
+        check_integer(candidates=self.candidates, at_least=1)
         check_open_probability(threshold=self.threshold)
         check_finite(quantile_low=self.quantile_low)
         check_finite(quantile_high=self.quantile_high)
@@ -258,10 +301,10 @@ class AttackOutcome:
     """What one attack achieved on the audited units.
 
     Attributes:
-        attack: the attack's name.
+        attack: which.
         adversary: whom it plays.
         similarity: the rule's definition of success.
-        threshold: τ.
+        threshold: τ, calibrated for as many candidates.
         sample: units of the random sample reconstructed in any noise draw.
         worst: the same for the worst-k stratum: a finding of its own, never a population bound.
         positive_control: units reconstructed with the noise off, by the same read-out.
@@ -270,9 +313,10 @@ class AttackOutcome:
         participations: k, how many noisy gradients the attack averages.
         median_similarity: median over the sample's units of the first draw's best similarity.
         source: `simulated`: the attack's own clip and noise; `production-step`: the run's own code.
+        candidates: c, how many images the attack hands in for each unit, the best of which counts.
     """
 
-    attack: str
+    attack: AttackName
     adversary: Adversary
     similarity: Similarity
     threshold: float
@@ -283,17 +327,24 @@ class AttackOutcome:
     noise_draws: int
     participations: int
     median_similarity: float
-    source: Literal["simulated", "production-step"]
+    source: Source
+    candidates: int = 1
 
     def __post_init__(self) -> None:
-        check_text(attack=self.attack)
+        check_choice(attack=self.attack, choices=tuple(ATTACKS))
+        check_integer(candidates=self.candidates, at_least=1)
         check_finite(threshold=self.threshold)
         check_integer(noise_draws=self.noise_draws, at_least=1)
         check_integer(participations=self.participations, at_least=0)
         check_finite(median_similarity=self.median_similarity)
         if not -1.000001 <= self.median_similarity <= 1.000001:
             raise InvalidValueError(f"median_similarity must lie in [-1, 1], got {self.median_similarity!r}")
-        check_choice(source=self.source, choices=("simulated", "production-step"))
+        check_choice(source=self.source, choices=SOURCES)
+
+    @property
+    def title(self) -> str:
+        """What the attack is."""
+        return ATTACKS[self.attack]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -301,7 +352,7 @@ class AttackReport:
     """All that attacks measured.
 
     Attributes:
-        nulls: one calibration for each definition of success that was asked for.
+        nulls: one calibration for each definition of success that was asked for, and number of candidates.
         outcomes: one outcome for each (attack, adversary, definition of success).
     """
 
@@ -311,8 +362,8 @@ class AttackReport:
     def __post_init__(self) -> None:
         check_tuple(nulls=self.nulls, of=NullCalibration)
         check_tuple(outcomes=self.outcomes, of=AttackOutcome)
-        if len({null.similarity for null in self.nulls}) != len(self.nulls):
-            raise InvalidValueError("each definition of success is calibrated once")
+        if len({(null.similarity, null.candidates) for null in self.nulls}) != len(self.nulls):
+            raise InvalidValueError("each definition of success is calibrated once for each number of candidates")
         keys = {(outcome.attack, outcome.adversary, outcome.similarity) for outcome in self.outcomes}
         if len(keys) != len(self.outcomes):
             raise InvalidValueError("each attack plays each adversary once")

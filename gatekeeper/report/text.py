@@ -169,20 +169,16 @@ def adversary_table(report: Report) -> Table:
     confidence = max(
         rule.confidence for rule in report.policy.rules_at(report.facts.ledger.attempts) if isinstance(rule, RiskRule)
     )
+    outcomes, nulls = report.facts.evidence.attacks.outcomes, report.facts.evidence.attacks.nulls
     for bound in report.facts.bounds:
-        outcome = _matching(bound, report.facts.evidence.attacks.outcomes)
-        table.add_row(
-            Text(bound.adversary.title),
-            Text(_success(bound, report.facts.evidence.attacks.nulls)),
-            round_up(bound.value, digits=3),
-            *_attack_cells(outcome, confidence),
-        )
-    for outcome in report.facts.evidence.attacks.outcomes:
+        names = (Text(bound.adversary.title), Text(_success(bound, nulls)), round_up(bound.value, digits=3))
+        for outcome in _matching(bound, outcomes) or (None,):
+            table.add_row(*names, *_attack_cells(outcome, confidence))
+            names = (Text(""), Text(""), "")
+    for outcome in outcomes:
         if not any(_matching(bound, (outcome,)) for bound in report.facts.bounds):
-            cells = _attack_cells(outcome, confidence)
-            table.add_row(
-                Text(outcome.adversary.title), f"{outcome.similarity.measure} ≥ {outcome.threshold:.3f}", "none", *cells
-            )
+            success = f"{outcome.similarity.measure} ≥ {outcome.threshold:.3f}"
+            table.add_row(Text(outcome.adversary.title), success, "none", *_attack_cells(outcome, confidence))
     table.caption = (
         f"bound: one noise draw; attack: any of several draws, with its one-sided Clopper–Pearson upper limit at "
         f"{confidence:g}; worst stratum: observed share, no population bound; strangers: others' images that would "
@@ -192,17 +188,18 @@ def adversary_table(report: Report) -> Table:
     return table
 
 
-def _matching(bound: RiskBound, outcomes: tuple[AttackOutcome, ...]) -> AttackOutcome | None:
-    for outcome in outcomes:
-        if outcome.adversary == bound.adversary and outcome.similarity == bound.similarity:
-            return outcome
-    return None
+def _matching(bound: RiskBound, outcomes: tuple[AttackOutcome, ...]) -> tuple[AttackOutcome, ...]:
+    return tuple(
+        outcome
+        for outcome in outcomes
+        if (outcome.adversary, outcome.similarity) == (bound.adversary, bound.similarity)
+    )
 
 
 def _success(bound: RiskBound, nulls: tuple[NullCalibration, ...]) -> str:
     if bound.threshold is None or bound.prior_success is not None:
         return f"picks the target, by chance {round_up(bound.prior_success or 0.0, digits=3)}"
-    passing = next((null.strangers_passing for null in nulls if null.similarity == bound.similarity), None)
+    passing = next((n.strangers_passing for n in nulls if (n.similarity, n.candidates) == (bound.similarity, 1)), None)
     strangers = "" if passing is None else f" ({100 * passing:.2g} % of strangers)"
     return f"NCC ≥ {bound.threshold!r}{strangers}"
 
@@ -211,7 +208,7 @@ def _attack_cells(outcome: AttackOutcome | None, confidence: float) -> tuple[str
     if outcome is None:
         return ("–", "–", "–", "–")
     return (
-        f"{outcome.sample.successes}/{outcome.sample.trials}",
+        f"{outcome.attack} {outcome.sample.successes}/{outcome.sample.trials}",
         round_up(outcome.sample.upper(confidence=confidence), digits=3),
         f"{outcome.worst.successes}/{outcome.worst.trials}",
         f"{round_down(outcome.positive_control.rate, digits=3)} / {round_up(outcome.negative_control.rate, digits=3)}",

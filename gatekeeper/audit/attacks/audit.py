@@ -30,8 +30,6 @@ from gatekeeper.core.risk import (
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import InvalidValueError
 
-ATTACK = "analytic inversion, planted row"
-
 
 def attack(
     *,
@@ -98,7 +96,7 @@ def attack(
     # With the noise off one gradient says all that any number says.
     positive = run(units=targets.sample, whom=ONE_STEP, sigma=0.0, draws=1)
     return AttackOutcome(
-        attack=ATTACK,
+        attack="analytic",
         adversary=adversary,
         similarity=null.similarity,
         threshold=null.threshold,
