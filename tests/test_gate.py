@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -315,7 +316,7 @@ def _attacked(*outcomes: AttackOutcome) -> Facts:
     return dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, attacks=attacks))
 
 
-def _rule(**changes: object) -> Policy:
+def _rule(**changes: Any) -> Policy:
     policy = sample_policy()
     rules = tuple(dataclasses.replace(r, **changes) if isinstance(r, RiskRule) else r for r in policy.rules)
     return dataclasses.replace(policy, rules=rules)
