@@ -21,6 +21,7 @@ from gatekeeper.core.risk import (
     RiskBound,
     Similarity,
 )
+from gatekeeper.core.spectrum import Band, Spectrum
 from gatekeeper.core.utility import Measurement, UtilityReport
 from gatekeeper.core.verdict import Approval, Finding
 from tests.facts import statement
@@ -170,6 +171,9 @@ def _attacks() -> AttackReport:
                 median_similarity=0.08,
                 source="production-step",
             ),
+        ),
+        spectrum=Spectrum(
+            bands=(Band(count=100, variance=1.5), Band(count=3 * 32 * 32 - 100, variance=2e-3)), units=300
         ),
     )
 

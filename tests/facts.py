@@ -8,6 +8,7 @@ from gatekeeper.core.ledger import LedgerHead, LedgerStatement, Spend
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.record import ModelArtifact, Software, TrainingRecord
 from gatekeeper.core.risk import ONE_STEP, AttackOutcome, AttackReport, Count, NullCalibration, RiskBound, Similarity
+from gatekeeper.core.spectrum import Band, Spectrum
 from gatekeeper.core.utility import Measurement, UtilityReport
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
 
@@ -83,6 +84,11 @@ def outcome(**changes: object) -> AttackOutcome:
     return AttackOutcome(**{**fields, **changes})
 
 
+def spectrum(pixels: int) -> Spectrum:
+    """A few directions hold most of what images vary by."""
+    return Spectrum(bands=(Band(count=4, variance=0.5), Band(count=pixels - 4, variance=0.01)), units=20)
+
+
 def bound(value: float = 1e-9) -> RiskBound:
     """The closed form of the same adversary."""
     return RiskBound(
@@ -149,6 +155,7 @@ def sample_facts(
                 ),
             ),
             outcomes=() if "attack" in without else (attack or outcome(),),
+            spectrum=spectrum(64),
         ),
     )
     spent = Guarantee(

@@ -13,8 +13,7 @@ from gatekeeper.audit.realistic import all_steps, median_ncc, one_step
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.risk import (
-    ALL_STEPS,
-    ONE_STEP,
+    REALISTIC,
     RELAXED,
     WORST_CASE,
     IdentificationPower,
@@ -22,6 +21,7 @@ from gatekeeper.core.risk import (
     Similarity,
 )
 from gatekeeper.errors import InvalidValueError
+from tests.facts import spectrum
 
 
 def fixed(count: int) -> Participations:
@@ -81,7 +81,7 @@ def matrix(
         mechanism=mechanism,
         participations=binomial(40, 0.1),
         nulls=nulls,
-        pixels=64,
+        spectrum=spectrum(64),
         max_images=max_images,
         power=power(),
     )
@@ -146,9 +146,9 @@ def test_all_steps_mixes_over_participations_and_adds_the_tail() -> None:
 
 
 def test_the_matrix_is_always_complete() -> None:
-    assert [bound.adversary for bound in matrix()] == [WORST_CASE, RELAXED, ONE_STEP, ALL_STEPS]
+    assert [bound.adversary for bound in matrix()] == [WORST_CASE, RELAXED, *REALISTIC]
     assert [bound.adversary for bound in matrix(nulls=())] == [WORST_CASE, RELAXED]
-    first, second, single, every = matrix()
+    first, second, single, every, single_prior, every_prior = matrix()
     assert (first.proven_against, first.prior_success) == ("every attack", 0.01)
     assert first.quantity == "P(the target is picked among 100 candidates)"
     assert first.read_out == "likelihood-ratio test (one method)"
@@ -156,6 +156,9 @@ def test_the_matrix_is_always_complete() -> None:
     assert single.participations == 1
     assert every.participations == binomial(40, 0.1).upper_quantile() == binom.ppf(0.99, 40, 0.1)
     assert single.value <= every.value
+    assert single.value <= single_prior.value <= every_prior.value
+    assert (single_prior.participations, every_prior.participations) == (1, every.participations)
+    assert "no proof" in every_prior.proven_against
 
 
 def test_what_one_unit_can_change_beyond_the_clip_counts_as_less_noise() -> None:
@@ -174,7 +177,7 @@ def test_the_upper_quantile_is_the_binomial_one(probability: float) -> None:
 
 def test_only_ncc_has_a_closed_form() -> None:
     found = matrix(nulls=(null(0.8, measure="ssim"), null(0.7)))
-    assert [bound.threshold for bound in found] == [None, None, 0.7, 0.7]
+    assert [bound.threshold for bound in found] == [None, None, *[0.7] * 4]
 
 
 def test_a_unit_of_several_images_has_the_union_bound() -> None:
@@ -199,7 +202,7 @@ def test_a_single_candidate_is_refused() -> None:
             ),
             participations=fixed(1),
             nulls=(),
-            pixels=64,
+            spectrum=spectrum(64),
             max_images=1,
             power=power(1.0),
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from gatekeeper.audit.attacks import run_attacks
-from gatekeeper.audit.attacks import trials as trials_module
+from gatekeeper.audit.attacks import analytic, denoised, run_attacks
+from gatekeeper.audit.attacks.trials import PURE_NOISE
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.ranks import OneRank, Ranks
 from gatekeeper.core.risk import AttackReport, Similarity
@@ -90,15 +91,18 @@ def test_three_processes_find_what_one_finds_where_noise_plays_no_part() -> None
 
 def test_with_noise_all_processes_count_the_same_and_each_attacks_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     attacked: list[int] = []
-    reconstruct = trials_module.reconstruct
+    for module in (analytic, denoised):
+        right = module.reconstruct
 
-    def counted(*arguments: object, **settings: object) -> NDArray[np.float64]:
-        attacked.append(len(settings["participations"]))  # type: ignore[arg-type]
-        return reconstruct(*arguments, **settings)  # type: ignore[arg-type]
+        def counted(*arguments: Any, right: Any = right, **settings: Any) -> NDArray[np.float64]:
+            if settings["noise_multiplier"] != PURE_NOISE:
+                attacked.append(len(settings["participations"]))
+            found: NDArray[np.float64] = right(*arguments, **settings)
+            return found
 
-    monkeypatch.setattr(trials_module, "reconstruct", counted)
+        monkeypatch.setattr(module, "reconstruct", counted)
     reports = _shared(sigma=0.05)
     assert reports[1:] == reports[:1] * (COUNT - 1)
     assert reports[0].outcomes[0].sample.successes > 0
     assert set(attacked) == {17, 16, 1}, "50 units and 2 among three, no process attacks none"
-    assert sum(attacked) == 4 * (2 * 50 + 2 * 2 + 50)
+    assert sum(attacked) == 8 * (2 * 50 + 2 * 2 + 50)

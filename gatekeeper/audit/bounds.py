@@ -6,13 +6,16 @@ realistic figures they keep anybody from taking those for a guarantee against ev
 
 from __future__ import annotations
 
-from gatekeeper.audit.realistic import all_steps, median_ncc, one_step
+from gatekeeper.audit import realistic, spectral
+from gatekeeper.audit.realistic import median_ncc
 from gatekeeper.core.checks import check_integer
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.risk import (
     ALL_STEPS,
+    ALL_STEPS_SPECTRAL,
     ONE_STEP,
+    ONE_STEP_SPECTRAL,
     RELAXED,
     WORST_CASE,
     Adversary,
@@ -20,12 +23,18 @@ from gatekeeper.core.risk import (
     NullCalibration,
     RiskBound,
 )
+from gatekeeper.core.spectrum import Spectrum
 
 __all__ = ["bounds", "median_ncc"]
 
 _EVERY_ATTACK = "every attack"
 _UP_TO_SIGN = "attacks that know the target's gradient in each step up to its sign"
 _LINEAR = "linear read-outs without a prior, for images without a near-copy in another unit"
+_GAUSSIAN = (
+    "linear read-outs with a prior, of images that are Gaussian with the held-out images' covariance; a model of "
+    "images, no proof"
+)
+_SHAPED = "planted layer shaped by the spectrum, or Wiener read-out, or none, whichever reaches most; clip binding"
 _PLANTED = "planted layer, held-out mean image subtracted, clip binding"
 
 
@@ -56,8 +65,8 @@ def _reading(
         threshold=null.threshold,
         # Any of the unit's images counts: the union bound over them.
         value=min(1.0, max_images * value),
-        proven_against=_LINEAR,
-        read_out=_PLANTED,
+        proven_against=_LINEAR if adversary.prior == "none" else _GAUSSIAN,
+        read_out=_PLANTED if adversary.prior == "none" else _SHAPED,
         participations=participations,
     )
 
@@ -88,17 +97,44 @@ def _realistic_bounds(
     noise_multiplier: float,
     participations: Participations,
     null: NullCalibration,
-    pixels: int,
+    spectrum: Spectrum,
     max_images: int,
     upper: int,
-) -> tuple[RiskBound, RiskBound]:
-    single = one_step(threshold=null.threshold, noise_multiplier=noise_multiplier, pixels=pixels)
-    every = all_steps(
-        threshold=null.threshold, noise_multiplier=noise_multiplier, pixels=pixels, participations=participations
-    )
+) -> tuple[RiskBound, ...]:
+    tau, sigma, pixels = null.threshold, noise_multiplier, spectrum.pixels
     return (
-        _reading(adversary=ONE_STEP, value=single, null=null, max_images=max_images, participations=1),
-        _reading(adversary=ALL_STEPS, value=every, null=null, max_images=max_images, participations=upper),
+        _reading(
+            adversary=ONE_STEP,
+            value=realistic.one_step(threshold=tau, noise_multiplier=sigma, pixels=pixels),
+            null=null,
+            max_images=max_images,
+            participations=1,
+        ),
+        _reading(
+            adversary=ALL_STEPS,
+            value=realistic.all_steps(
+                threshold=tau, noise_multiplier=sigma, pixels=pixels, participations=participations
+            ),
+            null=null,
+            max_images=max_images,
+            participations=upper,
+        ),
+        _reading(
+            adversary=ONE_STEP_SPECTRAL,
+            value=spectral.one_step(threshold=tau, noise_multiplier=sigma, spectrum=spectrum),
+            null=null,
+            max_images=max_images,
+            participations=1,
+        ),
+        _reading(
+            adversary=ALL_STEPS_SPECTRAL,
+            value=spectral.all_steps(
+                threshold=tau, noise_multiplier=sigma, spectrum=spectrum, participations=participations
+            ),
+            null=null,
+            max_images=max_images,
+            participations=upper,
+        ),
     )
 
 
@@ -107,7 +143,7 @@ def bounds(
     mechanism: Mechanism,
     participations: Participations,
     nulls: tuple[NullCalibration, ...],
-    pixels: int,
+    spectrum: Spectrum,
     max_images: int,
     power: IdentificationPower,
 ) -> tuple[RiskBound, ...]:
@@ -117,19 +153,19 @@ def bounds(
         mechanism: the mechanism that ran.
         participations: the distribution of K under it.
         nulls: a calibrated threshold for each definition of success; those by NCC have a closed form.
-        pixels: N, the number of values of an image, at least 2.
+        spectrum: what adversaries with a prior know of such images; its directions are as many as an image has values.
         max_images: the most images that one unit has, at least 1.
         power: what the worst-case and the relaxed adversary achieve; its κ is the reciprocal of the number of
             candidates, at least 2.
 
     Returns:
-        Worst case, relaxed, then for each null of measure `ncc` realistic with one step and with all steps.
+        Worst case, relaxed, then for each null of measure `ncc`, of one candidate, realistic with one step and with all
+        steps, without and with a prior.
         `participations` of a bound is 1 for one step and the 99 % quantile of K otherwise.
 
     Raises:
         InvalidValueError: an argument is out of its range, or the threshold of an NCC null is not in (0, 1).
     """
-    check_integer(pixels=pixels, at_least=2)
     check_integer(max_images=max_images, at_least=1)
     check_integer(candidates=round(1 / power.prior_success), at_least=2)
     sigma, upper = mechanism.relative_noise, participations.upper_quantile()
@@ -137,12 +173,12 @@ def bounds(
     readings = [
         bound
         for null in nulls
-        if null.similarity.measure == "ncc"
+        if null.similarity.measure == "ncc" and null.candidates == 1
         for bound in _realistic_bounds(
             noise_multiplier=sigma,
             participations=participations,
             null=null,
-            pixels=pixels,
+            spectrum=spectrum,
             max_images=max_images,
             upper=upper,
         )

@@ -42,6 +42,7 @@ def check_coherence(policy: Policy, evidence: Evidence, statement: LedgerStateme
         *_provenance(policy, evidence),
         *_dataset(evidence.candidate, evidence.dataset),
         *_nulls(policy, evidence),
+        *_spectrum(evidence),
         *_outcomes(evidence),
         *_utility(evidence.utility, evidence.dataset),
         *_past(evidence, statement),
@@ -172,6 +173,13 @@ def _nulls(policy: Policy, evidence: Evidence) -> Iterator[str]:
                 f"{null.strangers_passing!r} of strangers pass τ = {null.threshold!r}, fewer than the "
                 f"{quantile!r} quantile's lower limit leaves"
             )
+
+
+def _spectrum(evidence: Evidence) -> Iterator[str]:
+    spectrum, card = evidence.attacks.spectrum, evidence.dataset
+    yield from _differ("numbers of an image, of spectrum and data", spectrum.pixels, card.pixels)
+    if spectrum.units > card.test_units:
+        yield f"a spectrum from {spectrum.units} units, of {card.test_units} that were held out"
 
 
 def _threshold(null: NullCalibration) -> float:

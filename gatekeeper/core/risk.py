@@ -16,6 +16,7 @@ from gatekeeper.core.checks import (
     check_text,
     check_tuple,
 )
+from gatekeeper.core.spectrum import Spectrum
 from gatekeeper.errors import InvalidValueError
 
 Observes = Literal["one-step", "all-steps"]
@@ -354,10 +355,12 @@ class AttackReport:
     Attributes:
         nulls: one calibration for each definition of success that was asked for, and number of candidates.
         outcomes: one outcome for each (attack, adversary, definition of success).
+        spectrum: what the adversaries with a prior know of such images, from held-out units.
     """
 
     nulls: tuple[NullCalibration, ...]
     outcomes: tuple[AttackOutcome, ...]
+    spectrum: Spectrum
 
     def __post_init__(self) -> None:
         check_tuple(nulls=self.nulls, of=NullCalibration)

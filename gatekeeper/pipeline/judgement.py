@@ -47,7 +47,7 @@ def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement) ->
             mechanism=mechanism,
             participations=participations(mechanism),
             nulls=evidence.attacks.nulls,
-            pixels=evidence.dataset.pixels,
+            spectrum=evidence.attacks.spectrum,
             max_images=evidence.dataset.max_images_per_unit,
             power=identification_power(mechanism, prior_success=1 / candidates),
         ),

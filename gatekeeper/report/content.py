@@ -17,11 +17,12 @@ _AXES = ("depth", "height", "width")
 NON_CLAIMS = (
     "A passed reconstruction rule says nothing about membership inference, which can succeed nearly always at such "
     "budgets in the worst case.",
-    "The realistic figures hold for attackers without a prior over images and with a linear read-out, and for images "
-    "without a near-copy in another unit; an attacker with a prior needs a much smaller signal. Only the worst-case "
-    "figure is proven against every attacker, and only for picking the target among equally likely candidates.",
-    "The attack is simulated on the mechanism that ran (its noise, clipping and participation); the network and the "
-    "training code themselves were not attacked.",
+    "The realistic figures hold for attackers with a linear read-out, and for images without a near-copy in another "
+    "unit; those with a prior for images that vary as the held-out ones do (Gaussian, with their covariance): a model, "
+    "no proof, and a learned denoiser may need less signal still. Only the worst-case figure is proven against every "
+    "attacker, and only for picking the target among equally likely candidates.",
+    "A simulated attack is made on the mechanism that ran (its noise, clipping and participation), not on the network "
+    "or the training code; one marked production-step is made through the run's own code.",
     "ε is this run's. The data's total composes every run that the ledger knows on the same units, refused and "
     "interrupted ones included, as if their parameters had been fixed beforehand; runs that no ledger counted, and "
     "units that it can't recognise (renamed and changed), are not in it.",
@@ -30,7 +31,7 @@ NON_CLAIMS = (
     "threshold were measured on their images.",
     "No noise was added to: the list of classes and the image shape (which the model has), numbers of units and "
     "images, the most images of a unit, the metrics of model and twin, the similarity threshold and its limits, attack "
-    "and control counts, the median similarity, and the verdict.",
+    "and control counts, the median similarity, the spectrum of held-out images, and the verdict.",
     "Sums and noise are added exactly, as whole multiples of a grid. That no unit's gradient depends on its companions "
     "in the batch is checked by comparing bits on random data, not proven; and that the random bits can't be foreseen "
     "rests on AES-256.",
@@ -39,7 +40,7 @@ NON_CLAIMS = (
 
 TRUSTED = (
     "that the training ran as recorded: sampling, clipping, noise, steps",
-    "what the attacks and their controls achieved, and the threshold calibrated on the null",
+    "what the attacks and their controls achieved, the threshold calibrated on the null, and the spectrum of images",
     "the metrics on the test units and their limits (but for exact ones)",
     "the data set's description",
     "which weights training started from, and which of the candidate's own code ran",
@@ -48,7 +49,7 @@ TRUSTED = (
 
 RECOMPUTED = (
     "ε from the mechanism, and the total from the mechanisms of all runs as signed",
-    "the risk bounds from the mechanism, and from image shape, numbers of units and images and threshold as signed",
+    "the risk bounds from the mechanism, and from numbers of units and images, threshold and spectrum as signed",
     "the upper limits of attack rates from their counts",
     "that the parts of the evidence don't contradict each other",
     "every finding and the verdict, from the policy and the facts as signed",

@@ -15,13 +15,15 @@ real run could give, never less. All arithmetic is in float64.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from gatekeeper.audit.rows import Rows
 from gatekeeper.audit.similarity import centred, mean_image, ncc, ssim
-from gatekeeper.core.risk import Measure
+from gatekeeper.core.risk import AttackName, Measure
 from gatekeeper.core.units import UnitImages
 
 _TINY = 1e-300
@@ -148,6 +150,46 @@ def reconstruct(
         values.append(compare(readout, images=images, mean=mean, measure=measure))
     best = rows.best(np.concatenate(values))
     return np.where(participations > 0, best, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Analytic:
+    """Attack A, with everything that it plants.
+
+    Attributes:
+        row: the planted row.
+        clipping_norm: C, above 0.
+    """
+
+    row: PlantedRow
+    clipping_norm: float
+
+    @property
+    def name(self) -> AttackName:
+        """Which attack it is."""
+        return "analytic"
+
+    def reconstruct(
+        self,
+        data: UnitImages,
+        *,
+        rows: Rows,
+        measure: Measure,
+        noise_multiplier: float,
+        participations: NDArray[np.int64],
+        generator: torch.Generator,
+    ) -> NDArray[np.float64]:
+        """See `reconstruct`."""
+        return reconstruct(
+            data,
+            rows=rows,
+            row=self.row,
+            measure=measure,
+            clipping_norm=self.clipping_norm,
+            noise_multiplier=noise_multiplier,
+            participations=participations,
+            generator=generator,
+        )
 
 
 def fresh_generator() -> torch.Generator:

@@ -1,20 +1,53 @@
-"""Noise draws on chosen units, and the control on units that took no part."""
+"""Simulated attacks: noise draws on chosen units, and the controls on units that took no part."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatekeeper.audit.attacks.analytic import PlantedRow, compare, observe, reconstruct
-from gatekeeper.audit.rows import rows_of
+from gatekeeper.audit.attacks.analytic import PlantedRow, compare, observe
+from gatekeeper.audit.rows import Rows, rows_of
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.ranks import Ranks
-from gatekeeper.core.risk import Adversary, Count, NullCalibration
+from gatekeeper.core.risk import Adversary, AttackName, Count, Measure, NullCalibration
 from gatekeeper.core.units import UnitImages
+
+# Beside so much noise nothing of an image is left: what a read-out then hands in is its own idea of images.
+PURE_NOISE = 1e9
+
+
+class SimulatedAttack(Protocol):
+    """An attack that makes its own gradients, clip and noise, and hands in one image for each image of a unit."""
+
+    @property
+    def name(self) -> AttackName:
+        """Which it is."""
+
+    def reconstruct(
+        self,
+        data: UnitImages,
+        *,
+        rows: Rows,
+        measure: Measure,
+        noise_multiplier: float,
+        participations: NDArray[np.int64],
+        generator: torch.Generator,
+    ) -> NDArray[np.float64]:
+        """The best similarity that one noise draw reaches over each unit's images, shape (units,).
+
+        Args:
+            data: the units attacked.
+            rows: the chosen units' images.
+            measure: how read-outs are compared with the truth.
+            noise_multiplier: σ, at least 0; 0 is the positive control.
+            participations: k of each chosen unit, shape (units,); a unit that took part in no step gives 0.
+            generator: draws the noise.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,15 +85,14 @@ def draw_participations(
 
 
 def attack_units(
+    attack: SimulatedAttack,
     train: UnitImages,
     *,
     units: NDArray[np.int64],
-    row: PlantedRow,
     adversary: Adversary,
     null: NullCalibration,
     participations: Participations,
     noise_multiplier: float,
-    clipping_norm: float,
     draws: int,
     rng: np.random.Generator,
     generator: torch.Generator,
@@ -79,12 +111,10 @@ def attack_units(
         counts = draw_participations(adversary, participations, units=len(units), rng=rng)
         best = np.zeros(len(units))
         if len(own):
-            best[own] = reconstruct(
+            best[own] = attack.reconstruct(
                 train,
                 rows=rows_of(train, units=units[own]),
-                row=row,
                 measure=null.similarity.measure,
-                clipping_norm=clipping_norm,
                 noise_multiplier=noise_multiplier,
                 participations=counts[own],
                 generator=generator,
@@ -128,3 +158,28 @@ def negative_control(
         values.append(compare(readout, images=images, mean=mean, measure=null.similarity.measure))
     passed = rows.best(np.concatenate(values)) >= null.threshold
     return Count(successes=int(passed.sum()), trials=rows.units)
+
+
+def prior_control(
+    attack: SimulatedAttack,
+    *,
+    held_out: UnitImages,
+    null: NullCalibration,
+    units: int,
+    rng: np.random.Generator,
+) -> Count:
+    """Held-out units that the attack would "reconstruct" from pure noise: from what it expects of images alone.
+
+    This noise hides nothing, so all processes draw the same, from `rng`.
+    """
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    chosen = rng.choice(held_out.units, size=min(units, held_out.units), replace=False).astype(np.int64)
+    best = attack.reconstruct(
+        held_out,
+        rows=rows_of(held_out, units=chosen),
+        measure=null.similarity.measure,
+        noise_multiplier=PURE_NOISE,
+        participations=np.ones(len(chosen), dtype=np.int64),
+        generator=generator,
+    )
+    return Count(successes=int((best >= null.threshold).sum()), trials=len(chosen))
