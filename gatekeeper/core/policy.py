@@ -21,7 +21,7 @@ from gatekeeper.core.checks import (
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
-from gatekeeper.core.risk import ATTACKS, EVIDENCE, SOURCES, Adversary, AttackName, Evidence, Similarity, Source
+from gatekeeper.core.risk import ATTACKS, EVIDENCE, PLAYS, SOURCES, Adversary, AttackName, Evidence, Similarity, Source
 from gatekeeper.errors import InvalidValueError
 
 UtilityStatistic = Literal["lower_confidence_bound", "upper_confidence_bound", "estimate"]
@@ -169,6 +169,9 @@ class RiskRule:
             check_tuple(attacks=self.attacks, of=str)
             for attack in self.attacks:
                 check_choice(attacks=attack, choices=tuple(ATTACKS))
+                if self.adversary not in PLAYS[attack]:
+                    able = ", ".join(adversary.title for adversary in PLAYS[attack])
+                    raise InvalidValueError(f"rule {self.id}: attack {attack} plays {able}, not {self.adversary.title}")
             if not self.attacks or len(set(self.attacks)) != len(self.attacks):
                 raise InvalidValueError(f"rule {self.id}: name each attack once, or leave attacks out for all")
         if "attack" not in self.evidence and (self.attacks is not None or self.source is not None):

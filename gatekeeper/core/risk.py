@@ -104,6 +104,15 @@ WORST_CASE = Adversary(observes="all-steps", knows="everything-else")
 
 REALISTIC = (ONE_STEP, ALL_STEPS, ONE_STEP_SPECTRAL, ALL_STEPS_SPECTRAL)
 
+# Whom each attack can play.
+PLAYS: dict[AttackName, tuple[Adversary, ...]] = {
+    "analytic": (ONE_STEP, ALL_STEPS),
+    "denoised": (ONE_STEP_SPECTRAL, ALL_STEPS_SPECTRAL),
+    "imprint-bins": (ONE_STEP, ALL_STEPS),
+    "imprint-trap": (ONE_STEP, ALL_STEPS),
+    "inversion": (ONE_STEP,),
+}
+
 # Adversaries by the names that a policy may call them by.
 PRESETS: dict[str, Adversary] = {
     "paper-2024": ONE_STEP,
@@ -341,6 +350,8 @@ class AttackOutcome:
         if not -1.000001 <= self.median_similarity <= 1.000001:
             raise InvalidValueError(f"median_similarity must lie in [-1, 1], got {self.median_similarity!r}")
         check_choice(source=self.source, choices=SOURCES)
+        if self.adversary not in PLAYS[self.attack]:
+            raise InvalidValueError(f"attack {self.attack} can't play the adversary: {self.adversary.title}")
 
     @property
     def title(self) -> str:

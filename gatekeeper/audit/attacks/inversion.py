@@ -110,7 +110,8 @@ def _objective(
     def objective(images: Tensor) -> Tensor:
         own = torch.cat([part.flatten(1) for part in each(trained, images, targets).values()], dim=1)
         cosine = (own * directions).sum(1) / own.norm(dim=1).clamp_min(_TINY)
-        return 1 - cosine + alpha * total_variation(images)
+        found: Tensor = 1 - cosine + alpha * total_variation(images)
+        return found
 
     return objective
 

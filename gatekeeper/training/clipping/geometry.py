@@ -107,8 +107,8 @@ class Geometry:
             for own, of_it in zip(each, seen, strict=True):
                 yield self.filters_gradient(own, of_it, filters)[None]
             return
-        rows, padded = each.flatten(3).transpose(1, 2).flatten(2), self.channels_last(inputs).split(few * views)
-        for own, of_it in zip(rows.split(few), padded, strict=True):
+        rows, padded = each.flatten(3).transpose(1, 2).flatten(2), self.channels_last(inputs)
+        for own, of_it in zip(torch.split(rows, few), torch.split(padded, few * views), strict=True):
             patches = self.patches(of_it, outputs).reshape(len(own), -1, filters[0].numel())
             yield self.as_filters(torch.bmm(own, patches))
 
@@ -167,4 +167,4 @@ class Geometry:
 
     def as_filters(self, rows: Tensor) -> Tensor:
         """Gradients of filters, shape (…, out, taps × in), as (…, out, in, *kernel); nothing is moved."""
-        return rows.unflatten(-1, (*self.kernel, -1)).movedim(-1, -1 - self.axes)
+        return rows.view(*rows.shape[:-1], *self.kernel, -1).movedim(-1, -1 - self.axes)
