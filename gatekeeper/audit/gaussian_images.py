@@ -1,0 +1,76 @@
+"""Images that are Gaussian with a given spectrum, drawn as verifiers can draw them again.
+
+All that a read-out that is diagonal in the eigenbasis depends on are three sums over the n directions of each band, of
+an image x and of standard normal noise z:
+
+    Σx² = λ·χ²ₙ,   Σxz = √(Σx²)·g,   Σz² = g² + χ²ₙ₋₁,   g ~ N(0, 1), all independent
+
+(g is the noise along x, the rest the noise across it). They are drawn through inverse distribution functions from the
+raw bits of a counter-based generator (Philox; Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), whose
+stream is part of its definition: the same draws, but for rounding, on every machine and under every version of numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincinv, ndtri
+
+Floats = NDArray[np.float64]
+
+# No seed that somebody chose for its result: the first digits of π.
+_KEY = 31415926535897932384
+IMAGES = 16_384
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draws:
+    """The sums over each band's directions, for images of variance 1 along every direction.
+
+    Attributes:
+        image: Σx², shape (images, bands).
+        cross: Σxz, shape (images, bands).
+        noise: Σz², shape (images, bands).
+    """
+
+    image: Floats
+    cross: Floats
+    noise: Floats
+
+
+def _uniform(generator: np.random.Philox, size: int) -> Floats:
+    """Uniform numbers strictly between 0 and 1: the middles of 2⁵² cells, each a float64 exactly."""
+    return np.asarray(((generator.random_raw(size) >> np.uint64(12)) + 0.5) * 2.0**-52)
+
+
+def _normal(generator: np.random.Philox, size: int) -> Floats:
+    return np.asarray(ndtri(_uniform(generator, size)))
+
+
+def _chi_squared(generator: np.random.Philox, size: int, *, freedom: int) -> Floats:
+    """χ² with `freedom` degrees of freedom, at least 0."""
+    if freedom <= 1:
+        return freedom * _normal(generator, size) ** 2
+    return np.asarray(2 * gammaincinv(freedom / 2, _uniform(generator, size)))
+
+
+@lru_cache(maxsize=2)
+def draw(counts: tuple[int, ...]) -> Draws:
+    """Draws of `IMAGES` images whose bands have `counts` directions each; the same ones in every call.
+
+    Args:
+        counts: each at least 1.
+    """
+    generator = np.random.Philox(key=_KEY)
+    image, across, along = (np.empty((IMAGES, len(counts))) for _ in range(3))
+    for band, count in enumerate(counts):
+        image[:, band] = _chi_squared(generator, IMAGES, freedom=count)
+        along[:, band] = _normal(generator, IMAGES)
+        across[:, band] = _chi_squared(generator, IMAGES, freedom=count - 1)
+    result = Draws(image=image, cross=np.sqrt(image) * along, noise=along**2 + across)
+    for array in (result.image, result.cross, result.noise):
+        array.flags.writeable = False
+    return result
