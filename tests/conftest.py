@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure: tests are never timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Two threads everywhere: more only fight over the cores of a small machine.
 os.environ.setdefault("OMP_NUM_THREADS", "2")

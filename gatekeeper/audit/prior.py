@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 _MOST_IMAGES, _MOST_VALUES = 1536, 2**26
 _BLOCK_VALUES = 2**22
 _FOLDS = 4
+# Fewer units say nothing about others.
+_FEWEST_UNITS = 8
 # Directions that carry less than this share of the largest variance are lost in rounding.
 _SMALLEST_SHARE = 1e-8
 # Pixels are whole multiples of 1/255: nobody's prior is finer than the variance of rounding to them.
@@ -116,7 +118,8 @@ def _blocks(images: NDArray[np.uint8], *, mean: Floats) -> Iterator[tuple[slice,
 def _principal(gram: Floats) -> tuple[Floats, Floats]:
     """Eigenvalues in falling order, and eigenvectors divided by their roots: uᵢ/√wᵢ turns images into directions."""
     values, vectors = np.linalg.eigh(gram)
-    kept = np.flatnonzero(values > _SMALLEST_SHARE * max(values[-1], 0.0))[::-1]
+    smallest = max(_SMALLEST_SHARE * values[-1], len(gram) * _ROUNDING)
+    kept = np.flatnonzero(values > smallest)[::-1]
     return values[kept], vectors[:, kept] / np.sqrt(values[kept])
 
 
@@ -140,12 +143,11 @@ def _crosswise(gram: Floats, *, own: NDArray[np.int64], others: NDArray[np.int64
 
 
 def _folds(gram: Floats, *, unit: NDArray[np.int64]) -> list[_Crosswise]:
-    """Each unit's images once among `others`, by every fourth unit."""
-    position = np.unique(unit, return_inverse=True)[1]
-    count = min(_FOLDS, int(position.max()) + 1)
+    """Every fourth unit's images against those of all other units, four times, so that each is once among `others`."""
+    left_out = np.unique(unit, return_inverse=True)[1] % _FOLDS
     return [
-        _crosswise(gram, own=np.flatnonzero(position % count != fold), others=np.flatnonzero(position % count == fold))
-        for fold in range(count)
+        _crosswise(gram, own=np.flatnonzero(left_out != fold), others=np.flatnonzero(left_out == fold))
+        for fold in range(_FOLDS)
     ]
 
 
@@ -159,15 +161,15 @@ def linear_prior(held_out: UnitImages) -> LinearPrior:
         held_out: units that took no part in training, of other people.
 
     Raises:
-        DataError: the images are of fewer than two units, or too large for two of them to be held.
+        DataError: the images are of fewer than 8 units, or so large that those of 8 don't fit.
     """
     mean = mean_image(held_out.images)
     chosen = _evenly(held_out)
     unit = held_out.unit_of[chosen]
     units = len(np.unique(unit))
-    if units < 2:
+    if units < _FEWEST_UNITS:
         raise DataError(
-            f"a prior over images needs held-out images of at least 2 units, got {units}",
+            f"a prior over images needs held-out images of at least {_FEWEST_UNITS} units, got {units}",
             hint="hold out more units for testing, or use smaller images",
         )
     images = held_out.images[chosen]

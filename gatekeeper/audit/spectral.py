@@ -9,6 +9,7 @@ the confidence below, on a simulated rate, and no proof against others: images o
 are not linear (diffusion models, nearest neighbours) and layers that make more of the clip may do better. An attack on
 the images themselves measures what these read-outs reach there.
 
+The spectrum is what held-out images teach: whoever has far more images of the kind knows fine detail better.
 The rate does not vanish as the noise grows: an adversary who hands in the most varied direction is now and then right.
 """
 
@@ -96,12 +97,12 @@ def _similarities(read_out: ReadOut, *, spectrum: Spectrum, noises: list[float])
     With D = ‖Ax‖ the clip leaves Ax/D, so that ⟨x, x̂⟩ = Σ b(a·x²/D + t·xz) and ‖x̂‖² = Σ b²(a²x²/D² + 2at·xz/D + t²z²).
     """
     draws = draw(tuple(band.count for band in spectrum.bands))
-    variances = np.array([band.variance for band in spectrum.bands]) / spectrum.energy
+    variances = np.array([band.variance for band in spectrum.bands])
     image, cross = draws.image * variances, draws.cross * np.sqrt(variances)
     chosen = [_gains(read_out, spectrum, noise=noise) for noise in noises]
     t = np.array(noises)
-    # Scale is free: the gains of a spectrum of energy L are those of energy 1 up to a factor.
     planted = np.stack([item.planted for item in chosen], axis=1)
+    # Of any scale, as NCC is free of it; so that squares of it don't vanish.
     read = np.stack([item.read / item.read.max() for item in chosen], axis=1)
     length = np.sqrt(image @ planted**2)
     product = image @ (planted * read) / length + t * (cross @ read)
