@@ -1,0 +1,140 @@
+"""Every attack that the policy asks for: those simulated on the mechanism always, those on the run's own code by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from gatekeeper.core.candidate import AugmentationSpec, Candidate
+from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.core.policy import Policy, RiskRule
+from gatekeeper.core.record import DatasetCard, TrainingPlan
+from gatekeeper.core.risk import Adversary, AttackName, AttackOutcome, AttackReport, NullCalibration, Similarity
+
+if TYPE_CHECKING:
+    import torch
+
+    from gatekeeper.data.dataset import Dataset
+    from gatekeeper.pipeline.production import Progress
+    from gatekeeper.training import LoneRank
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Target:
+    """What is attacked.
+
+    Attributes:
+        policy: names the definitions of success and the attacks, and says how hard to look.
+        candidate: network and recipe.
+        plan: the run's.
+        card: image shape, classes and task.
+        mechanism: the one that ran.
+        dataset: training and held-out units.
+        network: the trained one, which only the first of several processes has: attacks on its weights are its alone.
+        device: where the run's own code runs.
+        ranks: the processes that share out the units.
+    """
+
+    policy: Policy
+    candidate: Candidate
+    plan: TrainingPlan
+    card: DatasetCard
+    mechanism: Mechanism
+    dataset: Dataset
+    network: torch.nn.Module | None
+    device: torch.device
+    ranks: LoneRank
+
+
+def attack(target: Target, progress: Progress) -> AttackReport:
+    """Simulate attacks for every realistic adversary, and run those on the run's own code that rules name."""
+    from gatekeeper.audit.attacks import attacked_units, run_attacks
+    from gatekeeper.privacy import participations
+
+    policy, data = target.policy, target.dataset
+    similarities = _similarities(policy)
+    total = attacked_units(similarities=similarities, train_units=data.train.units, audit=policy.audit)
+    progress.begin("attacking", total)
+    report = run_attacks(
+        similarities=similarities,
+        train=data.train,
+        held_out=data.test,
+        participations=participations(target.mechanism),
+        mechanism=target.mechanism,
+        clipping_norm=target.plan.clipping_norm,
+        audit=policy.audit,
+        progress=progress.advance,
+        ranks=target.ranks,
+    )
+    outcomes = [*report.outcomes, *_inversion(target, report, progress)]
+    return dataclasses.replace(report, outcomes=tuple(outcomes))
+
+
+def _inversion(target: Target, report: AttackReport, progress: Progress) -> tuple[AttackOutcome, ...]:
+    """Attack B on one step of the run's own code, at the trained weights."""
+    wanted = _asked_for(target.policy, "inversion")
+    if not wanted or target.network is None:
+        return ()
+    import numpy as np
+
+    from gatekeeper.audit.attacks.inversion import Search
+    from gatekeeper.audit.attacks.inversion_audit import Inverter, inverted_units, run_inversion
+    from gatekeeper.audit.attacks.sample import choose_targets
+    from gatekeeper.audit.attacks.trials import fresh_generator
+    from gatekeeper.audit.similarity import mean_image
+    from gatekeeper.core.ranks import OneRank
+    from gatekeeper.training import loss_of
+    from gatekeeper.training.audited import ProductionStep
+
+    data, audit, rng = target.dataset, target.policy.audit, np.random.default_rng()
+    alone = dataclasses.replace(target.mechanism, sampling_rate=1.0, steps=1)
+    step = ProductionStep(
+        candidate=unaugmented(target.candidate),
+        plan=target.plan,
+        mechanism=alone,
+        card=target.card,
+        data=data.train,
+        network=target.network,
+        allow_code=target.policy.allow_code,
+        device=target.device,
+    )
+    targets = choose_targets(
+        data.train, mean=mean_image(data.test.images), sample=audit.units, worst=audit.worst_units, rng=rng
+    )
+    progress.begin("inverting gradients", inverted_units(targets=targets, audit=audit))
+    return run_inversion(
+        Inverter(
+            step=step,
+            network=target.network,
+            loss=loss_of(target.candidate.training, target.card.task),
+            search=Search(),
+            generator=fresh_generator(),
+        ),
+        nulls=tuple(null for null in report.nulls if null.candidates == 1 and null.similarity in wanted.values()),
+        train=data.train,
+        held_out=data.test,
+        targets=targets,
+        audit=audit,
+        rng=rng,
+        progress=progress.advance,
+        ranks=OneRank(),
+    )
+
+
+def unaugmented(candidate: Candidate) -> Candidate:
+    """The candidate with one view a unit, the image as it is: the strongest case for whoever reads a gradient."""
+    training = dataclasses.replace(candidate.training, views=1, augmentation=AugmentationSpec())
+    return dataclasses.replace(candidate, training=training)
+
+
+def _asked_for(policy: Policy, name: AttackName) -> dict[Adversary, Similarity]:
+    return {
+        rule.adversary: rule.similarity
+        for rule in policy.risk_rules
+        if rule.similarity is not None and name in (rule.attacks or ())
+    }
+
+
+def _similarities(policy: Policy) -> tuple[Similarity, ...]:
+    """The definitions of success that the policy's rules use, each once, in order."""
+    return tuple(dict.fromkeys(rule.similarity for rule in policy.risk_rules if rule.similarity is not None))
