@@ -27,6 +27,7 @@ from gatekeeper.training.optimizer import MasterWeights
 from gatekeeper.training.release import NoisyMean
 from gatekeeper.training.sampling import batches
 from gatekeeper.training.secret_stream import GENERATOR_NAME, SecretStream
+from gatekeeper.training.step import NoisyStep
 from gatekeeper.training.subject import Subject, subject_of
 
 Progress = Callable[[int], None]
@@ -93,19 +94,20 @@ def train(
     lifeline, ranks, device = lifeline or Lifeline.unkept(plan), ranks or LoneRank(), device or torch.device("cpu")
     subject = subject_of(candidate, card, data=data, allow_code=allow_code, device=device)
     engine = subject.engine(candidate, ranks=ranks)
-    release = NoisyMean(plan, engine=engine, units=data.units, parameters=subject.parameters)
+    source = subject.source(data, candidate)
+    noisy = NoisyStep(plan, engine=engine, source=source, units=data.units, parameters=subject.parameters)
+    release = noisy.release
     weights = MasterWeights(subject.network, spec=candidate.training, steps=plan.steps)
     lifeline.restore(weights, release)
     release.follow_first(ranks)
     ranks.copy_first(subject.trainable)
-    source = subject.source(data, candidate)
     drawn = batches(plan.mechanism, units=data.units, stream=SecretStream(), start=lifeline.begun, deal=lifeline.deal)
     try:
         # The steps come first: `zip` must not draw a batch that no step uses. There may be more batches than steps.
         for step, units in zip(range(lifeline.step, plan.steps), drawn, strict=False):
             lifeline.begin()
             ranks.tell(step, units)
-            weights.update(release.of(source.draw(step, engine.own(units))))
+            weights.update(noisy.of(step, units))
             release.follow_first(ranks)
             ranks.copy_first(subject.trainable)
             lifeline.done(weights, release)
