@@ -13,6 +13,7 @@ from typing import Literal
 from gatekeeper.core.binomial import upper_limit
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
+from gatekeeper.core.identification import CONTRADICTION_CONFIDENCE, Identification
 from gatekeeper.core.metric import metric_title
 from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import AttackOutcome, RiskBound
@@ -45,7 +46,7 @@ def decide(policy: Policy, facts: Facts) -> Verdict:
         InvalidValueError: the facts are about another unit of privacy or adjacency than the policy's.
     """
     _check_subject(policy, facts)
-    findings = [_epsilon(policy, facts), _delta(policy, facts), *_past(policy, facts)]
+    findings = [_epsilon(policy, facts), _delta(policy, facts), *_past(policy, facts), _own_code(policy, facts)]
     for rule in policy.rules_at(facts.ledger.attempts):
         findings += [_utility(rule, facts)] if isinstance(rule, UtilityRule) else _risk(rule, policy, facts)
     statuses = {finding.status for finding in findings}
@@ -129,6 +130,46 @@ def _past(policy: Policy, facts: Facts) -> list[Finding]:
     if policy.max_attempts is not None:
         findings.append(_attempts(policy.max_attempts, facts))
     return findings
+
+
+def _own_code(policy: Policy, facts: Facts) -> Finding:
+    """Whether the code that trained leaks no more than its mechanism, as far as an attack on it can tell.
+
+    Beyond the limit is no refusal but a contradiction (`core.coherence`): the mechanism that was accounted for is not
+    the one that ran.
+    """
+    found = facts.evidence.identifications
+    measured = max((each.identified.lower(confidence=CONTRADICTION_CONFIDENCE) for each in found), default=NOT_A_NUMBER)
+    limit = min((each.bound for each in found), default=NOT_A_NUMBER)
+    doubt = None
+    if not found:
+        doubt = "no candidates were matched: there are too few units"
+    elif any(each.positive_control.rate < policy.audit.min_positive_control for each in found):
+        doubt = "positive control: with the noise off the attack does not pick the target"
+    status = "inconclusive" if doubt else _status(measured=measured, limit=limit, comparator="≤")
+    return Finding(
+        rule="own-code",
+        statement="the run's own code leaks no more than its mechanism",
+        status=status,
+        comparator="≤",
+        measured=measured,
+        limit=limit,
+        margin=_margin(measured=measured, limit=limit, comparator="≤"),
+        statistic="lower confidence bound of targets picked among candidates",
+        confidence=CONTRADICTION_CONFIDENCE if found else None,
+        sample_size=min((each.identified.trials for each in found), default=None),
+        detail=doubt or "; ".join(_picked(each) for each in found),
+        remedy=None if status == "passed" else "train on more units, or find out why the control failed",
+    )
+
+
+def _picked(found: Identification) -> str:
+    picked, mechanism = found.identified, found.mechanism
+    return (
+        f"attack {found.attack} picked {picked.successes} of {picked.trials} targets among {found.candidates}, at "
+        f"σ = {mechanism.noise_multiplier:.4g} in {mechanism.steps} steps, where no attack on the mechanism picks more "
+        f"than {round_up(found.bound, digits=3)}"
+    )
 
 
 def _total_epsilon(limit: float, facts: Facts) -> Finding:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from gatekeeper.core import codec
 from gatekeeper.core.budget import Budget, Guarantee, Interval
 from gatekeeper.core.candidate import Candidate, ModelSpec, OptimizerSpec, TrainingSpec
 from gatekeeper.core.certificate import Certificate, Evidence, Facts, FileDigest
 from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
+from gatekeeper.core.identification import Identification
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.record import DatasetCard, ModelArtifact, Software, TrainingPlan, TrainingRecord
@@ -140,6 +142,16 @@ def sample_evidence(model: bytes) -> Evidence:
             )
         ),
         attacks=_attacks(),
+        identifications=(
+            Identification(
+                attack="candidate matching",
+                candidates=16,
+                identified=Count(successes=190, trials=400),
+                mechanism=replace(mechanism, sampling_rate=1.0, noise_multiplier=0.7, steps=2),
+                bound=0.6,
+                positive_control=Count(successes=16, trials=16),
+            ),
+        ),
     )
 
 

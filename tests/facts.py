@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Evidence, Facts
+from gatekeeper.core.identification import Identification
 from gatekeeper.core.ledger import LedgerHead, LedgerStatement, Spend
+from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.record import ModelArtifact, Software, TrainingRecord
 from gatekeeper.core.risk import ONE_STEP, AttackOutcome, AttackReport, Count, NullCalibration, RiskBound, Similarity
@@ -89,6 +93,19 @@ def spectrum(pixels: int) -> Spectrum:
     return Spectrum(bands=(Band(count=4, variance=0.5), Band(count=pixels - 4, variance=0.01)), units=20)
 
 
+def identification(run: Mechanism, *, successes: int = 200) -> Identification:
+    """Candidates matched at σ = 1 in one step, where no attack picks more than about .66 of targets among 8."""
+    mechanism = dataclasses.replace(run, sampling_rate=1.0, noise_multiplier=1.0, steps=1)
+    return Identification(
+        attack="matching",
+        candidates=8,
+        identified=Count(successes=successes, trials=400),
+        mechanism=mechanism,
+        bound=0.7,
+        positive_control=Count(successes=8, trials=8),
+    )
+
+
 def bound(value: float = 1e-9) -> RiskBound:
     """The closed form of the same adversary."""
     return RiskBound(
@@ -157,6 +174,7 @@ def sample_facts(
             outcomes=() if "attack" in without else (attack or outcome(),),
             spectrum=spectrum(64),
         ),
+        identifications=() if "identification" in without else (identification(plan.mechanism),),
     )
     spent = Guarantee(
         epsilon=Interval(low=epsilon * 0.9, estimate=epsilon, high=epsilon),

@@ -255,3 +255,11 @@ def test_a_contradiction_of_dice_is_found_and_named(changes: dict[str, object], 
 def test_dice_is_no_metric_of_a_classifier() -> None:
     with pytest.raises(InvalidValueError, match="dice of the model: not measured of classification"):
         _check(_evidence(_set("utility.measurements.0.metric", "dice")))
+
+
+def test_code_that_leaks_more_than_its_mechanism_is_a_contradiction() -> None:
+    facts = sample_facts(delta=1e-5)
+    check_bounds(facts)
+    leak = dataclasses.replace(facts.evidence.identifications[0], identified=Count(successes=390, trials=400))
+    with pytest.raises(AuditContradiction, match="picks the target among 8 candidates"):
+        check_bounds(dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, identifications=(leak,))))

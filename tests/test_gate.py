@@ -39,6 +39,7 @@ def test_every_rule_is_reported_in_the_policys_order() -> None:
         "privacy-epsilon",
         "privacy-delta",
         "attempts",
+        "own-code",
         "accuracy",
         "drop",
         "reconstruction",
@@ -351,3 +352,19 @@ def test_an_attack_with_several_candidates_needs_a_null_of_as_many() -> None:
     finding = _finding(sample_policy(), _attacked(outcome(candidates=64)), "reconstruction")
     assert finding.status == "inconclusive"
     assert "no null calibration supports" in finding.detail
+
+
+def test_code_that_nobody_attacked_is_inconclusive() -> None:
+    finding = _finding(sample_policy(), sample_facts(without=("identification",)), "own-code")
+    assert (finding.status, finding.sample_size) == ("inconclusive", None)
+    facts = sample_facts()
+    blind = dataclasses.replace(facts.evidence.identifications[0], positive_control=Count(successes=1, trials=8))
+    facts = dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, identifications=(blind,)))
+    assert "positive control" in _finding(sample_policy(), facts, "own-code").detail
+
+
+def test_what_an_attack_on_the_code_achieved_is_said_with_its_limit() -> None:
+    finding = _finding(sample_policy(), sample_facts(), "own-code")
+    assert finding.status == "passed"
+    assert finding.measured < 0.5 < finding.limit
+    assert "picked 200 of 400 targets among 8" in finding.detail

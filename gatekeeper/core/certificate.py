@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.checks import check_integer, check_sha256, check_text, check_tuple, check_utc_time
+from gatekeeper.core.identification import Identification
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, ModelArtifact, TrainingPlan, TrainingRecord
@@ -31,6 +32,8 @@ class Evidence:
         model: the file that came out.
         utility: how well it does.
         attacks: what attacks achieved.
+        identifications: how often attackers who know candidates picked the target from noisy sums of the run's own
+            code; none where there are too few units.
     """
 
     candidate: Candidate
@@ -40,6 +43,10 @@ class Evidence:
     model: ModelArtifact
     utility: UtilityReport
     attacks: AttackReport
+    identifications: tuple[Identification, ...]
+
+    def __post_init__(self) -> None:
+        check_tuple(identifications=self.identifications, of=Identification)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

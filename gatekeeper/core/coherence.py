@@ -15,6 +15,7 @@ from gatekeeper.core.binomial import lower_limit
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence, Facts
+from gatekeeper.core.identification import check_identification
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.metric import METRICS_OF, metric_title
 from gatekeeper.core.policy import Policy
@@ -44,6 +45,7 @@ def check_coherence(policy: Policy, evidence: Evidence, statement: LedgerStateme
         *_nulls(policy, evidence),
         *_spectrum(evidence),
         *_outcomes(evidence),
+        *_identifications(evidence),
         *_utility(evidence.utility, evidence.dataset),
         *_past(evidence, statement),
     ]
@@ -55,10 +57,13 @@ def check_bounds(facts: Facts) -> None:
     """Refuse facts whose attacks beat their bounds, or whose spend exceeds the budget that was planned.
 
     Raises:
-        AuditContradiction: an attack reconstructs more units than the bound on its read-out allows.
+        AuditContradiction: an attack reconstructs more units than the bound on its read-out allows, or picks the target
+            more often than any attack on the mechanism can.
         InvalidValueError: the guarantee is above the plan's budget.
     """
     _check_spend(facts.guarantee, facts.evidence)
+    for found in facts.evidence.identifications:
+        check_identification(found)
     for bound in facts.bounds:
         for outcome in facts.evidence.attacks.outcomes:
             # The closed form is that of this attack's own read-out; it is no bound on others.
@@ -204,6 +209,23 @@ def _outcomes(evidence: Evidence) -> Iterator[str]:
         sample = outcome.sample
         if outcome.median_similarity >= outcome.threshold and 2 * sample.successes < sample.trials:
             yield f"{name}: a median similarity above τ with {sample.successes} of {sample.trials} units"
+
+
+def _identifications(evidence: Evidence) -> Iterator[str]:
+    run = evidence.record.mechanism
+    for found in evidence.identifications:
+        audited = found.mechanism
+        same = replace(
+            run,
+            sampling_rate=audited.sampling_rate,
+            noise_multiplier=audited.noise_multiplier,
+            steps=audited.steps,
+        )
+        yield from _differ(
+            f"mechanism of attack {found.attack} and of the record, but for rate, noise and steps", audited, same
+        )
+        if found.candidates > evidence.dataset.train_units:
+            yield f"attack {found.attack}: {found.candidates} candidates of {evidence.dataset.train_units} units"
 
 
 def _utility(report: UtilityReport, card: DatasetCard) -> Iterator[str]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gatekeeper.core.device import DeviceChoice
+from gatekeeper.pipeline.attacking import Target, attack
 from gatekeeper.pipeline.place import find_place
-from gatekeeper.pipeline.production import attack, unchanged
+from gatekeeper.pipeline.production import unchanged
 from gatekeeper.pipeline.stopping import interrupts_deferred
 from gatekeeper.rundir import RunDirectory
 
@@ -45,7 +46,20 @@ def assist(*, device: DeviceChoice = "auto", on_run: Callable[[str], None]) -> N
                 allow_code=policy.allow_code,
                 device=where,
             )
-        attack(policy, planned.plan, mechanism, dataset, _Unseen(), ranks=ranks)
+        attack(
+            Target(
+                policy=policy,
+                candidate=candidate,
+                plan=planned.plan,
+                card=planned.dataset,
+                mechanism=mechanism,
+                dataset=dataset,
+                network=None,
+                device=where,
+                ranks=ranks,
+            ),
+            _Unseen(),
+        )
 
 
 class _Unseen:

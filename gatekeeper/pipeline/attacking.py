@@ -1,4 +1,4 @@
-"""Every attack that the policy asks for: those simulated on the mechanism always, those on the run's own code by name."""
+"""The attacks of a run: on its mechanism always, on its own code by candidates always and otherwise where rules ask."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.candidate import AugmentationSpec, Candidate
+from gatekeeper.core.identification import Identification
 from gatekeeper.core.mechanism import Mechanism
-from gatekeeper.core.policy import Policy, RiskRule
+from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
-from gatekeeper.core.risk import Adversary, AttackName, AttackOutcome, AttackReport, NullCalibration, Similarity
+from gatekeeper.core.risk import Adversary, AttackName, AttackOutcome, AttackReport, Similarity
+from gatekeeper.pipeline.matching import CANDIDATES, TRIALS, match_candidates
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +72,37 @@ def attack(target: Target, progress: Progress) -> AttackReport:
     return dataclasses.replace(report, outcomes=tuple(outcomes))
 
 
+# Attack D keeps two numbers of each candidate for each parameter.
+_LARGE = 2_000_000
+
+
+def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
+    """Attack D on the run's own code, at the initial weights; none where there are too few units.
+
+    With large networks fewer candidates are matched, and less often: their sums and noise would fill the memory.
+    """
+    from gatekeeper.audit.attacks.matching import COMPANIONS
+
+    assert target.network is not None
+    large = sum(p.numel() for p in target.network.parameters()) > _LARGE
+    candidates = min(4 if large else CANDIDATES, target.card.train_units - COMPANIONS)
+    if candidates < 2:
+        return ()
+    trials = TRIALS // 2 if large else TRIALS
+    progress.begin("matching candidates", trials)
+    return match_candidates(
+        candidate=target.candidate,
+        plan=target.plan,
+        card=target.card,
+        data=target.dataset.train,
+        allow_code=target.policy.allow_code,
+        device=target.device,
+        candidates=candidates,
+        trials=trials,
+        progress=progress.advance,
+    )
+
+
 def _inversion(target: Target, report: AttackReport, progress: Progress) -> tuple[AttackOutcome, ...]:
     """Attack B on one step of the run's own code, at the trained weights."""
     wanted = _asked_for(target.policy, "inversion")
@@ -77,14 +110,14 @@ def _inversion(target: Target, report: AttackReport, progress: Progress) -> tupl
         return ()
     import numpy as np
 
+    from gatekeeper.audit.attacks.analytic import fresh_generator
     from gatekeeper.audit.attacks.inversion import Search
     from gatekeeper.audit.attacks.inversion_audit import Inverter, inverted_units, run_inversion
     from gatekeeper.audit.attacks.sample import choose_targets
-    from gatekeeper.audit.attacks.trials import fresh_generator
     from gatekeeper.audit.similarity import mean_image
     from gatekeeper.core.ranks import OneRank
-    from gatekeeper.training import loss_of
     from gatekeeper.training.audited import ProductionStep
+    from gatekeeper.training.losses import loss_of
 
     data, audit, rng = target.dataset, target.policy.audit, np.random.default_rng()
     alone = dataclasses.replace(target.mechanism, sampling_rate=1.0, steps=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Approval
-from gatekeeper.errors import InvalidInputError, SigningError
+from gatekeeper.errors import InvalidInputError, InvalidValueError, SigningError
 from gatekeeper.gate import decide
 from gatekeeper.rundir import Judgement, RunDirectory
 from gatekeeper.version import __version__
@@ -35,6 +36,7 @@ def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement) ->
     from gatekeeper.privacy import account, compose, identification_power, participations
 
     check_coherence(policy, evidence, statement)
+    _check_powers(evidence)
     mechanism = evidence.record.mechanism
     candidates = policy.audit.candidates or evidence.dataset.train_units
     delta = evidence.plan.budget.delta
@@ -52,6 +54,18 @@ def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement) ->
             power=identification_power(mechanism, prior_success=1 / candidates),
         ),
     )
+
+
+def _check_powers(evidence: Evidence) -> None:
+    """What matching candidates was compared with must be what its mechanism is proven to withstand."""
+    from gatekeeper.privacy import identification_power
+
+    for found in evidence.identifications:
+        proven = identification_power(found.mechanism, prior_success=found.chance).worst_case
+        if not math.isclose(found.bound, proven, rel_tol=1e-6):
+            raise InvalidValueError(
+                f"attack {found.attack} was compared with γ = {found.bound!r}, its mechanism withstands {proven!r}"
+            )
 
 
 def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate) -> Judgement:

@@ -11,13 +11,12 @@ from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.codec import digest
 from gatekeeper.core.device import DeviceChoice
-from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, PlannedRun, TrainingPlan
 from gatekeeper.core.resumption import Origin
-from gatekeeper.core.risk import AttackReport, Similarity
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.errors import DataError
+from gatekeeper.pipeline.attacking import Target, attack, identify
 from gatekeeper.pipeline.place import find_place
 from gatekeeper.pipeline.planning import make_plan
 from gatekeeper.pipeline.stopping import interrupts_deferred
@@ -114,7 +113,19 @@ def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "au
         dataset = unchanged(run, candidate, card)
         trained = _train(run, candidate, plan, card, dataset, progress, ranks=ranks, device=where)
         model = export.export(trained.network, image_shape=card.image_shape, path=run.model)
-        attacks = attack(policy, plan, trained.record.mechanism, dataset, progress, ranks=ranks)
+        target = Target(
+            policy=policy,
+            candidate=candidate,
+            plan=plan,
+            card=card,
+            mechanism=trained.record.mechanism,
+            dataset=dataset,
+            network=trained.network,
+            device=where,
+            ranks=ranks,
+        )
+        attacks = attack(target, progress)
+    identifications = identify(target, progress)
     rules = tuple(rule for rule in policy.rules_at(permit.attempt) if isinstance(rule, UtilityRule))
     utility = _measure(run, candidate, rules, plan, card, dataset, progress, device=where)
     unchanged(run, candidate, card)
@@ -126,6 +137,7 @@ def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "au
         model=model,
         utility=utility,
         attacks=attacks,
+        identifications=identifications,
     )
     run.write_evidence(evidence)
     run.remove_training()
@@ -264,31 +276,3 @@ def _twin(
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def attack(
-    policy: Policy, plan: TrainingPlan, mechanism: Mechanism, dataset: Dataset, progress: Progress, *, ranks: LoneRank
-) -> AttackReport:
-    """Every attack on the mechanism that ran, with its controls; its units are shared out among the processes."""
-    from gatekeeper.audit.attacks import attacked_units, run_attacks
-    from gatekeeper.privacy import participations
-
-    similarities = _similarities(policy)
-    total = attacked_units(similarities=similarities, train_units=dataset.train.units, audit=policy.audit)
-    progress.begin("attacking", total)
-    return run_attacks(
-        similarities=similarities,
-        train=dataset.train,
-        held_out=dataset.test,
-        participations=participations(mechanism),
-        mechanism=mechanism,
-        clipping_norm=plan.clipping_norm,
-        audit=policy.audit,
-        progress=progress.advance,
-        ranks=ranks,
-    )
-
-
-def _similarities(policy: Policy) -> tuple[Similarity, ...]:
-    """The definitions of success that the policy's rules use, each once, in order."""
-    return tuple(dict.fromkeys(rule.similarity for rule in policy.risk_rules if rule.similarity is not None))
