@@ -121,7 +121,7 @@ def set_scene(step: Step, *, units: int, candidates: int, companions: int, rng: 
     contributions = step.contributions(pool)
     chosen = spread_out(contributions, candidates)
     own = Knowledge(
-        known=step.contributions(others).sum(axis=0) if companions else np.zeros(contributions.shape[1]),
+        known=step.contributions(others).sum(axis=0),
         contributions=contributions[chosen],
     )
     replayed = replayed_sums(step, candidates=pool[chosen], companions=others)
