@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.audit.attacks.matching import ATTACKS, Knowledge, match
+from gatekeeper.audit.attacks.matching import ATTACKS, Knowledge, match, spread_out
 from gatekeeper.core.identification import Identification
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.errors import DataError, InvalidValueError
@@ -148,6 +149,26 @@ def test_the_pick_is_that_of_the_slow_twin(seed: int, candidates: int, size: int
     assert expected[picked] == max(expected)
     if quiet:
         assert picked == 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10**6), count=st.integers(2, 5))
+def test_chosen_candidates_are_at_least_half_as_far_apart_as_any_choice_could_be(seed: int, count: int) -> None:
+    """The guarantee of farthest-first traversal (Gonzalez 1985), against every choice there is."""
+    contributions = np.random.default_rng(seed).normal(size=(7, 3))
+
+    def apart(chosen: tuple[int, ...]) -> float:
+        return min(float(np.linalg.norm(contributions[a] - contributions[b])) for a, b in combinations(chosen, 2))
+
+    chosen = spread_out(contributions, count)
+    assert len(set(chosen.tolist())) == count
+    assert 2 * apart(tuple(chosen)) >= max(map(apart, combinations(range(7), count)))
+
+
+def test_copies_are_chosen_last_and_never_twice() -> None:
+    alike = np.concatenate([np.ones((5, 3)), np.eye(3)])
+    assert set(spread_out(alike, 4).tolist()) >= {5, 6, 7}
+    assert sorted(spread_out(alike, 8).tolist()) == list(range(8))
 
 
 def test_progress_hears_of_every_trial() -> None:

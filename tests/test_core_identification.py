@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.core.codec import decode, encode
 from gatekeeper.core.identification import Identification, check_identification
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.risk import Count
@@ -53,6 +54,10 @@ def test_a_contradiction_is_claimed_far_above_the_bound_only() -> None:
     assert found(290).contradicts()
     assert found(270).contradicts(confidence=0.95)
     assert not found(400, bound=1.0).contradicts(), "nothing is above certainty"
+
+
+def test_it_is_read_back_as_it_was_written() -> None:
+    assert decode(encode(found(240)), Identification) == found(240)
 
 
 def test_a_contradiction_names_the_figures() -> None:

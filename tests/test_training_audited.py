@@ -11,10 +11,11 @@ import torch
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.errors import InvalidValueError, PrivacyError
-from gatekeeper.training import train
+from gatekeeper.training import loop, train
 from gatekeeper.training.audited import QUIET, ProductionStep
 from gatekeeper.training.clipping.clip import STABILITY
-from gatekeeper.training.loop import NoisyStep as LoopStep
+from gatekeeper.training.devices import find_device
+from gatekeeper.training.optimizer import MasterWeights
 from gatekeeper.training.step import NoisyStep
 from gatekeeper.training.subject import subject_of
 from tests.reference import dp_sgd_step as reference
@@ -77,8 +78,9 @@ def test_a_release_is_the_sum_and_noise_of_the_audits_own_scale() -> None:
 
 
 def test_units_that_are_not_in_play_leave_no_trace() -> None:
-    step = step_of()
-    assert np.abs(step.quiet_release(np.array([], dtype=np.int64))).max() < 20 * QUIET
+    step, nobody = step_of(), np.array([], dtype=np.int64)
+    assert np.abs(step.quiet_release(nobody)).max() < 20 * QUIET
+    assert step.contributions(nobody).sum(axis=0).shape == step.quiet_release(nobody).shape
     alone, pair = step.quiet_release(np.array([3])), step.quiet_release(np.array([3, 5]))
     np.testing.assert_allclose(pair - alone, step.contributions(np.array([5]))[0], atol=4e-3)
     assert np.linalg.norm(alone) > 0.5
@@ -125,7 +127,7 @@ def test_masks_are_audited_too() -> None:
 
 
 def test_it_is_the_step_that_the_training_takes() -> None:
-    assert LoopStep is NoisyStep
+    assert loop.NoisyStep is NoisyStep
 
 
 @pytest.mark.parametrize("units", [[3, 3], [12], [-1]])
@@ -145,9 +147,6 @@ def test_an_audit_without_a_step_or_with_noise_too_small_is_refused() -> None:
 
 def test_the_training_learns_what_the_audit_steps_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass of the loop on all units, noise all but off: its first update is the audit's sum over the divisor."""
-    from gatekeeper.training import loop
-    from gatekeeper.training.optimizer import MasterWeights
-
     seen: list[np.ndarray] = []
 
     class Recorder(MasterWeights):
@@ -162,3 +161,10 @@ def test_the_training_learns_what_the_audit_steps_say(monkeypatch: pytest.Monkey
     train(candidate=tiny_candidate(), plan=plan, card=PLAIN["card"], data=DATA, on_step=lambda _: None)
     summed = step_of().quiet_release(np.arange(DATA.units))
     np.testing.assert_allclose(seen[0] * plan.divisor / plan.clipping_norm, summed, atol=20 * QUIET)
+
+
+@pytest.mark.gpu
+def test_a_gpu_takes_the_same_step() -> None:
+    units, cpu, gpu = np.array([7, 2, 9]), step_of(), step_of(device=find_device("cuda"))
+    np.testing.assert_allclose(gpu.contributions(units), cpu.contributions(units), atol=1e-4)
+    np.testing.assert_allclose(gpu.quiet_release(units), cpu.quiet_release(units), atol=1e-4)

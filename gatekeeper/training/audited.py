@@ -46,7 +46,7 @@ _STEP = 0
 
 
 class ProductionStep:
-    """Takes the run's step with chosen units in play and all others zeroed out.
+    """Takes the run's step with chosen units in play and all others zeroed out; adaptive clipping stays at its first C.
 
     Args:
         candidate: network and recipe.
@@ -80,7 +80,7 @@ class ProductionStep:
         subject = subject_of(candidate, card, data=data, allow_code=allow_code, device=device)
         if network is not None:
             subject.network.load_state_dict(network.state_dict())
-        self._plan, self._units = plan, data.units
+        self._plan, self._units, self._parameters = plan, data.units, subject.parameters
         self._source = subject.source(data, candidate)
         # Copied before the engine replaces the layers' forward passes.
         self._gradients = _OwnGradients(copy.deepcopy(subject.trained), loss=subject.loss)
@@ -104,7 +104,7 @@ class ProductionStep:
         """What one step of the audit's mechanism releases: the noisy sum in units of C.
 
         Args:
-            units: those in play, in the order of their places in the sum. The others' places are blank.
+            units: those in play, in the order of their places in the sum; each takes part if the sampling draws it.
 
         Returns:
             Float64, shape (parameters,).
@@ -132,7 +132,10 @@ class ProductionStep:
             InvalidValueError: no such unit, or one twice.
         """
         self._check(units)
-        return np.stack([self._contribution(self._source.draw(_STEP, units[i : i + 1])) for i in range(len(units))])
+        found = np.empty((len(units), self._parameters))
+        for index in range(len(units)):
+            found[index] = self._contribution(self._source.draw(_STEP, units[index : index + 1]))
+        return found
 
     def _contribution(self, views: Views) -> NDArray[np.float64]:
         """One unit's gradient, clipped by the plan's rule."""

@@ -88,11 +88,13 @@ class Scene:
         candidates: n units, of which one is in play.
         companions: units that are in play with each of them.
         attackers: one for each of `ATTACKS`.
+        quiet: the sum with each candidate and the noise all but off, for the positive control: (n, parameters).
     """
 
     candidates: Units
     companions: Units
     attackers: tuple[Knowledge, Knowledge]
+    quiet: Floats
 
     def with_target(self, target: int) -> Units:
         """The units in play; the target's place is always the last, and blank without it."""
@@ -120,12 +122,16 @@ def set_scene(step: Step, *, units: int, candidates: int, companions: int, rng: 
     pool, others = drawn[:size], drawn[size:]
     contributions = step.contributions(pool)
     chosen = spread_out(contributions, candidates)
-    own = Knowledge(
-        known=step.contributions(others).sum(axis=0) if companions else np.zeros(contributions.shape[1]),
-        contributions=contributions[chosen],
-    )
-    replayed = replayed_sums(step, candidates=pool[chosen], companions=others)
-    return Scene(candidates=pool[chosen], companions=others, attackers=(own, replayed))
+    contributions = contributions[chosen]
+    own = Knowledge(known=step.contributions(others).sum(axis=0), contributions=contributions)
+    known = step.quiet_release(others)
+    sums, quiet = np.empty((2, candidates, len(known)))
+    for index, unit in enumerate(pool[chosen]):
+        in_play = np.append(others, unit)
+        sums[index], quiet[index] = step.quiet_release(in_play), step.quiet_release(in_play)
+    sums -= known
+    replayed = Knowledge(known=known, contributions=sums)
+    return Scene(candidates=pool[chosen], companions=others, attackers=(own, replayed), quiet=quiet)
 
 
 def spread_out(contributions: Floats, count: int) -> Units:
@@ -146,14 +152,6 @@ def spread_out(contributions: Floats, count: int) -> Units:
         nearest[chosen] = -np.inf
         chosen.append(int(np.argmax(nearest)))
     return np.array(chosen, dtype=np.int64)
-
-
-def replayed_sums(step: Step, *, candidates: Units, companions: Units) -> Knowledge:
-    """What an attacker knows who runs the step itself."""
-    known = step.quiet_release(companions)
-    sums = np.stack([step.quiet_release(np.append(companions, unit)) for unit in candidates])
-    sums -= known
-    return Knowledge(known=known, contributions=sums)
 
 
 def match(
@@ -200,7 +198,7 @@ def match(
     right, controlled = np.zeros((2, len(ATTACKS)), dtype=np.int64)
     for target in range(count):
         in_play = scene.with_target(target)
-        controlled += scene.picks(step.quiet_release(in_play), steps=1, target=target)
+        controlled += scene.picks(scene.quiet[target], steps=1, target=target)
         for _ in range(repeats[target]):
             total = np.sum([step.release(in_play) for _ in range(mechanism.steps)], axis=0)
             right += scene.picks(total, steps=mechanism.steps, target=target)
