@@ -79,7 +79,7 @@ _LARGE = 2_000_000
 def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
     """Attack D on the run's own code, at the initial weights; none where there are too few units.
 
-    With large networks fewer candidates are matched, and less often: their sums and noise would fill the memory.
+    With large networks fewer candidates are matched: their sums would fill the memory.
     """
     from gatekeeper.audit.attacks.matching import COMPANIONS
 
@@ -88,8 +88,7 @@ def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
     candidates = min(4 if large else CANDIDATES, target.card.train_units - COMPANIONS)
     if candidates < 2:
         return ()
-    trials = TRIALS // 2 if large else TRIALS
-    progress.begin("matching candidates", trials)
+    progress.begin("matching candidates", TRIALS)
     return match_candidates(
         candidate=target.candidate,
         plan=target.plan,
@@ -98,7 +97,6 @@ def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
         allow_code=target.policy.allow_code,
         device=target.device,
         candidates=candidates,
-        trials=trials,
         progress=progress.advance,
     )
 

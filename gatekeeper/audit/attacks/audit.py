@@ -15,6 +15,7 @@ from gatekeeper.audit.attacks.sample import Targets, choose_targets
 from gatekeeper.audit.attacks.trials import Draws, SimulatedAttack, attack_units, negative_control, prior_control
 from gatekeeper.audit.null import calibrate_null
 from gatekeeper.audit.prior import LinearPrior, linear_prior
+from gatekeeper.audit.shaping import ReadOut
 from gatekeeper.audit.similarity import mean_image
 from gatekeeper.audit.spectral import better_read_out
 from gatekeeper.core.checks import check_non_negative, check_positive
@@ -238,12 +239,14 @@ def _player(adversary: Adversary, null: NullCalibration, prior: LinearPrior, aud
     if adversary.prior == "none":
         return Analytic(row=audited.row, clipping_norm=audited.clipping_norm)
     uses = 1 if adversary.observes == "one-step" else max(1, audited.participations.upper_quantile())
-    read_out = better_read_out(
-        threshold=null.threshold,
-        noise_multiplier=audited.noise_multiplier,
-        spectrum=prior.spectrum,
-        participations=uses,
-    )
+    read_out: ReadOut = "shaped"  # which the closed form can't compare by SSIM
+    if null.similarity.measure == "ncc":
+        read_out = better_read_out(
+            threshold=null.threshold,
+            noise_multiplier=audited.noise_multiplier,
+            spectrum=prior.spectrum,
+            participations=uses,
+        )
     return Denoised(prior=prior, read_out=read_out, clipping_norm=audited.clipping_norm)
 
 
