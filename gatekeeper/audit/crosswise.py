@@ -59,7 +59,12 @@ class Directions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variances:
-    """Attributes: `along` each direction, principal ones first, and `outside` in all others together."""
+    """How other people's images vary.
+
+    Attributes:
+        along: the variance along each direction, principal ones first, shape (directions,).
+        outside: the variance in all other directions together; may be below 0 by rounding.
+    """
 
     along: Floats
     outside: float
