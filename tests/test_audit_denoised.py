@@ -181,7 +181,7 @@ def test_nonsense_is_refused() -> None:
         attacked(data, prior, read_out="diffusion", sigma=1.0)
 
 
-# σ of one step; mean NCC of attack A, and of attack E with the Wiener filter at least: a covariance that has no variance
+# σ of one step; mean NCC of attack A, and of attack E with the Wiener filter at least: a covariance without variance
 # outside the span of few held-out images can't do better than this at small σ.
 BLOOD_CELLS = [
     (0.001, 0.993, 0.940),
