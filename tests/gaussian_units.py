@@ -47,3 +47,14 @@ def gaussian_units(*, units: int, seed: int, images_per_unit: int = 1) -> TinyUn
         unit_of=np.repeat(np.arange(units), images_per_unit),
         units=units,
     )
+
+
+def smooth_units(*, units: int, seed: int, side: int = 48) -> TinyUnits:
+    """One image a unit with a power spectrum that falls with the fourth power of the frequency, about grey."""
+    frequency = np.fft.fftfreq(side)
+    amplitude = 1 / (frequency[:, None] ** 2 + frequency**2 + 1e-3)
+    noise = np.random.default_rng(seed).standard_normal((units, side, side))
+    values = np.fft.ifft2(np.fft.fft2(noise) * amplitude).real
+    images = np.round(128 + 30 * values / values.std()).clip(0, 255).astype(np.uint8)
+    own = np.arange(units)
+    return TinyUnits(images=images[:, None], labels=np.zeros_like(own), unit_of=own, units=units)

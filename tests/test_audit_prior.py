@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.fft import dctn
 
 from gatekeeper.audit import prior as module
 from gatekeeper.audit.bands import banded
+from gatekeeper.audit.cosines import slow_cosines
 from gatekeeper.audit.prior import linear_prior
 from gatekeeper.core.spectrum import MOST_BANDS, Spectrum
 from gatekeeper.errors import DataError
-from tests.gaussian_units import PIXELS, gaussian_units, image_variances, known_prior
+from tests.gaussian_units import PIXELS, gaussian_units, image_variances, known_prior, smooth_units
 from tests.reference.audit_spectral import crosswise_variances, directions_of, wiener
 from tests.tiny import tiny_units
 
@@ -48,16 +52,44 @@ def test_bands_of_an_ordinary_spectrum_keep_its_energy() -> None:
     assert [band.variance for band in spectrum.bands[:3]] == [1.0, 0.407, 0.24]
 
 
-def test_variances_are_measured_as_by_the_twin() -> None:
-    data = tiny_units(units=23, most_images=3)
+@pytest.mark.parametrize(("side", "cosines"), [(8, 8), (12, 48)])
+def test_variances_are_measured_as_by_the_twin(side: int, cosines: int) -> None:
+    data = tiny_units(units=23, most_images=3, side=side)
     prior = linear_prior(data)
     order = np.argsort(data.unit_of, kind="stable")
     images = data.images.reshape(len(order), -1)[order] / 255.0
-    kept = len(prior.variances)
-    variances, rest = crosswise_variances(images, data.unit_of[order], folds=4, directions=kept)
-    np.testing.assert_allclose(prior.variances, variances, rtol=1e-6, atol=1e-12)
+    variances, rest = crosswise_variances(
+        images,
+        data.unit_of[order],
+        folds=4,
+        principal=len(prior.variances) - cosines,
+        fixed=slow_cosines((1, side, side), count=cosines),
+    )
+    np.testing.assert_allclose(prior.variances, variances, rtol=1e-6)
     assert prior.rest == pytest.approx(rest, rel=1e-6)
     assert (prior.images, prior.units) == (len(images), 23)
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 5), (1, 4, 3, 5)])
+def test_cosines_are_those_of_the_discrete_transform_by_rising_frequency(shape: tuple[int, ...]) -> None:
+    pixels = math.prod(shape)
+    cosines = slow_cosines(shape, count=pixels)
+    np.testing.assert_allclose(cosines @ cosines.T, np.eye(pixels), atol=1e-12)
+    coefficients = dctn(cosines.reshape(pixels, *shape), axes=range(2, len(shape) + 1), norm="ortho")
+    places = [np.argwhere(np.abs(each) > 1e-9) for each in coefficients]
+    assert all(len(place) == 1 for place in places)
+    frequencies = [sum((at / side) ** 2 for at, side in zip(place[0][1:], shape[1:], strict=True)) for place in places]
+    assert frequencies == sorted(frequencies)
+    np.testing.assert_array_equal(slow_cosines(shape, count=7), cosines[:7])
+
+
+def test_few_images_know_that_fine_detail_is_rare() -> None:
+    """Smooth images of which few were seen: cosines halve what the prior leaves to all other directions."""
+    held_out = smooth_units(units=16, seed=1)
+    prior = linear_prior(held_out)
+    eigen = len(prior.variances) - 512
+    outside = prior.rest * (48 * 48 - len(prior.variances))
+    assert outside < 0.5 * (prior.counts @ prior.all_variances - prior.variances[:eigen].sum())
 
 
 def test_the_basis_is_that_of_the_singular_vectors() -> None:
@@ -137,8 +169,18 @@ def test_constant_pixels_still_vary() -> None:
     assert np.all(prior.variances > 0)
     data.images[:] = 7
     still = linear_prior(data)
-    assert still.basis.shape == (0, 64)
-    assert still.spectrum.bands[0].count == 64
+    np.testing.assert_allclose(still.all_variances, 1 / (12 * 255**2))
+    assert still.spectrum.pixels == 64
+
+
+def test_images_may_vary_along_a_cosine_alone() -> None:
+    data = tiny_units(units=30, most_images=1)
+    data.images[:] = np.random.default_rng(0).integers(0, 256, size=(30, 1, 1, 1))
+    prior = linear_prior(data)
+    assert prior.variances[0] == pytest.approx(64 * np.var(data.images[:, 0, 0, 0] / 255), rel=0.2)
+    assert np.all(prior.all_variances[1:] < 1e-5)
+    images = data.images.reshape(30, -1) / 255.0 - prior.mean.reshape(-1)
+    np.testing.assert_allclose(prior.denoise(images, noise_variance=0.01), images, atol=0.01)
 
 
 def test_a_few_units_are_no_prior(monkeypatch: pytest.MonkeyPatch) -> None:

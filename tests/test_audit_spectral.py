@@ -93,6 +93,14 @@ def test_without_structure_the_prior_is_worth_nothing(threshold: float) -> None:
         )
 
 
+def test_a_prior_never_makes_the_adversary_weaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spectral, "_rates", lambda *, noises, **_: [0.0] * len(noises))
+    raw = realistic.one_step(threshold=0.5, noise_multiplier=0.08, pixels=400)
+    assert 0.1 < raw <= one(0.5, 0.08)
+    every_raw = realistic.all_steps(threshold=0.5, noise_multiplier=0.08, pixels=400, participations=LAW)
+    assert every_raw <= every(0.5, 0.08)
+
+
 @settings(max_examples=6, deadline=None)
 @given(
     threshold=st.floats(0.05, 0.98),
@@ -131,6 +139,8 @@ def test_all_steps_is_a_mixture_over_participations() -> None:
     assert every(threshold, sigma) == pytest.approx(mixture, rel=1e-6)
     forgotten = Participations(counts=(0,), probabilities=(0.9,), tail=0.1)
     assert every(threshold, sigma, forgotten) == pytest.approx(0.1)
+    cut = Participations(counts=(1,), probabilities=(0.9,), tail=0.1)
+    assert every(threshold, sigma, cut) == pytest.approx(0.9 * one(threshold, sigma) + 0.1)
     once = Participations(counts=(1,), probabilities=(1.0,), tail=0.0)
     assert every(threshold, sigma, once) == pytest.approx(one(threshold, sigma))
 

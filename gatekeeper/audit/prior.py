@@ -1,9 +1,8 @@
 """A linear prior over images: mean and covariance of held-out images, never of training images.
 
-The covariance is that of n images in N dimensions, n often far below N: the principal directions of the n images (by
-the Gram trick; Turk and Pentland 1991, "Eigenfaces for recognition") and one variance for all other directions. The n
-images themselves vary too much along their own directions, and along all others not at all; so variances are measured
-crosswise: along directions of some units' images, of other units' images. That takes the Gram matrix alone.
+n images in N dimensions, n often far below N, say little of a covariance. The directions of the prior are their
+principal ones, then the cosines that vary slowest, since fine detail of images varies little whatever they show; one
+variance serves all other directions. Variances are those of people who did not give the directions (`crosswise`).
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.audit.bands import banded
+from gatekeeper.audit.cosines import slow_cosines
+from gatekeeper.audit.crosswise import ROUNDING, Products, crosswise, directions, principal
 from gatekeeper.audit.similarity import mean_image
 from gatekeeper.core.checks import check_non_negative
 from gatekeeper.core.spectrum import Spectrum
@@ -23,16 +24,11 @@ from gatekeeper.errors import DataError
 
 Floats = NDArray[np.float64]
 
-# The basis holds at most 2²⁶ values, half a gibibyte; decomposing the Gram matrix of 1,536 images takes two seconds.
-_MOST_IMAGES, _MOST_VALUES = 1536, 2**26
+# The images used hold at most 2²⁶ values, the cosines half as many: a basis of 3/4 gibibyte.
+_MOST_IMAGES, _MOST_COSINES, _MOST_VALUES = 1536, 512, 2**26
 _BLOCK_VALUES = 2**22
-_FOLDS = 4
 # Fewer units say nothing about others.
 _FEWEST_UNITS = 8
-# Directions that carry less than this share of the largest variance are lost in rounding.
-_SMALLEST_SHARE = 1e-8
-# Pixels are whole multiples of 1/255: nobody's prior is finer than the variance of rounding to them.
-_ROUNDING = 1 / (12 * 255**2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,40 +111,12 @@ def _blocks(images: NDArray[np.uint8], *, mean: Floats) -> Iterator[tuple[slice,
         yield piece, flat[:, piece] / 255.0 - centre[piece]
 
 
-def _principal(gram: Floats) -> tuple[Floats, Floats]:
-    """Eigenvalues in falling order, and eigenvectors divided by their roots: uᵢ/√wᵢ turns images into directions."""
-    values, vectors = np.linalg.eigh(gram)
-    smallest = max(_SMALLEST_SHARE * values[-1], len(gram) * _ROUNDING)
-    kept = np.flatnonzero(values > smallest)[::-1]
-    return values[kept], vectors[:, kept] / np.sqrt(values[kept])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Crosswise:
-    """Squares of other units' images along principal directions, shape (images, directions), and their ‖x − m‖²."""
-
-    squares: Floats
-    energy: Floats
-
-
-def _crosswise(gram: Floats, *, own: NDArray[np.int64], others: NDArray[np.int64]) -> _Crosswise:
-    """How the images `others` vary along the principal directions of the images `own`, about the mean of `own`."""
-    inner, cross = gram[np.ix_(own, own)], gram[np.ix_(others, own)]
-    row, grand = inner.mean(axis=0), inner.mean()
-    _, directions = _principal(inner - row - row[:, None] + grand)
-    # ⟨x − m, x' − m⟩ for x among others, x' among own, m the mean of own, from inner products of uncentred images.
-    between = cross - cross.mean(axis=1, keepdims=True) - row + grand
-    energy = np.diag(gram)[others] - 2 * cross.mean(axis=1) + grand
-    return _Crosswise(squares=(between @ directions) ** 2, energy=energy)
-
-
-def _folds(gram: Floats, *, unit: NDArray[np.int64]) -> list[_Crosswise]:
-    """Every fourth unit's images against those of all other units, four times, so that each is once among `others`."""
-    left_out = np.unique(unit, return_inverse=True)[1] % _FOLDS
-    return [
-        _crosswise(gram, own=np.flatnonzero(left_out != fold), others=np.flatnonzero(left_out == fold))
-        for fold in range(_FOLDS)
-    ]
+def _products(images: NDArray[np.uint8], *, mean: Floats, cosines: Floats) -> Products:
+    gram, fixed = np.zeros((len(images), len(images))), np.zeros((len(images), len(cosines)))
+    for piece, block in _blocks(images, mean=mean):
+        gram += block @ block.T
+        fixed += block @ cosines[:, piece].T
+    return Products(gram=gram, fixed=fixed)
 
 
 def linear_prior(held_out: UnitImages) -> LinearPrior:
@@ -173,23 +141,21 @@ def linear_prior(held_out: UnitImages) -> LinearPrior:
             hint="hold out more units for testing, or use smaller images",
         )
     images = held_out.images[chosen]
-    gram = np.zeros((len(images), len(images)))
-    for _, block in _blocks(images, mean=mean):
-        gram += block @ block.T
-    folds = _folds(gram, unit=unit)
-    _, directions = _principal(gram)
-    kept = min(directions.shape[1], mean.size, *(fold.squares.shape[1] for fold in folds))
-    variances = np.concatenate([fold.squares[:, :kept] for fold in folds]).mean(axis=0)
-    energy = np.concatenate([fold.energy for fold in folds]).mean()
-    basis = np.empty((kept, mean.size))
+    free = max(0, mean.size - len(images))
+    cosines = slow_cosines(mean.shape, count=min(_MOST_COSINES, _MOST_VALUES // 2 // mean.size, free // 2))
+    products = _products(images, mean=mean, cosines=cosines)
+    variances = crosswise(products, unit=unit)
+    kept = len(variances.along) - len(cosines)
+    found = directions(principal(products.gram)[:, :kept], fixed=products.fixed)
+    basis = np.empty((len(variances.along), mean.size))
     for piece, block in _blocks(images, mean=mean):
-        basis[:, piece] = directions[:, :kept].T @ block
-    outside = (energy - variances.sum()) / max(1, mean.size - kept)
+        basis[:kept, piece] = found.principal.T @ block
+        basis[kept:, piece] = found.apart(cosines[:, piece], along=basis[:kept, piece])
     return LinearPrior(
         mean=mean,
         basis=basis,
-        variances=np.maximum(variances, _ROUNDING),
-        rest=max(float(outside), _ROUNDING),
+        variances=np.maximum(variances.along, ROUNDING),
+        rest=max(variances.outside / max(1, mean.size - len(basis)), ROUNDING),
         images=len(images),
         units=units,
     )

@@ -46,26 +46,32 @@ def simulated_ncc(
 
 
 def crosswise_variances(
-    images: np.ndarray, unit: np.ndarray, *, folds: int, directions: int
+    images: np.ndarray, unit: np.ndarray, *, folds: int, principal: int, fixed: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Variances along principal directions of other units' images, and along each remaining direction.
+    """Variances along directions that other units' images gave, and along each remaining direction.
 
     Args:
         images: float, shape (images, pixels).
         unit: 0 … units − 1, shape (images,).
         folds: every how many units are left out at once.
-        directions: how many principal directions.
+        principal: how many principal directions.
+        fixed: vectors made orthogonal to these, shape (vectors, pixels).
     """
     squares, energy = [], []
     for fold in range(folds):
         own, others = images[unit % folds != fold], images[unit % folds == fold]
         mean = own.mean(axis=0)
-        _, _, principal = np.linalg.svd(own - mean, full_matrices=False)
+        _, _, vectors = np.linalg.svd(own - mean, full_matrices=False)
+        basis = list(vectors[:principal])
+        for vector in fixed:
+            for direction in basis:
+                vector = vector - (vector @ direction) * direction
+            basis.append(vector / np.linalg.norm(vector))
         for image in others:
-            squares.append((principal[:directions] @ (image - mean)) ** 2)
+            squares.append([(direction @ (image - mean)) ** 2 for direction in basis])
             energy.append(np.sum((image - mean) ** 2))
     variances = np.mean(squares, axis=0)
-    return variances, (np.mean(energy) - variances.sum()) / (images.shape[1] - directions)
+    return variances, (np.mean(energy) - variances.sum()) / (images.shape[1] - len(variances))
 
 
 def wiener(values: np.ndarray, *, covariance: np.ndarray, noise_variance: float) -> np.ndarray:
