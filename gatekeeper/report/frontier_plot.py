@@ -144,7 +144,7 @@ def _draw_risks(axes: Axes, frontier: Frontier, coordinate: _Coordinate) -> None
                 *zip(*bounds, strict=True),
                 color=colour,
                 marker=marker,
-                markersize=5 + 3 * (len(cases) - number),  # hollow and of falling size, so that no point hides another
+                markersize=4 + 2 * (len(cases) - number),  # hollow and of falling size, so that no point hides another
                 fillstyle="none",
                 linestyle="none",
                 label=f"{name}: bound",
@@ -160,4 +160,4 @@ def _draw_risks(axes: Axes, frontier: Frontier, coordinate: _Coordinate) -> None
                 alpha=0.35,
                 label=f"{name}: attacks, from observed to upper limit",
             )
-    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylim(-0.06, 1.06)

@@ -136,8 +136,8 @@ def _lines(frontier: Frontier) -> Iterator[str]:
     yield from (f"- **{name.replace('_', ' ')}**: {meaning}" for name, meaning in MEANINGS)
     yield from _adversaries(frontier)
     yield (
-        f"- The policy's ceiling is ε = {epsilon_text(frontier.max_epsilon)} for one run. What lies above was trained to be "
-        "looked at, and is refused by the policy whatever it reaches."
+        f"- The policy's ceiling is ε = {epsilon_text(frontier.max_epsilon)} for one run. A budget above it "
+        "is trained to be looked at: what is proven to spend more is refused, whatever it reaches."
     )
 
 
