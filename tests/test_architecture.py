@@ -155,6 +155,7 @@ def test_help_loads_nothing_heavy() -> None:
         "budget",
         "weights",
         "frontier",
+        "explain",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

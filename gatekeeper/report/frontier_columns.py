@@ -9,7 +9,7 @@ from gatekeeper.core.frontier import Frontier
 from gatekeeper.core.frontier_point import FrontierPoint, RiskFigure
 from gatekeeper.core.metric import Metric, metric_title
 from gatekeeper.core.risk import Adversary, Similarity
-from gatekeeper.core.rounding import in_full
+from gatekeeper.core.rounding import in_full, in_short
 from gatekeeper.core.utility import Measurement
 
 Subject = tuple[Metric, str | None]
@@ -75,7 +75,4 @@ def title(subject: Subject) -> str:
 
 def epsilon_text(epsilon: float) -> str:
     """The ε that was asked for; ∞ without privacy."""
-    if math.isinf(epsilon):
-        return "∞ (non-private)"
-    short = f"{epsilon:g}"
-    return short if float(short) == epsilon else in_full(epsilon)
+    return "∞ (non-private)" if math.isinf(epsilon) else in_short(epsilon)
