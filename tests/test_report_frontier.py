@@ -34,7 +34,7 @@ def test_json_follows_its_schema_and_the_schema_is_strict() -> None:
     schema, document = frontier_schema(), json.loads(render_frontier_json(sample_frontier()))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(document, schema)
-    for key in document:
+    for key in ("schema", "points", "total", "meanings"):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({name: value for name, value in document.items() if name != key}, schema)
     with pytest.raises(jsonschema.ValidationError):
