@@ -8,6 +8,7 @@ GatekeeperError                    5  (a bug, unless a subclass says otherwise)
 │   ├── DataError                  2  a data set, an image, an archive, a split
 │   ├── UnsupportedModelError      2  a network that breaks differential privacy or can't be exported
 │   ├── RunDirectoryError          2  a run directory that is missing, incomplete or in use
+│   │   └── UnresumableError       2  a run that was interrupted and can never go on
 │   └── LedgerError                2  a ledger that is missing, locked or changed, or a key that isn't its own
 ├── PrivacyError                   2  a mechanism that can't be accounted or calibrated
 ├── DivergedError                  3  training left the finite numbers: nothing can be judged
@@ -116,6 +117,12 @@ class RunDirectoryError(InvalidInputError):
     """A run directory is missing, incomplete, changed or in use."""
 
     code = "run-directory"
+
+
+class UnresumableError(RunDirectoryError):
+    """A run was interrupted and can never go on; it stays counted in full."""
+
+    code = "unresumable"
 
 
 class LedgerError(InvalidInputError):

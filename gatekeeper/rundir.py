@@ -13,6 +13,7 @@
   evidence.json             what the private part yielded
   ledger.json               what the ledger says of the units, this run included
   forecast.json             what the run would be (dry runs)
+  non-private.json          what a training without privacy reached; no verdict can follow
   failure.json              why the private part stopped, if it did
   judgement.json            facts and verdict
   lock                      held while a process works here
@@ -296,11 +297,13 @@ class RunDirectory:
         self._write("judgement.json", judgement)
 
     def state(self) -> str:
-        """One word for listings: judged verdict, `failed`, `measured` or `unfinished`."""
+        """One word for listings: judged verdict, `non-private`, `failed`, `measured` or `unfinished`."""
         if self.has("judgement.json"):
             return {Approval: "approved", Refusal: "refused", Inconclusive: "inconclusive"}[
                 type(self.read_judgement().verdict)
             ]
+        if self.has("non-private.json"):
+            return "non-private"
         if self.has("failure.json"):
             return "failed"
         return "measured" if self.has("evidence.json") else "unfinished"

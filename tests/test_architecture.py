@@ -36,6 +36,7 @@ HOMES = {
     "yaml": ("config",),
     "cryptography": ("signing", "training"),
     "mpmath": ("training",),
+    "matplotlib": ("report.frontier_plot",),
     "click": ("cli",),
     "rich": ("cli", "report"),
     "PIL": ("data",),
@@ -141,7 +142,21 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["certify", "verify", "policy", "candidate", "keys", "runs", "report", "sign", "init", "budget", "weights"],
+    [
+        "certify",
+        "verify",
+        "policy",
+        "candidate",
+        "keys",
+        "runs",
+        "report",
+        "sign",
+        "init",
+        "budget",
+        "weights",
+        "frontier",
+        "explain",
+    ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:
     loaded = _loaded(HELP.format(arguments=[command, "--help"]))

@@ -17,12 +17,11 @@ from gatekeeper.cli.resuming import LATEST, command_to_go_on, find_interrupted, 
 from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.device import DEVICE_CHOICES, DeviceChoice
-from gatekeeper.core.ledger import Conclusion
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import Forecast, TrainingPlan
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval
-from gatekeeper.errors import GatekeeperError, InternalError, LedgerError, SigningError
+from gatekeeper.errors import GatekeeperError, InternalError, SigningError
 from gatekeeper.rundir import Judgement, RunDirectory
 
 if TYPE_CHECKING:
@@ -179,46 +178,14 @@ def sign(
 def _produce_and_judge(
     run: RunDirectory, policy: Policy, candidate: Candidate, ledger: Ledger, *, quiet: bool, device: DeviceChoice
 ) -> Judgement:
-    """The run, counted in the ledger before its first step; however it ends, the ledger is told.
+    """The run, counted and judged; a run that must not begin is a refusal."""
+    from gatekeeper.pipeline.certifying import DeclinedRun, produce_and_judge
 
-    What an interrupted run has done already is not done again.
-    """
-    from gatekeeper.pipeline import counting
-    from gatekeeper.pipeline.child import run_private_part
-    from gatekeeper.pipeline.judgement import judge
-    from gatekeeper.report import verdict_word
-
-    resumed = run.has("planned.json")
-    if not resumed:
-        run_private_part(run, "plan", quiet=quiet)
-    permission = (counting.reserve_again if resumed else counting.reserve)(run, policy, ledger)
-    if permission.permit is None:
-        say(f"REFUSED before its first step: {permission.objection}")
+    judgement = produce_and_judge(run, policy, candidate, ledger, quiet=quiet, device=device, warn=say)
+    if isinstance(judgement, DeclinedRun):
+        say(f"REFUSED before its first step: {judgement.objection}")
         raise click.exceptions.Exit(1)
-    try:
-        if not run.has("evidence.json"):
-            run_private_part(run, "produce", quiet=quiet, device=device)
-        run.remove_training()
-        counting.settle(run, ledger, permit=permission.permit)
-        judgement = judge(run, policy=policy, candidate=candidate)
-    except GatekeeperError as error:
-        _conclude(run, ledger, "failed", error.code)
-        raise
-    except KeyboardInterrupt:
-        _conclude(run, ledger, "failed", "interrupted")
-        raise
-    _conclude(run, ledger, verdict_word(judgement.verdict))
     return judgement
-
-
-def _conclude(run: RunDirectory, ledger: Ledger, conclusion: Conclusion, detail: str = "") -> None:
-    """Tell the ledger how the run ended: for people only, so a ledger that is away changes nothing else."""
-    from gatekeeper.pipeline import counting
-
-    try:
-        counting.conclude(run, ledger, conclusion, detail)
-    except LedgerError as error:
-        say(f"warning: the ledger was not told that the run was {conclusion}: {error}")
 
 
 def _sign_or_say_how(

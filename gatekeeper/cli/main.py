@@ -15,6 +15,8 @@ import click
 from gatekeeper.cli.budget import budget
 from gatekeeper.cli.candidates import candidate_group, init
 from gatekeeper.cli.certify import certify, sign
+from gatekeeper.cli.explain import explain
+from gatekeeper.cli.frontier import frontier
 from gatekeeper.cli.interrupts import interrupt_on_termination
 from gatekeeper.cli.keys import keys_group
 from gatekeeper.cli.ledger import ledger_group
@@ -46,7 +48,7 @@ def app() -> None:
 
 for _command in (
     *(init, certify, sign, verify, report, runs_group, policy_group, candidate_group, keys_group, budget),
-    *(ledger_group, weights_group),
+    *(ledger_group, weights_group, frontier, explain),
 ):
     app.add_command(_command)
 

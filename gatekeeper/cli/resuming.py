@@ -112,19 +112,26 @@ def prepare_to_go_on(run: RunDirectory) -> str:
 def command_to_go_on(run: RunDirectory) -> str:
     """The command line that goes on with a run, from the one that is running."""
     context = click.get_current_context()
-    words = ["gatekeeper", str(context.info_name), *_words(context), "--resume", str(run.path)]
+    words = ["gatekeeper", str(context.info_name), *given_words(context), "--resume", str(run.path)]
     return shlex.join(words)
 
 
-def _words(context: click.Context) -> Iterator[str]:
+def given_words(context: click.Context) -> Iterator[str]:
     """The arguments and options that were given on the command line."""
     for parameter in context.command.params:
         name = parameter.name or ""
         if name in _NOT_REPEATED or context.get_parameter_source(name) != ParameterSource.COMMANDLINE:
             continue
         value = context.params[name]
-        for each in value if isinstance(value, tuple) else (value,):
+        for each in value if isinstance(value, tuple) and parameter.multiple else (value,):
             if isinstance(parameter, click.Option):
                 yield parameter.opts[-1]
             if not isinstance(each, bool):
-                yield f"{each.format}:{each.path}" if isinstance(each, Target) else str(each)
+                yield _word(each)
+
+
+def _word(value: object) -> str:
+    """A value as it is typed."""
+    if isinstance(value, Target):
+        return f"{value.format}:{value.path}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

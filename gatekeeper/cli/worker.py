@@ -32,10 +32,10 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
     try:
         if task == "forecast":
             _forecast(run, device)
-        elif task == "plan":
-            _plan(run)
+        elif task in ("plan", "plan-beyond"):
+            _plan(run, beyond=task == "plan-beyond")
         else:
-            _produce(run, quiet=quiet, device=device)
+            _produce(run, quiet=quiet, device=device, twin=task == "produce-twin")
     except ProcessLostError:
         # No failure of this run's: it can be gone on with, as after any other death.
         raise
@@ -64,18 +64,19 @@ def _forecast(run: RunDirectory, device: DeviceChoice) -> None:
     run.write_forecast(forecast(run, device=device))
 
 
-def _plan(run: RunDirectory) -> None:
+def _plan(run: RunDirectory, *, beyond: bool) -> None:
     from gatekeeper.pipeline.production import plan
 
-    plan(run)
+    plan(run, beyond=beyond)
 
 
-def _produce(run: RunDirectory, *, quiet: bool, device: DeviceChoice) -> None:
+def _produce(run: RunDirectory, *, quiet: bool, device: DeviceChoice, twin: bool) -> None:
+    from gatekeeper.pipeline.non_private import produce_alone
     from gatekeeper.pipeline.production import produce
 
     try:
         with StderrProgress(quiet=quiet) as progress:
-            produce(run, progress, device=device)
+            (produce_alone if twin else produce)(run, progress, device=device)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

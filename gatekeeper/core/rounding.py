@@ -35,6 +35,16 @@ def in_full(value: float) -> str:
     return text if float(text) == value else repr(value)
 
 
+def in_short(value: float) -> str:
+    """A number with every digit it has, as short as it can be written.
+
+    >>> in_short(1e9), in_short(0.02), in_short(1234563.9)
+    ('1e+09', '0.02', '1234563.9')
+    """
+    text = f"{value:g}"
+    return text if float(text) == value else in_full(value)
+
+
 def _round(value: float, *, digits: int, up: bool) -> str:
     text = f"{value:.{digits}g}"
     if value == 0 or not math.isfinite(value):

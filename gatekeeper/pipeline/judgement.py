@@ -14,7 +14,9 @@ from gatekeeper.core.certificate import Certificate, Evidence, Facts
 from gatekeeper.core.codec import encode
 from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.ledger import LedgerStatement
+from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy
+from gatekeeper.core.risk import IdentificationPower, RiskBound
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import InvalidInputError, InvalidValueError, SigningError
 from gatekeeper.gate import decide
@@ -32,27 +34,42 @@ def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement) ->
     Raises:
         InvalidValueError: the evidence contradicts itself.
     """
-    from gatekeeper.audit.bounds import bounds
-    from gatekeeper.privacy import account, compose, identification_power, participations
+    from gatekeeper.privacy import account, compose
 
     check_coherence(policy, evidence, statement)
     _check_powers(evidence)
-    mechanism = evidence.record.mechanism
-    candidates = policy.audit.candidates or evidence.dataset.train_units
-    delta = evidence.plan.budget.delta
+    mechanism, delta = evidence.record.mechanism, evidence.plan.budget.delta
     return Facts(
         evidence=evidence,
         ledger=statement,
         total=compose([spend.taken for spend in statement.spends], delta),
         guarantee=account(mechanism, delta),
-        bounds=bounds(
-            mechanism=mechanism,
-            participations=participations(mechanism),
-            nulls=evidence.attacks.nulls,
-            spectrum=evidence.attacks.spectrum,
-            max_images=evidence.dataset.max_images_per_unit,
-            power=identification_power(mechanism, prior_success=1 / candidates),
-        ),
+        bounds=withstood(mechanism, evidence, policy),
+    )
+
+
+def withstood(
+    mechanism: Mechanism, evidence: Evidence, policy: Policy, *, power: IdentificationPower | None = None
+) -> tuple[RiskBound, ...]:
+    """What a mechanism withstands on the data of a run: every adversary's bound.
+
+    Args:
+        mechanism: the one that ran, or another one on the same data.
+        evidence: of the run.
+        policy: says among how many candidates the target is picked.
+        power: what adversaries who know candidates achieve, where that is known or of no interest; None computes it.
+    """
+    from gatekeeper.audit.bounds import bounds
+    from gatekeeper.privacy import identification_power, participations
+
+    candidates = policy.audit.candidates or evidence.dataset.train_units
+    return bounds(
+        mechanism=mechanism,
+        participations=participations(mechanism),
+        nulls=evidence.attacks.nulls,
+        spectrum=evidence.attacks.spectrum,
+        max_images=evidence.dataset.max_images_per_unit,
+        power=power or identification_power(mechanism, prior_success=1 / candidates),
     )
 
 

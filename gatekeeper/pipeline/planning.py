@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.candidate import Candidate
@@ -46,6 +49,15 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         resume_allowance=training.resume_allowance,
         clipping=training.clipping,
     )
+
+
+def without_ceiling(policy: Policy) -> Policy:
+    """The policy for planning a run that is looked at only: no ceiling on ε.
+
+    Never the policy that counts or judges: that one refuses a run above its ceiling.
+    """
+    highest = replace(policy.privacy, max_epsilon=sys.float_info.max, max_total_epsilon=None)
+    return replace(policy, privacy=highest)
 
 
 def _check_metrics(policy: Policy, card: DatasetCard) -> None:

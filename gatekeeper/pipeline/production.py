@@ -18,7 +18,7 @@ from gatekeeper.core.utility import UtilityReport
 from gatekeeper.errors import DataError
 from gatekeeper.pipeline.attacking import Target, attack, identify
 from gatekeeper.pipeline.place import find_place
-from gatekeeper.pipeline.planning import make_plan
+from gatekeeper.pipeline.planning import make_plan, without_ceiling
 from gatekeeper.pipeline.stopping import interrupts_deferred
 from gatekeeper.pipeline.vault import open_vault
 from gatekeeper.rundir import RunDirectory
@@ -44,8 +44,12 @@ class Progress(Protocol):
         """`steps` more are done."""
 
 
-def plan(run: RunDirectory) -> PlannedRun:
+def plan(run: RunDirectory, *, beyond: bool = False) -> PlannedRun:
     """The first private part: load, plan, and say by what names the units are known. Nothing is trained.
+
+    Args:
+        run: it holds policy and candidate, and gets the plan.
+        beyond: whether the candidate's ε may lie above the policy's ceiling. The judge refuses such a run.
 
     Raises:
         DataError: the data can't be used, or can't satisfy the policy.
@@ -61,7 +65,7 @@ def plan(run: RunDirectory) -> PlannedRun:
     _check_own_model(policy, candidate, card)
     planned = PlannedRun(
         dataset=card,
-        plan=make_plan(candidate, policy, card),
+        plan=make_plan(candidate, without_ceiling(policy) if beyond else policy, card),
         non_private=any(rule.needs_twin for rule in policy.utility_rules),
     )
     run.write_identities(data.identities(dataset, population=candidate.data.population))
@@ -231,19 +235,19 @@ def _measure(
     needs_twin = any(rule.needs_twin for rule in rules)
     if card.task == "segmentation":
         masks = evaluation.predict_masks(run.model, images, on_images=progress.advance)
-        with _twin(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
+        with twin_file(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
             theirs = None if twin is None else evaluation.predict_masks(twin, images)
         return evaluation.evaluate_masks(
             predicted=masks, test=test, classes=card.classes, confidences=confidences, baseline=theirs
         )
     logits = evaluation.predict(run.model, images, on_images=progress.advance)
-    with _twin(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
+    with twin_file(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
         baseline = None if twin is None else evaluation.predict(twin, images)
     return evaluation.evaluate(logits=logits, test=test, confidences=confidences, baseline_logits=baseline)
 
 
 @contextmanager
-def _twin(
+def twin_file(
     run: RunDirectory,
     candidate: Candidate,
     plan: TrainingPlan,

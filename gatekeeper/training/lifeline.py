@@ -26,7 +26,7 @@ from torch import Tensor
 from gatekeeper.core.codec import decode, encode
 from gatekeeper.core.record import TrainingPlan
 from gatekeeper.core.resumption import Claim, Origin, Vault
-from gatekeeper.errors import InvalidValueError, RunDirectoryError
+from gatekeeper.errors import InvalidValueError, RunDirectoryError, UnresumableError
 from gatekeeper.training.checkpoint import digest_of, pack_deal, pack_state, unpack_deal, unpack_state
 from gatekeeper.training.journal import line_of, read_journal
 
@@ -61,7 +61,8 @@ class Lifeline:
         notes: what a person should know of how it goes on.
 
     Raises:
-        RunDirectoryError: what lies in the vault is damaged, began with something else, or left too few steps.
+        RunDirectoryError: what lies in the vault is damaged.
+        UnresumableError: it began with something else, or left too few steps.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class Lifeline:
             raise RunDirectoryError(f"{_ORIGIN} of the training was changed or lost: {error}") from error
         changes = _changes(began, self._origin)
         if changes:
-            raise RunDirectoryError(
+            raise UnresumableError(
                 "the training can't go on, because it began with something else: " + "; ".join(changes),
                 hint="go on with what it began with, or certify anew; this run stays counted in full",
             )
@@ -215,7 +216,7 @@ class Lifeline:
         """Refuse to form more noisy sums than the ledger has counted."""
         left, reserved = self._plan.steps - self.step, self._plan.mechanism.steps
         if self.begun + left > reserved:
-            raise RunDirectoryError(
+            raise UnresumableError(
                 f"the run may have formed {self.begun} noisy sums, and {left} of the recipe's {self._plan.steps} steps "
                 f"are left to do: together more than the {reserved} that were planned and counted",
                 hint="certify anew; to survive such deaths, plan for steps that are done again: "

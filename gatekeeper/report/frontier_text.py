@@ -1,0 +1,246 @@
+"""A frontier for people, in Markdown: what each budget gives and risks, what it took, and what every column means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from gatekeeper.core.frontier import Frontier
+from gatekeeper.core.frontier_point import FrontierPoint, RiskFigure, Setting
+from gatekeeper.core.rounding import in_full, round_down, round_up
+from gatekeeper.core.utility import Measurement
+from gatekeeper.report.frontier_columns import (
+    VERDICTS,
+    Case,
+    case_title,
+    drop_subjects,
+    epsilon_text,
+    find,
+    risk_at,
+    risk_cases,
+    similarity_title,
+    title,
+    utility_subjects,
+)
+
+MEANINGS: tuple[tuple[str, str], ...] = (
+    ("epsilon", "The budget that was asked for; the noise is the least that keeps it. ∞ is the non-private twin."),
+    (
+        "utility",
+        "The metric of the exported file on test units that training never saw: estimate, and in brackets its "
+        "one-sided lower and upper confidence limits, each at the confidence given.",
+    ),
+    (
+        "drop",
+        "How far the metric falls below that of a non-private twin, with the limits of that difference.",
+    ),
+    (
+        "bound",
+        "An upper bound on the share of units that the adversary reconstructs (or, of one who knows candidates, on the "
+        "probability of picking the target), in one noise draw. It holds against the attacks that are named below, and "
+        "against no others.",
+    ),
+    (
+        "attack",
+        "Units that an attack really reconstructed, of those attacked, any of several noise draws counting; then the "
+        "one-sided upper Clopper–Pearson limit of that share. An attack that fails shows nothing of better attacks.",
+    ),
+    ("tau", "τ, the similarity from which a reconstruction counts, calibrated on other units' images in each run."),
+    (
+        "verdict",
+        "What the policy says of the run, and the rules that it fails or leaves open. The confidence of its rules is "
+        "shared among all attempts on these units, so each run here makes the next one's limits wider.",
+    ),
+    ("sigma", "σ, the noise on the sum of clipped gradients, in multiples of the clipping norm C."),
+    ("q", "The sampling rate: the chance that a step takes a unit. T: the steps."),
+    (
+        "k",
+        "The most noisy gradients that hold one unit: all of its epochs, or the 99 % quantile under Poisson sampling.",
+    ),
+    (
+        "snr",
+        "k/(Nσ²), signal over noise of a pixel (N values an image) in the mean of k noisy gradients that hold one "
+        "image alone. At 1 a read-out typically has the correlation 0.71 with the image, at 0.04 it has 0.2.",
+    ),
+    (
+        "epsilon_proven",
+        "The smallest ε of what really ran lies between the two, both proven, at δ; the upper one is the guarantee.",
+    ),
+)
+
+
+def render_frontier_markdown(frontier: Frontier) -> str:
+    """The frontier as Markdown; privacy figures are rounded towards more risk, accuracies' limits away from pass."""
+    return "\n".join(_lines(frontier)) + "\n"
+
+
+def best_sentence(frontier: Frontier) -> str:
+    """The highest-utility budget that passes the policy, or that none does."""
+    best, tried = frontier.best, len({point.epsilon for point in frontier.points})
+    if best is None:
+        return f"No budget of the {tried} passes policy {frontier.policy} v{frontier.policy_version}."
+    runs = frontier.points_at(best)
+    over = "" if len(runs) == 1 else f" (mean of {len(runs)} seeds, all of which pass)"
+    chosen = (
+        f" It was chosen among {len(frontier.passing)} that pass, so its estimate is optimistic; the limits of "
+        "neighbouring budgets may overlap."
+        if len(frontier.passing) > 1
+        else ""
+    )
+    return (
+        f"Of the {tried} budgets, ε = {epsilon_text(best)} passes policy {frontier.policy} "
+        f"v{frontier.policy_version} with the highest {title(frontier.subject)}: "
+        f"estimated {frontier.mean_estimate(best):.4f}{over}.{chosen}"
+    )
+
+
+def counted_sentence(frontier: Frontier) -> str:
+    """How many runs the ledger counted for this, and what they spent."""
+    private, alone = frontier.private_runs, frontier.non_private_runs
+    counted = (
+        f"For this frontier the ledger counted {private} private run{'' if private == 1 else 's'}, each an attempt of "
+        f"the policy on these units, and {alone} run{'' if alone == 1 else 's'} without privacy (twins included)."
+    )
+    if frontier.total is None:
+        return counted
+    total = frontier.total
+    return (
+        f"{counted} Just after the last one that was measured, all runs on the units that have spent the most came "
+        f"together to ε ≤ {round_up(total.epsilon.high)} at δ = {round_up(total.delta)}."
+    )
+
+
+def _lines(frontier: Frontier) -> Iterator[str]:
+    synthetic = " (SYNTHETIC images)" if frontier.synthetic else ""
+    yield f"# Accuracy and risk of {_plain(frontier.candidate)} at each budget"
+    yield ""
+    yield (
+        f"Candidate {_plain(frontier.candidate)}, policy {_plain(frontier.policy)} v{frontier.policy_version}, "
+        f"{_plain(frontier.data)}{synthetic}: {frontier.train_units} training units ({_plain(frontier.unit)}), "
+        f"images of {'×'.join(map(str, frontier.image_shape))}. {frontier.created}, "
+        f"gatekeeper {frontier.gatekeeper_version}."
+    )
+    yield ""
+    yield f"**{_plain(best_sentence(frontier))}**"
+    yield ""
+    yield counted_sentence(frontier)
+    yield from ("", "## What each budget gives and risks", "")
+    yield from _table(*_results(frontier))
+    yield from ("", "## What it took", "")
+    yield from _table(*_settings(frontier))
+    reasons = [point for point in frontier.points if point.reason is not None]
+    if reasons:
+        yield from ("", "## Why a budget has no verdict of its own", "")
+        yield from (f"- ε = {epsilon_text(p.epsilon)}, seed {p.seed}: {_plain(p.reason or '')}" for p in reasons)
+    yield from ("", "## What the figures mean", "")
+    yield from (f"- **{name.replace('_', ' ')}**: {meaning}" for name, meaning in MEANINGS)
+    yield from _adversaries(frontier)
+    yield (
+        f"- The policy's ceiling is ε = {epsilon_text(frontier.max_epsilon)} for one run. A budget above it "
+        "is trained to be looked at: what is proven to spend more is refused, whatever it reaches."
+    )
+
+
+def _table(header: list[str], rows: list[list[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'|'.join(' --- ' for _ in header)}|"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _results(frontier: Frontier) -> tuple[list[str], list[list[str]]]:
+    metrics, drops, cases = utility_subjects(frontier), drop_subjects(frontier), risk_cases(frontier)
+    header = ["ε", "seed", *(_plain(title(each)) for each in metrics), *(f"drop of {_plain(title(d))}" for d in drops)]
+    header += [*(f"{case_title(case, cases)}: bound; attack" for case in cases), "verdict"]
+    rows = [
+        [
+            epsilon_text(point.epsilon),
+            str(point.seed),
+            *(_interval(find(metric, point.utility)) for metric in metrics),
+            *(_interval(find(drop, point.drops)) for drop in drops),
+            *(_risk(point, case) for case in cases),
+            _verdict(point),
+        ]
+        for point in frontier.points
+    ]
+    return header, rows
+
+
+def _interval(found: Measurement | None) -> str:
+    if found is None:
+        return "–"
+    if math.isnan(found.estimate):
+        return "undefined"
+    low, high = round_down(found.low), round_up(found.high)
+    return f"{found.estimate:.4f} [{low}, {high}] at {found.confidence:.4g}, n = {found.units}"
+
+
+def _risk(point: FrontierPoint, case: Case) -> str:
+    if not point.is_private:
+        return "no noise, no bound"
+    risk = risk_at(point, case)
+    if risk is None:
+        return "–"
+    bound = "no bound" if risk.bound is None else f"≤ {round_up(risk.bound, digits=3)}"
+    attacks = (
+        f"{each.attack} {each.sample.successes}/{each.sample.trials} (≤ {round_up(each.upper, digits=3)} at "
+        f"{each.confidence:.4g})"
+        for each in risk.attacks
+    )
+    return "; ".join((bound, *attacks, *_threshold(risk)))
+
+
+def _threshold(risk: RiskFigure) -> Iterator[str]:
+    if risk.threshold is not None:
+        yield f"τ = {risk.threshold:.3f}"
+    elif risk.prior_success is not None:
+        yield f"by chance {round_up(risk.prior_success, digits=3)}"
+
+
+def _verdict(point: FrontierPoint) -> str:
+    words = VERDICTS[point.outcome]
+    if point.failing:
+        words += f": fails {', '.join(map(_plain, point.failing))}"
+    if point.undecided:
+        words += f"; open: {', '.join(map(_plain, point.undecided))}"
+    return words
+
+
+def _settings(frontier: Frontier) -> tuple[list[str], list[list[str]]]:
+    header = ["ε", "seed", "σ", "C", "q", "T", "sampling", "k", "SNR, one step", "SNR, all steps", "ε proven", "δ"]
+    rows = [[epsilon_text(p.epsilon), str(p.seed), *_setting(p.setting)] for p in frontier.points]
+    return header, rows
+
+
+def _setting(setting: Setting | None) -> list[str]:
+    if setting is None:
+        return ["–"] * 10
+    mechanism, spent = setting.mechanism, setting.guarantee
+    return [
+        round_down(mechanism.noise_multiplier),
+        f"{in_full(setting.clipping_norm)} ({setting.clipping})",
+        round_up(mechanism.sampling_rate),
+        str(mechanism.steps),
+        mechanism.sampling,
+        str(setting.participations),
+        round_up(setting.snr_one_step, digits=3),
+        round_up(setting.snr_all_steps, digits=3),
+        f"{round_down(spent.epsilon.low)} … {round_up(spent.epsilon.high)}",
+        round_up(spent.delta),
+    ]
+
+
+def _adversaries(frontier: Frontier) -> Iterator[str]:
+    cases = risk_cases(frontier)
+    for case in cases:
+        risk = next(
+            risk for point in frontier.points for risk in point.risks if (risk.adversary, risk.similarity) == case
+        )
+        success = "" if case[1] is None else f" Success: {similarity_title(case[1])}."
+        proven = "" if risk.proven_against is None else f" The bound holds against {_plain(risk.proven_against)}."
+        yield f"- **{case_title(case, cases)}**: {case[0].description}.{success}{proven}"
+
+
+def _plain(text: str) -> str:
+    """A text that Markdown shows as it is: a name of somebody else's marks up nothing and ends no cell."""
+    escaped = "".join(f"\\{character}" if character in "\\`*_[]<>#|!" else character for character in text)
+    return " ".join(escaped.split())
