@@ -77,7 +77,7 @@ def _outcome(*, sigma: float, draws: int = 1, heard: list[int] | None = None) ->
         progress=lengths.append,
         ranks=OneRank(),
     )
-    assert sum(lengths) == inverted_units(targets=targets, audit=audit)
+    assert sum(lengths) == inverted_units(train_units=UNITS, audit=audit)
     return found
 
 

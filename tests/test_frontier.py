@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.core.candidate import Candidate
+from gatekeeper.core.identification import Identification
 from gatekeeper.core.ledger import Identities
+from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, PlannedRun
 from gatekeeper.core.risk import AttackReport, Count
@@ -21,9 +23,10 @@ from gatekeeper.errors import DivergedError, GatekeeperError, InternalError, Pri
 from gatekeeper.pipeline import child
 from gatekeeper.pipeline.non_private import NonPrivateResult, _Alone
 from gatekeeper.pipeline.planning import make_plan, without_ceiling
+from gatekeeper.privacy import identification_power
 from gatekeeper.report import frontier_plot
 from gatekeeper.rundir import Failure, RunDirectory
-from tests.facts import measurement, outcome, sample_facts
+from tests.facts import identification, measurement, outcome, sample_facts, spectrum
 from tests.test_cli import Ran, gatekeeper
 from tests.test_end_to_end import CANDIDATE, POLICY, Bench
 from tests.tiny import tiny_card, tiny_units
@@ -88,9 +91,16 @@ class Simulator:
                     baseline=measured,
                     drops=tuple(dataclasses.replace(m, estimate=0.0, low=-0.1, high=0.1) for m in measured),
                 ),
-                attacks=AttackReport(nulls=evidence.attacks.nulls, outcomes=(attacked,)),
+                attacks=AttackReport(nulls=evidence.attacks.nulls, outcomes=(attacked,), spectrum=spectrum(768)),
+                identifications=(_identified(plan.mechanism),),
             )
         )
+
+
+def _identified(run: Mechanism) -> Identification:
+    found = identification(run)
+    proven = identification_power(found.mechanism, prior_success=found.chance).worst_case
+    return dataclasses.replace(found, bound=proven)
 
 
 def _measurements(policy: Policy, attempt: int) -> tuple[Measurement, ...]:

@@ -106,33 +106,24 @@ def _inversion(target: Target, report: AttackReport, progress: Progress) -> tupl
     wanted = _asked_for(target.policy, "inversion")
     if not wanted or target.network is None:
         return ()
-    import numpy as np
-
     from gatekeeper.audit.attacks.analytic import fresh_generator
     from gatekeeper.audit.attacks.inversion import Search
     from gatekeeper.audit.attacks.inversion_audit import Inverter, inverted_units, run_inversion
-    from gatekeeper.audit.attacks.sample import choose_targets
-    from gatekeeper.audit.similarity import mean_image
-    from gatekeeper.core.ranks import OneRank
     from gatekeeper.training.audited import ProductionStep
     from gatekeeper.training.losses import loss_of
 
-    data, audit, rng = target.dataset, target.policy.audit, np.random.default_rng()
-    alone = dataclasses.replace(target.mechanism, sampling_rate=1.0, steps=1)
+    data, audit = target.dataset, target.policy.audit
     step = ProductionStep(
         candidate=unaugmented(target.candidate),
         plan=target.plan,
-        mechanism=alone,
+        mechanism=dataclasses.replace(target.mechanism, sampling_rate=1.0, steps=1),
         card=target.card,
         data=data.train,
         network=target.network,
         allow_code=target.policy.allow_code,
         device=target.device,
     )
-    targets = choose_targets(
-        data.train, mean=mean_image(data.test.images), sample=audit.units, worst=audit.worst_units, rng=rng
-    )
-    progress.begin("inverting gradients", inverted_units(targets=targets, audit=audit))
+    progress.begin("inverting gradients", inverted_units(train_units=data.train.units, audit=audit))
     return run_inversion(
         Inverter(
             step=step,
@@ -144,11 +135,8 @@ def _inversion(target: Target, report: AttackReport, progress: Progress) -> tupl
         nulls=tuple(null for null in report.nulls if null.candidates == 1 and null.similarity in wanted.values()),
         train=data.train,
         held_out=data.test,
-        targets=targets,
         audit=audit,
-        rng=rng,
         progress=progress.advance,
-        ranks=OneRank(),
     )
 
 

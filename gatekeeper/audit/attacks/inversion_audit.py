@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gatekeeper.audit.attacks.inversion import Loss, Search, invert
-from gatekeeper.audit.attacks.sample import Targets
+from gatekeeper.audit.attacks.sample import Targets, choose_targets
 from gatekeeper.audit.rows import Rows, rows_of
 from gatekeeper.audit.similarity import centred, mean_image, ncc, ssim
 from gatekeeper.core.policy import AuditTerms
-from gatekeeper.core.ranks import Ranks
+from gatekeeper.core.ranks import OneRank, Ranks
 from gatekeeper.core.risk import ONE_STEP, AttackOutcome, Count, Measure, NullCalibration
 from gatekeeper.core.units import UnitImages
 
@@ -85,11 +85,11 @@ def run_inversion(
     nulls: tuple[NullCalibration, ...],
     train: UnitImages,
     held_out: UnitImages,
-    targets: Targets,
     audit: AuditTerms,
-    rng: np.random.Generator,
     progress: Callable[[int], None],
-    ranks: Ranks,
+    targets: Targets | None = None,
+    rng: np.random.Generator | None = None,
+    ranks: Ranks | None = None,
 ) -> tuple[AttackOutcome, ...]:
     """Attack B on a sample and on the worst-k stratum for each definition of success, and both controls.
 
@@ -100,12 +100,18 @@ def run_inversion(
         nulls: definitions of success with their thresholds, for one candidate.
         train: the training units.
         held_out: units of other people, for the negative control.
-        targets: which training units are attacked.
         audit: how hard to look.
-        rng: draws the strangers of the negative control; alike in all processes.
         progress: hears how many units have been attacked since it last heard; `inverted_units` tells the total.
-        ranks: the processes that share out the units.
+        targets: which training units are attacked; None draws a sample and takes the worst-k stratum.
+        rng: draws that sample, and the strangers of the negative control; alike in all processes, and by default seeded
+            by the operating system.
+        ranks: the processes that share out the units; None attacks all of them here.
     """
+    ranks = OneRank() if ranks is None else ranks
+    rng = np.random.default_rng(ranks.seed()) if rng is None else rng
+    if targets is None:
+        mean = mean_image(held_out.images)
+        targets = choose_targets(train, mean=mean, sample=audit.units, worst=audit.worst_units, rng=rng)
     attacked = np.concatenate((targets.sample, targets.worst))
     mean = mean_image(held_out.images)
 
@@ -144,9 +150,10 @@ def run_inversion(
     )
 
 
-def inverted_units(*, targets: Targets, audit: AuditTerms) -> int:
+def inverted_units(*, train_units: int, audit: AuditTerms) -> int:
     """How many units `run_inversion` will report to `progress` in all, over all processes."""
-    return audit.noise_draws * (len(targets.sample) + len(targets.worst)) + len(targets.sample)
+    sample, worst = min(audit.units, train_units), min(audit.worst_units, train_units)
+    return audit.noise_draws * (sample + worst) + sample
 
 
 def _alike(data: UnitImages, rows: Rows, found: Floats, *, mean: Floats, measure: Measure) -> Floats:

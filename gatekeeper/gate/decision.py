@@ -1,0 +1,52 @@
+"""The verdict: every finding, in the policy's order."""
+
+from __future__ import annotations
+
+from gatekeeper.core.certificate import Facts
+from gatekeeper.core.codec import digest
+from gatekeeper.core.policy import Policy, UtilityRule
+from gatekeeper.core.verdict import Approval, Inconclusive, Refusal, Verdict
+from gatekeeper.errors import InvalidValueError
+from gatekeeper.gate.privacy import budget_findings
+from gatekeeper.gate.risk import risk_findings
+from gatekeeper.gate.utility import utility_finding
+
+
+def decide(policy: Policy, facts: Facts) -> Verdict:
+    """Judge the facts of a run by a policy.
+
+    Args:
+        policy: what must hold.
+        facts: what was proven and measured.
+
+    Returns:
+        `Refusal` if any rule is violated, else `Inconclusive` if any could not be judged, else `Approval`
+        of the file whose digest the facts hold.
+
+    Raises:
+        InvalidValueError: the facts are about another unit of privacy or adjacency than the policy's.
+    """
+    _check_subject(policy, facts)
+    findings = budget_findings(policy, facts)
+    for rule in policy.rules_at(facts.ledger.attempts):
+        findings += (
+            [utility_finding(rule, facts)] if isinstance(rule, UtilityRule) else risk_findings(rule, policy, facts)
+        )
+    statuses = {finding.status for finding in findings}
+    everything, policy_digest = tuple(findings), digest(policy)
+    if "failed" in statuses:
+        return Refusal(policy_digest=policy_digest, findings=everything)
+    if "inconclusive" in statuses:
+        return Inconclusive(policy_digest=policy_digest, findings=everything)
+    return Approval(model_digest=facts.evidence.model.sha256, policy_digest=policy_digest, findings=everything)
+
+
+def _check_subject(policy: Policy, facts: Facts) -> None:
+    mechanism = facts.evidence.record.mechanism
+    for name, demanded, given in (
+        ("unit of privacy", policy.privacy.unit, mechanism.unit),
+        ("unit of the data", policy.privacy.unit, facts.evidence.dataset.unit),
+        ("adjacency", policy.privacy.adjacency, mechanism.adjacency),
+    ):
+        if demanded != given:
+            raise InvalidValueError(f"the policy's {name} is {demanded!r}, the run's is {given!r}")
