@@ -101,9 +101,7 @@ def brightness_bins(images: NDArray[np.uint8], *, rows: int) -> PlantedRows:
     return PlantedRows(flavour="bins", mean=mean, weight=np.repeat(weight, rows, axis=0), bias=bias)
 
 
-def trap_weights(
-    images: NDArray[np.uint8], *, rows: int, batch: int, generator: np.random.Generator
-) -> PlantedRows:
+def trap_weights(images: NDArray[np.uint8], *, rows: int, batch: int, generator: np.random.Generator) -> PlantedRows:
     """Random rows that about one image of a batch activates.
 
     Boenisch et al. 2023, "When the Curious Abandon Honesty": Gaussian weights of which a random half is
@@ -121,9 +119,7 @@ def trap_weights(
     signs = generator.permuted(np.where(np.arange(mean.size) % 2 == 0, 1.0, -1.0)[None].repeat(rows, axis=0), axis=1)
     weight = size * signs / mean.size
     measured = _measured(images, mean=mean, weight=weight)
-    return PlantedRows(
-        flavour="trap", mean=mean, weight=weight, bias=-np.quantile(measured, 1 - 1 / batch, axis=0)
-    )
+    return PlantedRows(flavour="trap", mean=mean, weight=weight, bias=-np.quantile(measured, 1 - 1 / batch, axis=0))
 
 
 def _mean(images: NDArray[np.uint8]) -> NDArray[np.float64]:
