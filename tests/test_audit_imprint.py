@@ -125,6 +125,32 @@ def test_with_the_noise_off_exactly_the_isolated_units_are_read_out(kind: str, f
     assert np.mean(shares) > 0.2
 
 
+def isolated_share(flavour: str, *, train: TinyUnits, held_out: TinyUnits, rows: int, batch: int) -> float:
+    """The share of images that are isolated, over 60 random batches."""
+    planted = plant(flavour, held_out.images, rows=rows, batch=batch, generator=rng())
+    active = centred(train.images, mean=planted.mean) @ planted.weight.T + planted.bias > 0
+    drawn = [rng(seed).permutation(len(active))[:batch] for seed in range(60)]
+    found = [isolated_images(NaiveActivations(image=own, active=active[own]), flavour=flavour) for own in drawn]
+    return float(np.mean([len(images) for images in found])) / batch
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(16, 16), (32, 16)])
+def test_isolated_shares_follow_their_laws_where_rows_are_independent(rows: int, batch: int) -> None:
+    """On images of pure noise: alone in one bin of B, (1 − 1/B)ⁿ⁻¹; alone in any of B rows of p = 1/n."""
+    train, held_out = (tiny_units(units=2000, most_images=1, seed=seed) for seed in (0, 1))
+    bins, trap = (isolated_share(f, train=train, held_out=held_out, rows=rows, batch=batch) for f in FLAVOURS)
+    assert bins == pytest.approx((1 - 1 / rows) ** (batch - 1), abs=0.04)
+    alone_in_a_row = (1 - 1 / batch) ** (batch - 1) / batch
+    assert trap == pytest.approx(1 - (1 - alone_in_a_row) ** rows, abs=0.04)
+
+
+def test_brightness_bins_isolate_more_lesions_than_trap_weights() -> None:
+    """Rows of random weights see images of one kind alike: the same few activate many of them."""
+    dataset = loaded("colour")[0]
+    bins, trap = (isolated_share(f, train=dataset.train, held_out=dataset.test, rows=64, batch=24) for f in FLAVOURS)
+    assert bins > trap + 0.05
+
+
 def test_success_falls_to_nothing_as_the_noise_grows() -> None:
     rates = []
     dataset = loaded("colour")[0]

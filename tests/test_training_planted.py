@@ -164,6 +164,10 @@ def test_views_are_augmented_on_demand_only() -> None:
     assert not np.allclose(plain, augmented)
 
 
+def test_a_batch_has_no_more_units_than_there_are_rows_unless_asked_for() -> None:
+    assert [step("bins", rows=rows, batch=batch).batch for rows, batch in ((3, None), (9, None), (3, 6))] == [3, 4, 6]
+
+
 def test_volumes_go_through_a_segmentation_network() -> None:
     data = tiny_segmentation_units(units=12, size=(8, 8, 8), most_images=1)
     attacked = step(

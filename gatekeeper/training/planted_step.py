@@ -66,7 +66,8 @@ class PlantedStep:
         held_out: units of other people, whose images place the rows.
         flavour: which rows.
         rows: how many, at least 2.
-        batch: units of a step that rows are planted for, at least 2; by default the recipe's.
+        batch: units of a step that rows are planted for, at least 2. By default the recipe's, and no more than rows: with
+            many more units than rows hardly any is isolated, and a server may ask for smaller batches.
         augmented: whether views are augmented as in the run. Without, the attacker is stronger: a view is the image.
         gain: see `PlantedNetwork`.
         allow_code: the candidate's own code that the policy allows.
@@ -101,7 +102,7 @@ class PlantedStep:
                 f"held-out images have the shape {held_out.images.shape[1:]}, training images {train.images.shape[1:]}",
                 hint="images of one data set have one shape",
             )
-        self.batch = spec.expected_batch if batch is None else batch
+        self.batch = min(spec.expected_batch, rows) if batch is None else batch
         subject = subject_of(candidate, card, data=None, allow_code=allow_code, device=device)
         # Public: rows and pattern are what the server sends out.
         generator = np.random.default_rng(spec.seed)
