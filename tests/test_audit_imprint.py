@@ -18,7 +18,7 @@ from gatekeeper.audit.attacks.imprint import best_similarities, isolated_images,
 from gatekeeper.audit.attacks.imprint_audit import LEAST_ISOLATED, ImprintOutcome, imprinted_units, run_imprint
 from gatekeeper.audit.attacks.imprint_trials import ImprintTrials, deal
 from gatekeeper.audit.attacks.sample import Targets, choose_targets
-from gatekeeper.audit.directions import closest
+from gatekeeper.audit.directions import closest, directions
 from gatekeeper.audit.null import null_similarities
 from gatekeeper.audit.null_of_many import best_of_strangers, calibrate_null_of_many
 from gatekeeper.audit.similarity import centred, mean_image, ssim
@@ -39,7 +39,7 @@ from tests.reference.audit_naive_imprint import (
     naive_candidates,
     naive_isolated,
 )
-from tests.tiny import TinyUnits, tiny_candidate, tiny_plan, tiny_units
+from tests.tiny import TinyUnits, tiny_candidate, tiny_card, tiny_plan, tiny_units
 
 FLAVOURS = ("bins", "trap")
 NCC = Similarity()
@@ -149,6 +149,27 @@ def test_brightness_bins_isolate_more_lesions_than_trap_weights() -> None:
     dataset = loaded("colour")[0]
     bins, trap = (isolated_share(f, train=dataset.train, held_out=dataset.test, rows=64, batch=24) for f in FLAVOURS)
     assert bins > trap + 0.05
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_units_of_several_images_are_read_out_where_one_of_those_shown_is_isolated(flavour: str) -> None:
+    train = tiny_units(units=30, channels=3)
+    attacked = PlantedStep(
+        candidate=tiny_candidate(views=2),
+        plan=tiny_plan(sigma=OFF),
+        card=tiny_card(train),
+        train=train,
+        held_out=tiny_units(units=60, channels=3, seed=1),
+        flavour=flavour,
+        rows=40,
+        batch=20,
+    )
+    units = np.arange(20)
+    alone = train.unit_of[isolated_images(attacked.activations(units, step=2), flavour=flavour)]
+    found = unit_ncc(read_out(attacked.silent(units, step=2), flavour=flavour), units, train, attacked.mean)
+    # Others may be too: of a unit's images one can outweigh the rest, which then disturb nobody.
+    assert set(alone) <= set(np.flatnonzero(found > 0.9999))
+    assert 5 <= len(set(alone)) < 20
 
 
 def test_success_falls_to_nothing_as_the_noise_grows() -> None:
@@ -398,7 +419,7 @@ def test_batches_hold_every_target_once_among_random_companions() -> None:
 
 def test_images_are_compared_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     train, pieces = tiny_units(units=40), []
-    candidates = rng().standard_normal((6, 64))
+    candidates = directions(rng().standard_normal((6, 64)))
 
     def spy(*args: object, images: np.ndarray, **settings: object) -> np.ndarray:
         pieces.append(len(images))
@@ -415,7 +436,7 @@ def test_by_ssim_the_closest_candidate_is_compared() -> None:
     images = tiny_units(units=3, most_images=1).images
     mean = np.full((1, 8, 8), 0.5)
     truths = centred(images, mean=mean)
-    candidates = np.concatenate((rng().standard_normal((4, 64)), 7.0 * truths))
+    candidates = directions(np.concatenate((rng().standard_normal((4, 64)), 7.0 * truths)))
     found = closest(candidates, images=images, mean=mean)
     assert found.index.tolist() == [4, 5, 6]
     np.testing.assert_allclose(best_similarities(candidates, images=images, mean=mean, measure="ssim"), 1.0)
@@ -477,7 +498,7 @@ def test_the_best_of_all_strangers_is_that_of_a_loop(measure: str) -> None:
         if measure == "ncc":
             best = max(naive_best(list(others), truth) for truth in centred(images, mean=mean))
         else:
-            index = closest(others, images=images, mean=mean).index
+            index = closest(directions(others), images=images, mean=mean).index
             best = max(ssim(images / 255.0, held_out.images[index] / 255.0))
         assert found[unit] == pytest.approx(best, abs=1e-9)
 

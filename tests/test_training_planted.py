@@ -180,6 +180,17 @@ def test_volumes_go_through_a_segmentation_network() -> None:
     assert attacked.observe(np.arange(6), steps=range(2)).weight.shape == (10, 512)
 
 
+@pytest.mark.parametrize("clipping", ["automatic", "adaptive"])
+def test_other_rules_of_clipping_are_the_runs_own(clipping: str) -> None:
+    """Each step begins with the first norm, so that steps are noised alike."""
+    plan = dataclasses.replace(tiny_plan(sigma=0.05), clipping=clipping, clipping_norm=1.0)
+    attacked, units = step("bins", plan=plan), np.arange(6)
+    clean = attacked.silent(units, step=0).weight
+    for _ in range(2):
+        spread = float(np.std(attacked.observe(units, steps=range(1)).weight - clean))
+        assert spread == pytest.approx(0.05 / plan.divisor, rel=0.15)
+
+
 def test_what_cannot_be_planted_is_refused() -> None:
     images = tiny_units(units=20, most_images=1).images
     with pytest.raises(InvalidValueError, match="flavour"):

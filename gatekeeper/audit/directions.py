@@ -40,10 +40,10 @@ def closest(candidates: Floats, *, images: NDArray[np.uint8], mean: Floats) -> C
     """The candidate of the largest NCC with each centred image.
 
     Args:
-        candidates: centred, of any scale, shape (candidates, pixels), at least one.
+        candidates: centred and of norm 1 (`directions`), shape (candidates, pixels), at least one.
         images: uint8, shape (images, channels, *spatial).
         mean: what images are centred by, shape (channels, *spatial).
     """
-    cosines = directions(centred(images, mean=mean)) @ directions(candidates).T
+    cosines = directions(centred(images, mean=mean)) @ candidates.T
     index = cosines.argmax(axis=1)
     return Closest(index=index, ncc=cosines[np.arange(len(images)), index])

@@ -18,8 +18,8 @@ from gatekeeper.core.checks import check_integer
 from gatekeeper.core.risk import Measure, NullCalibration, Similarity
 from gatekeeper.core.units import UnitImages
 
-# Pixel values of the strangers that units' candidates are drawn from: 128 MiB in float64.
-_POOL_VALUES = 2**24
+# The strangers that units' candidates are drawn from: at most so many, and so many pixel values (128 MiB in float64).
+_POOL_IMAGES, _POOL_VALUES = 2**11, 2**24
 
 
 def best_of_strangers(
@@ -56,13 +56,14 @@ def best_of_strangers(
     keys = digests(audited.images, rows.image)
     rows = rows_of(audited, units=units[_distinct_units(rows, keys)])
     mean = mean_image(held_out.images)
-    pool = rng.permutation(_strangers(held_out, not_among=set(keys)))[: max(candidates, _POOL_VALUES // mean.size)]
+    most = max(candidates, min(_POOL_IMAGES, _POOL_VALUES // mean.size))
+    pool = rng.permutation(_strangers(held_out, not_among=set(keys)))[:most]
     strangers = directions(centred(held_out.images[pool], mean=mean))
     order = rng.random((rows.units, len(pool)))
     few = min(candidates, len(pool))
     drawn = order <= np.partition(order, few - 1, axis=1)[:, few - 1 : few]
     values = []
-    for piece in rows.batches(pixels=mean.size):
+    for piece in rows.batches(pixels=max(strangers.shape)):
         images = audited.images[piece.image]
         cosines = directions(centred(images, mean=mean)) @ strangers.T
         index = np.where(drawn[piece.owner], cosines, -np.inf).argmax(axis=1)

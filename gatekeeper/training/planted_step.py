@@ -66,9 +66,10 @@ class PlantedStep:
         held_out: units of other people, whose images place the rows.
         flavour: which rows.
         rows: how many, at least 2.
-        batch: units of a step that rows are planted for, at least 2. By default the recipe's, and no more than rows: with
+        batch: units of a step that rows are planted for, at least 2. By default the recipe's, no more than rows: with
             many more units than rows hardly any is isolated, and a server may ask for smaller batches.
-        augmented: whether views are augmented as in the run. Without, the attacker is stronger: a view is the image.
+        augmented: whether views are augmented as in the run. Without, the attacker is stronger: a view is the image,
+            which is what read-outs are compared with, in controls too.
         gain: see `PlantedNetwork`.
         allow_code: the candidate's own code that the policy allows.
         device: where; None is the CPU.

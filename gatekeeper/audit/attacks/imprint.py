@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.audit.attacks.analytic import compare
-from gatekeeper.audit.directions import Closest, closest
+from gatekeeper.audit.directions import closest, directions
 from gatekeeper.core.risk import Measure
 
 Flavour = Literal["bins", "trap"]
@@ -96,7 +96,7 @@ class AttackedStep(Protocol):
 
 
 def read_out(gradients: RowGradients, *, flavour: Flavour) -> NDArray[np.float64]:
-    """One candidate for each row: centred images of unknown scale, shape (rows, pixels).
+    """One candidate for each row: a centred image scaled to norm 1, or zeros of a row without, shape (rows, pixels).
 
     Args:
         gradients: what the attacker sees.
@@ -107,7 +107,7 @@ def read_out(gradients: RowGradients, *, flavour: Flavour) -> NDArray[np.float64
     if flavour == "bins":
         weight = weight - np.concatenate((weight[1:], np.zeros_like(weight[:1])))
         bias = bias - np.concatenate((bias[1:], np.zeros_like(bias[:1])))
-    return np.asarray(weight * np.sign(bias)[:, None])
+    return directions(weight * np.sign(bias)[:, None])
 
 
 def isolated_images(activations: Activations, *, flavour: Flavour) -> NDArray[np.int64]:
@@ -139,12 +139,12 @@ def best_similarities(
     and the null's strangers are chosen alike.
 
     Args:
-        candidates: shape (candidates, pixels), of any scale.
+        candidates: as `read_out` gives them, shape (candidates, pixels).
         images: uint8, shape (images, channels, *spatial).
         mean: m.
         measure: how the closest candidate is compared.
     """
-    found: Closest = closest(candidates, images=images, mean=mean)
+    found = closest(candidates, images=images, mean=mean)
     if measure == "ncc":
         return found.ncc
     return compare(candidates[found.index], images=images, mean=mean, measure=measure)

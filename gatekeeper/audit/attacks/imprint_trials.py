@@ -59,7 +59,7 @@ def unit_similarities(
     """Each unit's best similarity over its images and the candidates, shape (units,).
 
     Args:
-        candidates: shape (candidates, pixels).
+        candidates: as `read_out` gives them, shape (candidates, pixels).
         data: the units' images.
         units: indices, shape (units,).
         mean: m.
@@ -68,7 +68,7 @@ def unit_similarities(
     rows = rows_of(data, units=units)
     values = [
         best_similarities(candidates, images=data.images[piece.image], mean=mean, measure=measure)
-        for piece in rows.batches(pixels=mean.size)
+        for piece in rows.batches(pixels=max(candidates.shape))
     ]
     return rows.best(np.concatenate((*values, np.empty(0))))
 
