@@ -1,10 +1,11 @@
 """The null: how alike a training image and somebody else's image are, before anybody attacks.
 
-A reconstruction counts only if it shows more of the image than handing in another person's image would. The
-threshold τ is a lower confidence limit of a quantile, over units, of the similarity that the best of c random held-out
-images reaches, c being how many images the attack hands in for each unit. Held-out units share no person with
-training units: the split guarantees it. Given the held-out images, the units' similarities are independent and alike,
-so order statistics give limits without any assumption on their distribution (David and Nagaraja 2003, section 7.1).
+A reconstruction counts only if it shows more of the image than handing in another person's image would. The threshold τ
+is a lower confidence limit of a quantile, over units, of the similarity that one random held-out image reaches: for
+attacks that hand in one image for each unit (`null_of_many` for those that hand in more). Held-out units share no
+person with training units: the split guarantees it. Given the held-out images, the units' similarities are independent
+and alike, so order statistics give limits without any assumption on their distribution (David and Nagaraja 2003,
+section 7.1).
 """
 
 from __future__ import annotations
@@ -112,17 +113,15 @@ def null_similarities(
     units: NDArray[np.int64],
     held_out: UnitImages,
     rng: np.random.Generator,
-    candidates: int = 1,
 ) -> NDArray[np.float64]:
-    """For each distinct audited unit, the best over its images of the similarity to the best of c held-out images.
+    """For each distinct audited unit, the best over its images of the similarity to one random held-out image.
 
     Args:
         measure: how images are compared.
         audited: the training units.
         units: indices of those to use, shape (units,).
         held_out: units of other people, none of which took part in training.
-        rng: draws the held-out images of each unit.
-        candidates: c, at least 1.
+        rng: draws the held-out image of each unit.
 
     Returns:
         Shape (distinct units,).
@@ -134,20 +133,15 @@ def null_similarities(
     keys = digests(audited.images, rows.image)
     rows = rows_of(audited, units=units[_distinct_units(rows, keys)])
     strangers = _strangers(held_out, not_among=set(keys))
-    mean, best = mean_image(held_out.images), np.full(rows.units, -np.inf)
-    for _ in range(candidates):
-        drawn = rng.choice(strangers, size=rows.units)
-        values = [
-            similarities(
-                measure=measure,
-                first=audited.images[piece.image],
-                second=held_out.images[drawn[piece.owner]],
-                mean=mean,
-            )
-            for piece in rows.batches(pixels=mean.size)
-        ]
-        best = np.maximum(best, rows.best(np.concatenate(values)))
-    return best
+    drawn = rng.choice(strangers, size=rows.units)
+    mean = mean_image(held_out.images)
+    values = [
+        similarities(
+            measure=measure, first=audited.images[piece.image], second=held_out.images[drawn[piece.owner]], mean=mean
+        )
+        for piece in rows.batches(pixels=mean.size)
+    ]
+    return rows.best(np.concatenate(values))
 
 
 def _coarse(limits: QuantileLimits) -> QuantileLimits:
@@ -178,7 +172,6 @@ def calibrate_null(
     held_out: UnitImages,
     confidence: float,
     rng: np.random.Generator,
-    candidates: int = 1,
 ) -> NullCalibration:
     """The threshold τ that a reconstruction must reach, and how many strangers' images reach it.
 
@@ -190,8 +183,7 @@ def calibrate_null(
         units: indices of those to use, shape (units,), at least one.
         held_out: units of other people, none of which took part in training.
         confidence: one-sided confidence of each limit of the quantile.
-        rng: draws the held-out images of each unit.
-        candidates: c, at least 1.
+        rng: draws the held-out image of each unit.
 
     Returns:
         The calibration. An upper limit that so few units can't give is 1, the largest similarity there is.
@@ -199,9 +191,7 @@ def calibrate_null(
     Raises:
         DataError: too few units for a limit, no held-out image to compare with, or a threshold that isn't above 0.
     """
-    values = null_similarities(
-        measure=similarity.measure, audited=audited, units=units, held_out=held_out, rng=rng, candidates=candidates
-    )
+    values = null_similarities(measure=similarity.measure, audited=audited, units=units, held_out=held_out, rng=rng)
     if similarity.at_least is not None:
         threshold = low = high = similarity.at_least
     else:
@@ -215,5 +205,4 @@ def calibrate_null(
         confidence=confidence,
         units=len(values),
         strangers_passing=float(np.mean(values >= threshold)),
-        candidates=candidates,
     )

@@ -108,4 +108,5 @@ def calibrate_null_of_many(
         confidence=confidence,
         units=len(values),
         strangers_passing=float(np.mean(values >= threshold)),
+        candidates=candidates,
     )

@@ -10,12 +10,22 @@ from gatekeeper.core.identification import Identification
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
-from gatekeeper.core.risk import Adversary, AttackName, AttackOutcome, AttackReport, Similarity
+from gatekeeper.core.risk import (
+    ONE_STEP,
+    PAPER_ATTACKS,
+    Adversary,
+    AttackName,
+    AttackOutcome,
+    AttackReport,
+    NullCalibration,
+    Similarity,
+)
 from gatekeeper.pipeline.matching import CANDIDATES, TRIALS, match_candidates
 
 if TYPE_CHECKING:
     import torch
 
+    from gatekeeper.audit.attacks.imprint_audit import ImprintOutcome
     from gatekeeper.data.dataset import Dataset
     from gatekeeper.pipeline.production import Progress
     from gatekeeper.training import LoneRank
@@ -68,8 +78,50 @@ def attack(target: Target, progress: Progress) -> AttackReport:
         progress=progress.advance,
         ranks=target.ranks,
     )
-    outcomes = [*report.outcomes, *_inversion(target, report, progress)]
-    return dataclasses.replace(report, outcomes=tuple(outcomes))
+    imprinted: list[ImprintOutcome] = []
+    for name in PAPER_ATTACKS:
+        imprinted += _imprint(target, name, progress, known=tuple(found.null for found in imprinted))
+    nulls = dict.fromkeys((*report.nulls, *(found.null for found in imprinted)))
+    outcomes = (*report.outcomes, *(found.outcome for found in imprinted), *_inversion(target, report, progress))
+    return dataclasses.replace(report, nulls=tuple(nulls), outcomes=outcomes)
+
+
+def _imprint(
+    target: Target, name: AttackName, progress: Progress, *, known: tuple[NullCalibration, ...]
+) -> list[ImprintOutcome]:
+    """Attack A′ by one kind of planted rows, for each adversary that a rule wants it for."""
+    from gatekeeper.audit.attacks.imprint_audit import imprint
+    from gatekeeper.privacy import participations
+    from gatekeeper.training.planted_step import PlantedStep
+
+    data = target.dataset
+    found: list[ImprintOutcome] = []
+    for adversary, similarities in _asked_for(target.policy, name).items():
+        step = PlantedStep(
+            candidate=unaugmented(target.candidate),
+            plan=target.plan,
+            card=target.card,
+            train=data.train,
+            held_out=data.test,
+            flavour="bins" if name == "imprint-bins" else "trap",
+            allow_code=target.policy.allow_code,
+            device=target.device,
+        )
+        found += imprint(
+            step,
+            similarities=similarities,
+            adversary=adversary,
+            train=data.train,
+            held_out=data.test,
+            participations=participations(target.mechanism),
+            audit=target.policy.audit,
+            begin=lambda total: progress.begin("planting rows", total),
+            progress=progress.advance,
+            known=(*known, *(each.null for each in found)),
+            ranks=target.ranks,
+        )
+        step.close()
+    return found
 
 
 # Attack D keeps two numbers of each candidate for each parameter.
@@ -132,7 +184,7 @@ def _inversion(target: Target, report: AttackReport, progress: Progress) -> tupl
             search=Search(),
             generator=fresh_generator(),
         ),
-        nulls=tuple(null for null in report.nulls if null.candidates == 1 and null.similarity in wanted.values()),
+        nulls=tuple(null for null in report.nulls if null.candidates == 1 and null.similarity in wanted[ONE_STEP]),
         train=data.train,
         held_out=data.test,
         audit=audit,
@@ -146,12 +198,14 @@ def unaugmented(candidate: Candidate) -> Candidate:
     return dataclasses.replace(candidate, training=training)
 
 
-def _asked_for(policy: Policy, name: AttackName) -> dict[Adversary, Similarity]:
-    return {
-        rule.adversary: rule.similarity
-        for rule in policy.risk_rules
-        if rule.similarity is not None and name in (rule.attacks or ())
-    }
+def _asked_for(policy: Policy, name: AttackName) -> dict[Adversary, tuple[Similarity, ...]]:
+    """For whom rules want an attack, and by which definitions of success."""
+    wanted: dict[Adversary, tuple[Similarity, ...]] = {}
+    for rule in policy.risk_rules:
+        if rule.similarity is not None and name in (rule.attacks or ()):
+            before = wanted.get(rule.adversary, ())
+            wanted[rule.adversary] = tuple(dict.fromkeys((*before, rule.similarity)))
+    return wanted
 
 
 def _similarities(policy: Policy) -> tuple[Similarity, ...]:

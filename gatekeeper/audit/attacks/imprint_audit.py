@@ -9,19 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gatekeeper.audit.attacks.imprint import AttackedStep
+from gatekeeper.audit.attacks.imprint import AttackedStep, Flavour
 from gatekeeper.audit.attacks.imprint_trials import Controls, ImprintTrials
-from gatekeeper.audit.attacks.sample import Targets
+from gatekeeper.audit.attacks.sample import Targets, choose_targets
 from gatekeeper.audit.null_of_many import calibrate_null_of_many
+from gatekeeper.audit.similarity import mean_image
 from gatekeeper.core.checks import check_integer
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms
 from gatekeeper.core.ranks import OneRank, Ranks
-from gatekeeper.core.risk import ONE_STEP, Adversary, AttackOutcome, Count, NullCalibration, Similarity
+from gatekeeper.core.risk import ONE_STEP, Adversary, AttackName, AttackOutcome, Count, NullCalibration, Similarity
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import InvalidValueError
 
-TITLES = {"bins": "imprint, brightness bins", "trap": "imprint, trap weights"}
+NAMES: dict[Flavour, AttackName] = {"bins": "imprint-bins", "trap": "imprint-trap"}
 
 # The least share of units that must be isolated: a positive control on fewer would show next to nothing.
 LEAST_ISOLATED = 0.1
@@ -66,6 +67,7 @@ def run_imprint(
     audit: AuditTerms,
     rng: np.random.Generator,
     progress: Callable[[int], None],
+    known: tuple[NullCalibration, ...] = (),
     ranks: Ranks | None = None,
 ) -> tuple[ImprintOutcome, ...]:
     """Attack A′ on a sample and on the worst-k stratum, and both controls.
@@ -84,6 +86,7 @@ def run_imprint(
         audit: how hard to look.
         rng: deals batches and draws strangers; the noise is the run's own.
         progress: hears how many units a draw has put through the network; `imprinted_units` tells the total.
+        known: definitions of success that are calibrated already.
         ranks: the processes that share out the batches, with `rng` alike in all; None attacks all of them here.
 
     Returns:
@@ -96,8 +99,10 @@ def run_imprint(
     """
     if adversary.knows != "nothing":
         raise InvalidValueError(f"attack A′ plays adversaries who know nothing, not the one called {adversary.title}")
+    calibrated = {null.similarity: null for null in known if null.candidates == step.rows}
     nulls = tuple(
-        calibrate_null_of_many(
+        calibrated.get(similarity)
+        or calibrate_null_of_many(
             similarity,
             audited=train,
             units=rng.permutation(train.units)[:NULL_UNITS],
@@ -140,6 +145,55 @@ def run_imprint(
     )
 
 
+def imprint(
+    step: AttackedStep,
+    *,
+    similarities: tuple[Similarity, ...],
+    adversary: Adversary,
+    train: UnitImages,
+    held_out: UnitImages,
+    participations: Participations,
+    audit: AuditTerms,
+    begin: Callable[[int], None],
+    progress: Callable[[int], None],
+    known: tuple[NullCalibration, ...] = (),
+    ranks: Ranks | None = None,
+) -> tuple[ImprintOutcome, ...]:
+    """`run_imprint` on a random sample and on the worst-k stratum, from the operating system's randomness.
+
+    Args:
+        step: see `run_imprint`, like all that follow.
+        similarities: definitions of success.
+        adversary: one step, or all steps.
+        train: the training units.
+        held_out: units of other people.
+        participations: the distribution of K.
+        audit: how hard to look.
+        begin: hears how many units will go through the network in all.
+        progress: hears how many have since it last heard.
+        known: definitions of success that are calibrated already.
+        ranks: the processes that share out the batches.
+    """
+    ranks = OneRank() if ranks is None else ranks
+    rng, mean = np.random.default_rng(ranks.seed()), mean_image(held_out.images)
+    targets = choose_targets(train, mean=mean, sample=audit.units, worst=audit.worst_units, rng=rng)
+    begin(imprinted_units(targets=targets, train_units=train.units, batch=step.batch, audit=audit))
+    return run_imprint(
+        step,
+        similarities=similarities,
+        adversary=adversary,
+        train=train,
+        held_out=held_out,
+        targets=targets,
+        participations=participations,
+        audit=audit,
+        rng=rng,
+        progress=progress,
+        known=known,
+        ranks=ranks,
+    )
+
+
 def imprinted_units(*, targets: Targets, train_units: int, batch: int, audit: AuditTerms) -> int:
     """How many units `run_imprint` will report to `progress` in all, over all processes."""
     batches = -(-len(_attacked(targets)) // batch)
@@ -168,7 +222,7 @@ def _outcome(
     isolated = controls.isolated[sample]
     return ImprintOutcome(
         outcome=AttackOutcome(
-            attack=TITLES[step.flavour],
+            attack=NAMES[step.flavour],
             adversary=adversary,
             similarity=null.similarity,
             threshold=null.threshold,
@@ -183,6 +237,7 @@ def _outcome(
             participations=participations,
             median_similarity=float(np.median(similarities[0, sample])),
             source="production-step",
+            candidates=step.rows,
         ),
         null=null,
         candidates=step.rows,
