@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.identification import CONTRADICTION_CONFIDENCE, Identification
 from gatekeeper.core.policy import Policy
@@ -114,7 +116,7 @@ def _own_code(policy: Policy, facts: Facts) -> Finding:
     """
     found = facts.evidence.identifications
     measured = max((each.identified.lower(confidence=CONTRADICTION_CONFIDENCE) for each in found), default=NOT_A_NUMBER)
-    limit = min((each.bound for each in found), default=NOT_A_NUMBER)
+    limit = min((math.ceil(each.bound * 1e4) / 1e4 for each in found), default=NOT_A_NUMBER)
     doubt = None
     if not found:
         doubt = "no candidates were matched: there are too few units"

@@ -207,8 +207,10 @@ def _success(bound: RiskBound, nulls: tuple[NullCalibration, ...]) -> str:
 def _attack_cells(outcome: AttackOutcome | None, confidence: float) -> tuple[str, str, str, str]:
     if outcome is None:
         return ("–", "–", "–", "–")
+    # The best of several images counts, so each is compared with the best of as many strangers'.
+    among = "" if outcome.candidates == 1 else f" (best of {outcome.candidates}, τ {outcome.threshold:.3f})"
     return (
-        f"{outcome.attack} {outcome.sample.successes}/{outcome.sample.trials}",
+        f"{outcome.attack} {outcome.sample.successes}/{outcome.sample.trials}{among}",
         round_up(outcome.sample.upper(confidence=confidence), digits=3),
         f"{outcome.worst.successes}/{outcome.worst.trials}",
         f"{round_down(outcome.positive_control.rate, digits=3)} / {round_up(outcome.negative_control.rate, digits=3)}",
