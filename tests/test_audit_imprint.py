@@ -374,6 +374,21 @@ def test_a_control_on_hardly_any_unit_fails() -> None:
     assert found.outcome.positive_control == type(found.isolated)(successes=0, trials=math.ceil(LEAST_ISOLATED * 30))
 
 
+def test_the_negative_control_sees_strangers_who_look_alike() -> None:
+    (found,) = audit(naive_step("trap"), similarities=(Similarity(above_null=None, at_least=0.1),))
+    assert found.outcome.negative_control.rate > 0.8
+
+
+def test_the_worst_stratum_is_counted_apart() -> None:
+    """Noise is off, so that whoever is isolated is reached; the two strata are counted by the same units' results."""
+    targets = Targets(sample=np.arange(30), worst=np.arange(28, 36))
+    (both,) = audit(naive_step("trap"), targets=targets)
+    swapped = Targets(sample=targets.worst, worst=targets.sample)
+    (turned,) = audit(naive_step("trap"), targets=swapped)
+    assert 0 < both.outcome.sample.successes < 30
+    assert (both.outcome.sample, both.outcome.worst) == (turned.outcome.worst, turned.outcome.sample)
+
+
 def test_each_definition_of_success_is_judged_by_its_own_null() -> None:
     strict, loose = (Similarity(above_null=None, at_least=level) for level in (0.99, 0.2))
     first, second = audit(naive_step("trap", noise_multiplier=0.02), similarities=(strict, loose))

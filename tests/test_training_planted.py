@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -166,6 +167,20 @@ def test_views_are_augmented_on_demand_only() -> None:
 
 def test_a_batch_has_no_more_units_than_there_are_rows_unless_asked_for() -> None:
     assert [step("bins", rows=rows, batch=batch).batch for rows, batch in ((3, None), (9, None), (3, 6))] == [3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "model", [ModelSpec(network="mlp", width=16), ModelSpec(network="resnet9", width=4, trainable=("head.*",))]
+)
+def test_rows_come_first_whatever_of_the_network_is_trained(model: ModelSpec) -> None:
+    """One unit's clipped gradient is spent on the rows that it activates: together they are as long as C."""
+    single = tiny_units(units=24, most_images=1)
+    candidate = dataclasses.replace(tiny_candidate(views=1), model=model)
+    attacked = step("bins", candidate=candidate, train=single, card=tiny_card(single))
+    seen, found = attacked.silent(np.array([5]), step=0), attacked.activations(np.array([5]), step=0)
+    length = math.hypot(float(np.linalg.norm(seen.weight)), float(np.linalg.norm(seen.bias))) * tiny_plan().divisor
+    assert length == pytest.approx(tiny_plan().clipping_norm, rel=2e-3)
+    assert (np.abs(seen.bias) > 0).tolist() == found.active[0].tolist()
 
 
 def test_volumes_go_through_a_segmentation_network() -> None:
