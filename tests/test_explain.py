@@ -18,7 +18,7 @@ from gatekeeper.core.explanation import Explanation, Knob, RuleExplanation
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy, RiskRule
 from gatekeeper.core.record import PlannedRun
-from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, Adversary, Count
+from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, Adversary, Count, IdentificationPower
 from gatekeeper.errors import InvalidValueError, RunDirectoryError
 from gatekeeper.gate import decide
 from gatekeeper.pipeline.explaining import explain
@@ -29,6 +29,11 @@ from gatekeeper.report.explanation import explanation_schema, render_explanation
 from gatekeeper.rundir import Failure, Judgement, RunDirectory
 from tests.facts import SIMILARITY, bound, measurement, outcome, sample_facts, sample_policy
 from tests.test_cli import gatekeeper
+
+# That of the rules here which read it fails, as it should.
+TRIVIAL = IdentificationPower(
+    prior_success=1 / 240, worst_case=1.0, worst_case_method="trivial", relaxed=1.0, relaxed_method="trivial"
+)
 
 
 def judged(root: Path, facts: Facts, policy: Policy | None = None) -> RunDirectory:
@@ -75,12 +80,12 @@ def facts_at(policy: Policy, *, epochs: int = 2, sigma: float = 0.1) -> Facts:
         plan=dataclasses.replace(evidence.plan, mechanism=mechanism),
         record=dataclasses.replace(evidence.record, mechanism=mechanism),
     )
-    return dataclasses.replace(facts, evidence=evidence, bounds=withstood(mechanism, evidence, policy))
+    return dataclasses.replace(facts, evidence=evidence, bounds=withstood(mechanism, evidence, policy, power=TRIVIAL))
 
 
 def bound_at(mechanism: Mechanism, facts: Facts, policy: Policy) -> float:
     (rule,) = policy.risk_rules
-    found = withstood(mechanism, facts.evidence, policy)
+    found = withstood(mechanism, facts.evidence, policy, power=TRIVIAL if rule.adversary.knows == "nothing" else None)
     return next(b.value for b in found if (b.adversary, b.similarity) == (rule.adversary, rule.similarity))
 
 

@@ -268,8 +268,7 @@ def stopping(number: int, error: BaseException) -> Callable[[RunDirectory, str],
     [
         (1, KeyboardInterrupt(), 130),
         (2, KeyboardInterrupt(), 130),
-        (2, InternalError("killed by signal 9"), 5),
-        (3, KeyboardInterrupt(), 130),
+        (3, InternalError("killed by signal 9"), 5),
     ],
 )
 def test_a_frontier_that_was_stopped_goes_on_where_it_was(
@@ -317,6 +316,16 @@ def test_a_run_that_can_never_go_on_is_counted_and_another_begins(simulator: Sim
     assert "can't go on and stays counted in full" in ran.stderr
     assert results(here)["private_runs"] == 2
     assert [run["settled"] for run in ledger_runs(here)] == [False, True]
+
+
+def test_a_run_that_was_pruned_is_begun_again(simulator: Simulator, here: Path) -> None:
+    simulator.before = stopping(1, KeyboardInterrupt())
+    gatekeeper(*FRONTIER, "--epsilons", "1e3")
+    assert gatekeeper("runs", "prune", "--keep", "0", "--yes").code == 0
+    ran = gatekeeper(*FRONTIER, "--epsilons", "1e3", "--resume")
+    assert ran.code == 0
+    assert "is gone" in ran.stderr
+    assert len(ledger_runs(here)) == 2
 
 
 def test_the_same_question_must_be_asked_again(simulator: Simulator, here: Path) -> None:

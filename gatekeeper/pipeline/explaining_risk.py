@@ -94,16 +94,10 @@ def _no_noise_helps(rule: RiskRule, prior_success: float | None) -> str:
 
 def _knobs_of_the_bound(rule: RiskRule, policy: Policy, facts: Facts) -> Iterator[Knob]:
     """The noise at which the bound passes, the ε that plans such noise, and the epochs at this run's own noise."""
-    from gatekeeper.privacy import account, identification_power
+    from gatekeeper.privacy import account
 
     own, plan = facts.evidence.record.mechanism, facts.evidence.plan
-    candidates = policy.audit.candidates or facts.evidence.dataset.train_units
-    bound = BoundOfRule(
-        rule=rule,
-        evidence=facts.evidence,
-        policy=policy,
-        power=identification_power(own, prior_success=1 / candidates),
-    )
+    bound = BoundOfRule(rule=rule, evidence=facts.evidence, policy=policy)
     quieter = bound.least_noise()
     if quieter is None:
         return

@@ -19,6 +19,7 @@ from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.frontier import Frontier
 from gatekeeper.core.frontier_point import FrontierPoint, Outcome
 from gatekeeper.core.policy import Policy
+from gatekeeper.core.rounding import in_short
 from gatekeeper.errors import DataError, PrivacyError, PrivatePartError, UnresumableError
 from gatekeeper.pipeline.certifying import DeclinedRun, produce_and_judge
 from gatekeeper.pipeline.counting import run_id
@@ -92,7 +93,7 @@ def walk(folder: FrontierFolder, on: FrontierWalk) -> Frontier:
     total = len(folder.progress.entries)
     for number, entry in enumerate(folder.progress.entries, start=1):
         if entry.point is None:
-            on.tell(f"{number} of {total}: ε = {entry.epsilon:g}, seed {entry.seed}")
+            on.tell(f"{number} of {total}: ε = {in_short(entry.epsilon)}, seed {entry.seed}")
             finished = _finished(folder, entry, on)
             folder.keep(folder.progress.with_entry(finished))
     return _summed_up(folder, on)
@@ -100,7 +101,11 @@ def walk(folder: FrontierFolder, on: FrontierWalk) -> Frontier:
 
 def _finished(folder: FrontierFolder, entry: FrontierEntry, on: FrontierWalk) -> FrontierEntry:
     """The entry with its point: from the run that was begun for it, where that can go on, or from a new one."""
-    if entry.runs:
+    if entry.runs and not Path(entry.runs[-1]).exists():
+        on.tell(
+            f"the run {entry.runs[-1]} is gone; what the ledger counted of it stays counted, and another one begins"
+        )
+    elif entry.runs:
         try:
             return _run_through(folder, entry, on)
         except PrivatePartError as error:

@@ -25,23 +25,32 @@ class BoundOfRule:
         rule: the rule.
         evidence: of the run.
         policy: under which it was judged.
-        power: of the run's own mechanism: used as it is where the rule is about an adversary who knows no candidates.
     """
 
     rule: RiskRule
     evidence: Evidence
     policy: Policy
-    power: IdentificationPower
 
     def at(self, mechanism: Mechanism) -> float | None:
         """The bound under another mechanism, or None where none is known."""
         from gatekeeper.pipeline.judgement import withstood
 
-        power = self.power if self.rule.adversary.knows == "nothing" else None
+        power = self._trivial() if self.rule.adversary.knows == "nothing" else None
         for bound in withstood(mechanism, self.evidence, self.policy, power=power):
             if (bound.adversary, bound.similarity) == (self.rule.adversary, self.rule.similarity):
                 return bound.value
         return None
+
+    def _trivial(self) -> IdentificationPower:
+        """What is true of every mechanism, γ ≤ 1, and needs no time: the rule doesn't read it."""
+        candidates = self.policy.audit.candidates or self.evidence.dataset.train_units
+        return IdentificationPower(
+            prior_success=1 / candidates,
+            worst_case=1.0,
+            worst_case_method="trivial",
+            relaxed=1.0,
+            relaxed_method="trivial",
+        )
 
     def passes(self, mechanism: Mechanism) -> bool:
         """Whether the bound is known and at most the rule's maximum."""

@@ -49,7 +49,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     (
         "verdict",
         "What the policy says of the run, and the rules that it fails or leaves open. The confidence of its rules is "
-        "shared among all attempts on these units, so each run here makes the next one's limits wider.",
+        "shared among all attempts on these units, these runs included.",
     ),
     ("sigma", "σ, the noise on the sum of clipped gradients, in multiples of the clipping norm C."),
     ("q", "The sampling rate: the chance that a step takes a unit. T: the steps."),
