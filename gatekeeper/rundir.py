@@ -174,6 +174,11 @@ class RunDirectory:
         return os.path.lexists(self.path / name)
 
     @property
+    def annex(self) -> Path:
+        """Where the reviewer's annex lies until it is moved to where the reviewer asked for it."""
+        return self.path / "annex.png"
+
+    @property
     def staging(self) -> Path:
         """Where a release is assembled before it leaves in one rename."""
         return self.path / "staging"

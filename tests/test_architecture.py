@@ -39,7 +39,7 @@ HOMES = {
     "matplotlib": ("report.frontier_plot",),
     "click": ("cli",),
     "rich": ("cli", "report"),
-    "PIL": ("data",),
+    "PIL": ("data", "audit.contact_sheet"),
     "sklearn": ("data",),
     "safetensors": ("training",),
     "sqlalchemy": ("ledger",),

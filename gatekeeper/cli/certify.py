@@ -59,6 +59,11 @@ runs_option = click.option(
     show_default=True,
     help="Where to train: auto takes a GPU where there is one.",
 )
+@click.option(
+    "--annex",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="For a reviewer's eyes: a folder to write the best reconstructions to, beside the training images.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 @passphrase_option
 @runs_option
@@ -75,6 +80,7 @@ def certify(
     no_sign: bool,
     resume: str | None,
     device: DeviceChoice,
+    annex: Path | None,
     quiet: bool,
     passphrase_fd: int | None,
     runs: Path,
@@ -88,6 +94,7 @@ def certify(
     Under `torchrun --nproc-per-node N -m gatekeeper certify …` N processes share training and attacks.
     """
     from gatekeeper.pipeline import inputs
+    from gatekeeper.pipeline.annex import check_annex, deliver_annex
     from gatekeeper.pipeline.child import run_assistant
     from gatekeeper.pipeline.judgement import report_of
     from gatekeeper.pipeline.ledgers import find_ledger
@@ -106,6 +113,8 @@ def certify(
         _dry_run(the_policy, the_candidate, runs, device)
         return
     check_targets(targets, out=out)
+    if annex is not None:
+        check_annex(annex, apart_from=out)
     signing = None
     if not no_sign:
         if key is None or out is None:
@@ -129,6 +138,8 @@ def certify(
         except InternalError as error:
             error.hint = f"to go on from the last checkpoint: {command_to_go_on(run)}"
             raise
+        if annex is not None:
+            say(f"annex, confidential: {deliver_annex(run, annex, quiet=quiet, device=device)}")
         outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
             _sign_or_say_how(run, the_policy, the_candidate, signing, policy_file=policy)

@@ -47,6 +47,11 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: b
     show_default=True,
     help="Where to train: auto takes a GPU where there is one.",
 )
+@click.option(
+    "--annex",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="For a reviewer's eyes: a folder to write the best reconstructions to, beside the training images.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress of each training on stderr.")
 @runs_option
 @ledger_option
@@ -63,6 +68,7 @@ def frontier(
     resume: bool,
     no_plot: bool,
     device: DeviceChoice,
+    annex: Path | None,
     quiet: bool,
     runs: Path,
     ledger: str,
@@ -74,6 +80,7 @@ def frontier(
     looked at and refused. Nothing is signed and no model is released.
     """
     from gatekeeper.pipeline import inputs
+    from gatekeeper.pipeline.annex import check_annex
     from gatekeeper.pipeline.frontier import FrontierWalk, order_of, walk
     from gatekeeper.pipeline.frontier_folder import open_folder
     from gatekeeper.pipeline.ledgers import find_ledger
@@ -83,6 +90,8 @@ def frontier(
         from gatekeeper.report.frontier_plot import require_matplotlib
 
         require_matplotlib()
+    if annex is not None:
+        check_annex(annex, apart_from=out)
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
     counted_in = find_ledger(ledger, key=ledger_key)
     order = order_of(the_policy, the_candidate, epsilons=epsilons, seeds=seeds)
@@ -97,6 +106,7 @@ def frontier(
                     runs=runs,
                     quiet=quiet,
                     device=device,
+                    annex=annex,
                     tell=say,
                 ),
             )

@@ -32,6 +32,8 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
     try:
         if task == "forecast":
             _forecast(run, device)
+        elif task == "annex":
+            _annex(run)
         elif task in ("plan", "plan-beyond"):
             _plan(run, beyond=task == "plan-beyond")
         else:
@@ -68,6 +70,12 @@ def _plan(run: RunDirectory, *, beyond: bool) -> None:
     from gatekeeper.pipeline.production import plan
 
     plan(run, beyond=beyond)
+
+
+def _annex(run: RunDirectory) -> None:
+    from gatekeeper.pipeline.annex import draw_annex
+
+    draw_annex(run)
 
 
 def _produce(run: RunDirectory, *, quiet: bool, device: DeviceChoice, twin: bool) -> None:

@@ -21,6 +21,7 @@ from gatekeeper.core.frontier_point import FrontierPoint, Outcome
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.rounding import in_short
 from gatekeeper.errors import DataError, PrivacyError, PrivatePartError, UnresumableError
+from gatekeeper.pipeline.annex import deliver_annex
 from gatekeeper.pipeline.certifying import DeclinedRun, produce_and_judge
 from gatekeeper.pipeline.counting import run_id
 from gatekeeper.pipeline.frontier_folder import FrontierEntry, FrontierFolder, FrontierOrder
@@ -66,6 +67,7 @@ class FrontierWalk:
         quiet: whether to draw no progress.
         device: where to train.
         tell: told what begins, and what went wrong and changes nothing.
+        annex: where a reviewer wants the best reconstructions at each budget, or None.
     """
 
     policy: Policy
@@ -75,6 +77,7 @@ class FrontierWalk:
     quiet: bool
     device: DeviceChoice
     tell: Callable[[str], None]
+    annex: Path | None = None
 
 
 def walk(folder: FrontierFolder, on: FrontierWalk) -> Frontier:
@@ -162,7 +165,7 @@ def _point(folder: FrontierFolder, run: RunDirectory, entry: FrontierEntry, on: 
 def _judged(run: RunDirectory, on: FrontierWalk) -> Judgement | DeclinedRun:
     candidate = run.read_candidate()
     try:
-        return produce_and_judge(
+        judgement = produce_and_judge(
             run,
             on.policy,
             candidate,
@@ -175,6 +178,9 @@ def _judged(run: RunDirectory, on: FrontierWalk) -> Judgement | DeclinedRun:
     except DataError as error:
         # At this attempt no outcome could pass: the same as being declined, and likewise nothing was counted.
         return DeclinedRun(objection=str(error))
+    if on.annex is not None and not isinstance(judgement, DeclinedRun):
+        on.tell(f"annex, confidential: {deliver_annex(run, on.annex, quiet=on.quiet, device=on.device)}")
+    return judgement
 
 
 def _unmeasured(run: RunDirectory, entry: FrontierEntry, outcome: Outcome, reason: str) -> FrontierPoint:
