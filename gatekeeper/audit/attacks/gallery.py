@@ -1,7 +1,7 @@
 """The training images that are read out most readily, beside what is read: for a reviewer's eyes only.
 
-Numbers don't show whether a face can be recognised. So a reviewer may look, as readers of Ziller et al. 2024 can (the
-figure with the five most readily reconstructed images at each ε). What is shown is private, and never part of a release.
+Numbers don't show whether a face can be recognised. So a reviewer may look, as readers of Ziller et al. 2024 can (their
+figure of the five most readily reconstructed images at each ε). What is shown is private, never part of a release.
 """
 
 from __future__ import annotations
