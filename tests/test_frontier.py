@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from gatekeeper.rundir import Failure, RunDirectory
 from tests.facts import identification, measurement, outcome, sample_facts, spectrum
 from tests.test_cli import Ran, gatekeeper
 from tests.test_end_to_end import CANDIDATE, POLICY, Bench
+from tests.test_end_to_end_resume import Patient
 from tests.tiny import tiny_card, tiny_units
 
 FRONTIER = ("frontier", "candidate.yaml", "--policy", "policy.yaml", "--out", "out", "--no-plot")
@@ -464,3 +466,25 @@ def test_a_frontier_of_real_trainings(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("twin*"))
     document = results(tmp_path)
     assert (document["private_runs"], document["non_private_runs"]) == (2, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "counted"), [(signal.SIGTERM, 2), (signal.SIGKILL, 3)])
+def test_a_frontier_that_is_killed_in_its_second_training_goes_on(tmp_path: Path, number: int, counted: int) -> None:
+    bench = Patient(tmp_path)
+    write(tmp_path)
+    bench.plan(allowance=0)  # so a training that is killed can't go on; one that is asked to stop can
+    arguments = (*FRONTIER, "--epsilons", "1e3,1e4", "-q")
+
+    def in_the_second_training() -> bool:
+        return len(list((tmp_path / ".gatekeeper/runs").glob("*/evidence.json"))) == 1 and bench.claims() > 0
+
+    code, stderr = bench.stop(bench.start(*arguments), number, when=in_the_second_training)
+    assert code == (130 if number == signal.SIGTERM else -number), stderr
+    assert not RESULTS & {path.name for path in (tmp_path / "out").iterdir()}
+    result = bench.run(*arguments, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert ("can't go on and stays counted in full" in result.stderr) == (number == signal.SIGKILL)
+    assert results(tmp_path)["private_runs"] == counted
+    assert points(tmp_path)[0][2] == "approved"
+    assert not bench.models()

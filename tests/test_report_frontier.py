@@ -21,7 +21,8 @@ from gatekeeper.report.frontier_columns import case_title
 from gatekeeper.report.frontier_csv import render_frontier_csv
 from gatekeeper.report.frontier_json import frontier_schema, render_frontier_json
 from gatekeeper.report.frontier_plot import render_frontier_plots, require_matplotlib
-from gatekeeper.report.frontier_text import best_sentence, counted_sentence, render_frontier_markdown
+from gatekeeper.report.frontier_text import render_frontier_markdown
+from gatekeeper.report.frontier_words import best_sentence, counted_sentence
 from tests.frontier_samples import GOLDEN, NOTHING, measured, point, rendered, risks, sample_frontier, setting
 
 

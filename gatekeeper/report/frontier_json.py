@@ -6,7 +6,7 @@ from typing import Any
 
 from gatekeeper.core.codec import canonical, plain
 from gatekeeper.core.frontier import Frontier
-from gatekeeper.report.frontier_text import MEANINGS, best_sentence, counted_sentence
+from gatekeeper.report.frontier_words import MEANINGS, best_sentence, counted_sentence
 from gatekeeper.report.schema import schema_of
 
 SCHEMA = "urn:gatekeeper:frontier:v1"
