@@ -13,7 +13,6 @@ the network's own: such a server decides what the clip is spent on.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,8 +29,9 @@ Flavour = Literal["bins", "trap"]
 # By how much rows are scaled down: a power of two, so that it changes no digit of what they measure.
 _HUSHED = 2.0**-60
 
-# By how much the pattern outweighs a gradient of the network in the image.
-GAIN = 2.0**20
+# The pattern's size: so large that the clip is spent on the rows. With more than the largest, what is added to an image
+# might not be lost in rounding.
+GAIN, _LARGEST_GAIN = 2.0**20, 2.0**24
 
 # Values of one piece of float64 images: 32 MiB.
 _PIECE = 4 * 2**20
@@ -145,7 +145,7 @@ class PlantedNetwork(nn.Module):
         network: takes pixel values in [0, 1], shape (views, channels, *spatial); its forward pass is not altered.
         rows: what is planted.
         generator: draws the pattern's signs, which are public.
-        gain: the pattern's size: how far the rows' gradients outweigh the network's own, above 0.
+        gain: the pattern's size: how far the rows' gradients outweigh the network's own, above 0 and at most 2²⁴.
     """
 
     mean: Tensor
@@ -156,8 +156,8 @@ class PlantedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(gain=gain)
-        if not math.isfinite(gain * _HUSHED):
-            raise InvalidValueError(f"gain must be a float32 number, got {gain!r}")
+        if gain > _LARGEST_GAIN:
+            raise InvalidValueError(f"gain must be at most {_LARGEST_GAIN:g}, got {gain!r}: the network would notice")
         count, pixels = rows.weight.shape
         # First, so that its gradients are the first two of those that a step releases.
         self.imprint = nn.Linear(pixels, count)

@@ -72,7 +72,8 @@ def run_imprint(
 ) -> tuple[ImprintOutcome, ...]:
     """Attack A′ on a sample and on the worst-k stratum, and both controls.
 
-    Targets are dealt into batches at random, filled up with other training units. An adversary of all steps averages
+    Targets are dealt into batches at random, filled up with other training units, and dealt anew in each noise draw: a
+    unit counts once, as any-of-draws, and meets other companions in each. An adversary of all steps averages
     the upper quantile of K steps that all take the same batch: companions that a unit can't be told from remain.
 
     Args:
