@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gatekeeper.core.frontier import Frontier
 from gatekeeper.core.frontier_point import FrontierPoint, RiskFigure, Setting
+from gatekeeper.core.risk import Adversary
 from gatekeeper.core.rounding import in_full, round_down, round_up
 from gatekeeper.core.utility import Measurement
 from gatekeeper.report.frontier_columns import (
@@ -157,7 +158,17 @@ def _adversaries(frontier: Frontier) -> Iterator[str]:
         )
         success = "" if case[1] is None else f" Success: {similarity_title(case[1])}."
         proven = "" if risk.proven_against is None else f" The bound holds against {_plain(risk.proven_against)}."
-        yield f"- **{case_title(case, cases)}**: {case[0].description}.{success}{proven}"
+        yield f"- **{case_title(case, cases)}**: {case[0].description}.{success}{proven}{_guess(case[0])}"
+
+
+def _guess(adversary: Adversary) -> str:
+    """What a prior alone reaches, beside any noise: not to be taken for what a training gave away."""
+    if adversary.prior == "none":
+        return ""
+    return (
+        " With some units it succeeds by its idea of such images alone, from no gradient at all: the negative control "
+        "in each run's report says with how many, and where they are too many a rule on it is inconclusive."
+    )
 
 
 def _plain(text: str) -> str:
