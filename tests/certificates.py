@@ -181,7 +181,7 @@ def _attacks() -> AttackReport:
                 noise_draws=3,
                 participations=1,
                 median_similarity=0.08,
-                source="production-step",
+                source="simulated",
             ),
         ),
         spectrum=Spectrum(

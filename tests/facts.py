@@ -6,12 +6,21 @@ import dataclasses
 
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Evidence, Facts
-from gatekeeper.core.identification import Identification
+from gatekeeper.core.identification import CANDIDATES, MATCHING, TRIALS, Identification
 from gatekeeper.core.ledger import LedgerHead, LedgerStatement, Spend
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.record import ModelArtifact, Software, TrainingRecord
-from gatekeeper.core.risk import ONE_STEP, AttackOutcome, AttackReport, Count, NullCalibration, RiskBound, Similarity
+from gatekeeper.core.risk import (
+    ONE_STEP,
+    REALISTIC,
+    AttackOutcome,
+    AttackReport,
+    Count,
+    NullCalibration,
+    RiskBound,
+    Similarity,
+)
 from gatekeeper.core.spectrum import Band, Spectrum
 from gatekeeper.core.utility import Measurement, UtilityReport
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
@@ -93,16 +102,32 @@ def spectrum(pixels: int) -> Spectrum:
     return Spectrum(bands=(Band(count=4, variance=0.5), Band(count=pixels - 4, variance=0.01)), units=20)
 
 
-def identification(run: Mechanism, *, successes: int = 200) -> Identification:
-    """Candidates matched at σ = 1 in one step, where no attack picks more than about .66 of targets among 8."""
-    mechanism = dataclasses.replace(run, sampling_rate=1.0, noise_multiplier=1.0, steps=1)
-    return Identification(
-        attack="matching",
-        candidates=8,
-        identified=Count(successes=successes, trials=400),
-        mechanism=mechanism,
-        bound=0.7,
-        positive_control=Count(successes=8, trials=8),
+def every_outcome(first: AttackOutcome, *, uses: int = 1) -> tuple[AttackOutcome, ...]:
+    """What a run measures: `first`, and the attacks that are made in every run on the other adversaries."""
+    others = (
+        outcome(
+            adversary=adversary,
+            attack="analytic" if adversary.prior == "none" else "denoised",
+            participations=1 if adversary.observes == "one-step" else uses,
+        )
+        for adversary in REALISTIC
+    )
+    return (first, *(each for each in others if (each.attack, each.adversary) != (first.attack, first.adversary)))
+
+
+def identification(run: Mechanism, *, successes: int = 160, bound: float = 0.6) -> tuple[Identification, ...]:
+    """Candidates matched at a noise where no attack picks more than 60 % of targets among 16."""
+    mechanism = dataclasses.replace(run, sampling_rate=1.0, noise_multiplier=0.8, steps=2)
+    return tuple(
+        Identification(
+            attack=name,
+            candidates=CANDIDATES,
+            identified=Count(successes=successes, trials=TRIALS),
+            mechanism=mechanism,
+            bound=bound,
+            positive_control=Count(successes=CANDIDATES, trials=CANDIDATES),
+        )
+        for name in MATCHING
     )
 
 
@@ -171,10 +196,10 @@ def sample_facts(
                     strangers_passing=0.01,
                 ),
             ),
-            outcomes=() if "attack" in without else (attack or outcome(),),
+            outcomes=() if "attack" in without else every_outcome(attack or outcome()),
             spectrum=spectrum(64),
         ),
-        identifications=() if "identification" in without else (identification(plan.mechanism),),
+        identifications=() if "identification" in without else identification(plan.mechanism),
     )
     spent = Guarantee(
         epsilon=Interval(low=epsilon * 0.9, estimate=epsilon, high=epsilon),

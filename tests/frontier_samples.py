@@ -59,6 +59,7 @@ def risks(*, bound: float, successes: int, worst: float) -> tuple[RiskFigure, ..
         upper=sample.upper(confidence=0.99),
         confidence=0.99,
         median_similarity=0.25,
+        threshold=0.75,
     )
     return (
         RiskFigure(

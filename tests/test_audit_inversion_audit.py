@@ -49,6 +49,9 @@ class Step:
         gradient = slow.gradient(self.network, cross_entropy, image, torch.tensor(int(self.data.labels[first])))
         return np.asarray((gradient / gradient.norm()).double().numpy())
 
+    def targets(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.array([self.data.labels[np.flatnonzero(self.data.unit_of == unit)[0]] for unit in units])
+
     def release(self, units: NDArray[np.int64]) -> NDArray[np.float64]:
         exact = self.quiet_release(units)
         return exact + self.sigma * np.random.default_rng(int(units[0])).normal(size=exact.shape)

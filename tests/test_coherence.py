@@ -261,5 +261,5 @@ def test_code_that_leaks_more_than_its_mechanism_is_a_contradiction() -> None:
     facts = sample_facts(delta=1e-5)
     check_bounds(facts)
     leak = dataclasses.replace(facts.evidence.identifications[0], identified=Count(successes=390, trials=400))
-    with pytest.raises(AuditContradiction, match="picks the target among 8 candidates"):
+    with pytest.raises(AuditContradiction, match="picks the target among 16 candidates"):
         check_bounds(dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, identifications=(leak,))))

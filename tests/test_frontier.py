@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.core.candidate import Candidate
-from gatekeeper.core.identification import Identification
+from gatekeeper.core.identification import CANDIDATES, Identification
 from gatekeeper.core.ledger import Identities
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy, UtilityRule
@@ -22,12 +22,13 @@ from gatekeeper.core.risk import AttackReport, Count
 from gatekeeper.core.utility import Measurement, UtilityReport
 from gatekeeper.errors import DivergedError, GatekeeperError, InternalError, PrivatePartError, UnresumableError
 from gatekeeper.pipeline import child
+from gatekeeper.pipeline.matching import audit_mechanism
 from gatekeeper.pipeline.non_private import NonPrivateResult, _Alone
 from gatekeeper.pipeline.planning import make_plan, without_ceiling
-from gatekeeper.privacy import identification_power
+from gatekeeper.privacy import identification_power, participations
 from gatekeeper.report import frontier_plot
 from gatekeeper.rundir import Failure, RunDirectory
-from tests.facts import identification, measurement, outcome, sample_facts, spectrum
+from tests.facts import every_outcome, identification, measurement, outcome, sample_facts, spectrum
 from tests.test_cli import Ran, gatekeeper
 from tests.test_end_to_end import CANDIDATE, POLICY, Bench
 from tests.test_end_to_end_resume import Patient
@@ -93,16 +94,20 @@ class Simulator:
                     baseline=measured,
                     drops=tuple(dataclasses.replace(m, estimate=0.0, low=-0.1, high=0.1) for m in measured),
                 ),
-                attacks=AttackReport(nulls=evidence.attacks.nulls, outcomes=(attacked,), spectrum=spectrum(768)),
-                identifications=(_identified(plan.mechanism),),
+                attacks=AttackReport(
+                    nulls=evidence.attacks.nulls,
+                    outcomes=every_outcome(attacked, uses=participations(plan.mechanism).upper_quantile()),
+                    spectrum=spectrum(768),
+                ),
+                identifications=_identified(plan.mechanism),
             )
         )
 
 
-def _identified(run: Mechanism) -> Identification:
-    found = identification(run)
-    proven = identification_power(found.mechanism, prior_success=found.chance).worst_case
-    return dataclasses.replace(found, bound=proven)
+def _identified(run: Mechanism) -> tuple[Identification, ...]:
+    mechanism = audit_mechanism(run, candidates=CANDIDATES)
+    proven = identification_power(mechanism, prior_success=1 / CANDIDATES).worst_case
+    return tuple(dataclasses.replace(found, mechanism=mechanism, bound=proven) for found in identification(run))
 
 
 def _measurements(policy: Policy, attempt: int) -> tuple[Measurement, ...]:

@@ -324,16 +324,16 @@ def _rule(**changes: Any) -> Policy:
 
 
 def test_of_several_attacks_each_has_to_pass() -> None:
-    stronger = outcome(attack="inversion", sample=Count(successes=30, trials=200))
+    stronger = outcome(attack="inversion", source="production-step", sample=Count(successes=30, trials=200))
     assert _finding(sample_policy(), _attacked(outcome(), stronger), "reconstruction").status == "failed"
-    worse = outcome(attack="inversion", worst=Count(successes=20, trials=20))
+    worse = outcome(attack="inversion", source="production-step", worst=Count(successes=20, trials=20))
     assert _finding(sample_policy(), _attacked(outcome(), worse), "reconstruction/worst").status == "failed"
-    broken = outcome(attack="inversion", positive_control=Count(successes=3, trials=200))
+    broken = outcome(attack="inversion", source="production-step", positive_control=Count(successes=3, trials=200))
     assert _finding(sample_policy(), _attacked(outcome(), broken), "reconstruction").status == "inconclusive"
 
 
 def test_a_rule_reads_the_attacks_that_it_names_and_wants_them_all() -> None:
-    stronger = outcome(attack="inversion", sample=Count(successes=30, trials=200))
+    stronger = outcome(attack="inversion", source="production-step", sample=Count(successes=30, trials=200))
     facts = _attacked(outcome(), stronger)
     assert _finding(_rule(attacks=("analytic",)), facts, "reconstruction").status == "passed"
     assert _finding(_rule(attacks=("inversion",)), facts, "reconstruction").status == "failed"
@@ -343,13 +343,28 @@ def test_a_rule_reads_the_attacks_that_it_names_and_wants_them_all() -> None:
 
 
 def test_a_rule_may_want_attacks_on_the_runs_own_code() -> None:
-    policy = _rule(source="production-step")
+    policy = _rule(attacks=("inversion",), source="production-step")
     assert _finding(policy, _attacked(outcome()), "reconstruction").status == "inconclusive"
-    assert _finding(policy, _attacked(outcome(source="production-step")), "reconstruction").status == "passed"
+    inverted = outcome(attack="inversion", source="production-step")
+    assert _finding(policy, _attacked(outcome(), inverted), "reconstruction").status == "passed"
+
+
+def test_an_attack_that_could_not_have_failed_the_rule_shows_nothing() -> None:
+    few = outcome(
+        attack="imprint-bins", source="production-step", positive_control=Count(successes=4, trials=4), candidates=64
+    )
+    null = dataclasses.replace(sample_facts().evidence.attacks.nulls[0], candidates=64)
+    facts = _attacked(few)
+    attacks = dataclasses.replace(facts.evidence.attacks, nulls=(*facts.evidence.attacks.nulls, null))
+    facts = dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, attacks=attacks))
+    finding = _finding(_rule(attacks=("imprint-bins",), evidence=("attack",)), facts, "reconstruction")
+    assert finding.status == "inconclusive"
+    assert "could not have failed it" in finding.detail
 
 
 def test_an_attack_with_several_candidates_needs_a_null_of_as_many() -> None:
-    finding = _finding(sample_policy(), _attacked(outcome(candidates=64)), "reconstruction")
+    many = outcome(attack="imprint-trap", source="production-step", candidates=64)
+    finding = _finding(sample_policy(), _attacked(many), "reconstruction")
     assert finding.status == "inconclusive"
     assert "no null calibration supports" in finding.detail
 
@@ -367,4 +382,4 @@ def test_what_an_attack_on_the_code_achieved_is_said_with_its_limit() -> None:
     finding = _finding(sample_policy(), sample_facts(), "own-code")
     assert finding.status == "passed"
     assert finding.measured < 0.5 < finding.limit
-    assert "picked 200 of 400 targets among 8" in finding.detail
+    assert "picked 160 of 400 targets among 16" in finding.detail

@@ -94,7 +94,7 @@ def certify(
     Under `torchrun --nproc-per-node N -m gatekeeper certify …` N processes share training and attacks.
     """
     from gatekeeper.pipeline import inputs
-    from gatekeeper.pipeline.annex import check_annex, deliver_annex
+    from gatekeeper.pipeline.annex import check_annex
     from gatekeeper.pipeline.child import run_assistant
     from gatekeeper.pipeline.judgement import report_of
     from gatekeeper.pipeline.ledgers import find_ledger
@@ -138,12 +138,12 @@ def certify(
         except InternalError as error:
             error.hint = f"to go on from the last checkpoint: {command_to_go_on(run)}"
             raise
-        if annex is not None:
-            say(f"annex, confidential: {deliver_annex(run, annex, quiet=quiet, device=device)}")
         outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
             _sign_or_say_how(run, the_policy, the_candidate, signing, policy_file=policy)
         deliver(outputs)
+        if annex is not None:
+            _write_annex(run, annex, quiet=quiet, device=device)
     raise click.exceptions.Exit(exit_code(judgement.verdict))
 
 
@@ -197,6 +197,16 @@ def _produce_and_judge(
         say(f"REFUSED before its first step: {judgement.objection}")
         raise click.exceptions.Exit(1)
     return judgement
+
+
+def _write_annex(run: RunDirectory, folder: Path, *, quiet: bool, device: DeviceChoice) -> None:
+    """The annex comes last, and costs neither release nor report where it can't be written."""
+    from gatekeeper.pipeline.annex import deliver_annex
+
+    try:
+        say(f"annex, confidential: {deliver_annex(run, folder, quiet=quiet, device=device)}")
+    except GatekeeperError as error:
+        say(f"warning: the annex was not written: {error}")
 
 
 def _sign_or_say_how(

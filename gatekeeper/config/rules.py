@@ -133,8 +133,9 @@ def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
     as_the_paper = preset is not None and section.is_text("adversary", "paper-2024")
     default_evidence = ("attack",) if as_the_paper else ("bound", "attack") if knows_nothing else ("bound",)
     evidence = section.optional("evidence", list_of(choice(EVIDENCE)), default=default_evidence)
+    read = evidence.value_or(())
     listed: Reader[tuple[AttackName, ...]] = list_of(choice(tuple(ATTACKS)))
-    attacks = section.optional("attacks", listed, default=PAPER_ATTACKS if as_the_paper else None)
+    attacks = section.optional("attacks", listed, default=PAPER_ATTACKS if as_the_paper and "attack" in read else None)
     source: Read[Source | None] = section.optional("source", choice(SOURCES), default=None)
     return section.build(
         lambda: RiskRule(

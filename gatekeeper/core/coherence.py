@@ -15,12 +15,27 @@ from gatekeeper.core.binomial import lower_limit
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence, Facts
-from gatekeeper.core.identification import check_identification
+from gatekeeper.core.identification import (
+    CANDIDATES,
+    CANDIDATES_OF_LARGE,
+    MATCHING,
+    TRIALS,
+    candidates_among,
+    check_identification,
+)
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.metric import METRICS_OF, metric_title
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard
-from gatekeeper.core.risk import PAPER_ATTACKS, AttackOutcome, NullCalibration, RiskBound
+from gatekeeper.core.risk import (
+    PAPER_ATTACKS,
+    REALISTIC,
+    AttackName,
+    AttackOutcome,
+    NullCalibration,
+    RiskBound,
+)
+from gatekeeper.core.spectrum import FEWEST_UNITS
 from gatekeeper.core.utility import Measurement, UtilityReport
 from gatekeeper.errors import AuditContradiction, InvalidValueError
 
@@ -183,7 +198,7 @@ def _nulls(policy: Policy, evidence: Evidence) -> Iterator[str]:
 def _spectrum(evidence: Evidence) -> Iterator[str]:
     spectrum, card = evidence.attacks.spectrum, evidence.dataset
     yield from _differ("numbers of an image, of spectrum and data", spectrum.pixels, card.pixels)
-    if spectrum.units > card.test_units:
+    if not FEWEST_UNITS <= spectrum.units <= card.test_units:
         yield f"a spectrum from {spectrum.units} units, of {card.test_units} that were held out"
 
 
@@ -196,6 +211,14 @@ def _threshold(null: NullCalibration) -> float:
 
 def _outcomes(evidence: Evidence) -> Iterator[str]:
     card, steps = evidence.dataset, evidence.record.mechanism.steps
+    ran = {(outcome.attack, outcome.adversary, outcome.similarity) for outcome in evidence.attacks.outcomes}
+    for null in evidence.attacks.nulls:
+        for adversary in REALISTIC if null.candidates == 1 else ():
+            always: AttackName = "analytic" if adversary.prior == "none" else "denoised"
+            if (always, adversary, null.similarity) not in ran:
+                yield f"attack {always} was not made: {adversary.title}, {null.similarity.measure}"
+    if not any(null.similarity.measure == "ncc" and null.candidates == 1 for null in evidence.attacks.nulls):
+        yield "no threshold for the closed forms: a null by NCC, of one stranger"
     for outcome in evidence.attacks.outcomes:
         name = f"attack {outcome.title} ({outcome.adversary.title}, {outcome.similarity.measure})"
         if max(outcome.sample.trials, outcome.worst.trials, outcome.positive_control.trials) > card.train_units:
@@ -214,8 +237,15 @@ def _outcomes(evidence: Evidence) -> Iterator[str]:
 
 
 def _identifications(evidence: Evidence) -> Iterator[str]:
-    run = evidence.record.mechanism
+    run, units = evidence.record.mechanism, evidence.dataset.train_units
+    names = tuple(found.attack for found in evidence.identifications)
+    if names not in ((), MATCHING):
+        yield f"candidates were matched by {', '.join(names)}, not by {', '.join(MATCHING)}"
     for found in evidence.identifications:
+        if found.identified.trials < TRIALS:
+            yield f"attack {found.attack}: {found.identified.trials} trials, fewer than {TRIALS}"
+        if found.candidates not in {candidates_among(units, most=most) for most in (CANDIDATES, CANDIDATES_OF_LARGE)}:
+            yield f"attack {found.attack}: {found.candidates} candidates of {units} units"
         audited = found.mechanism
         same = replace(
             run,
@@ -226,8 +256,6 @@ def _identifications(evidence: Evidence) -> Iterator[str]:
         yield from _differ(
             f"mechanism of attack {found.attack} and of the record, but for rate, noise and steps", audited, same
         )
-        if found.candidates > evidence.dataset.train_units:
-            yield f"attack {found.attack}: {found.candidates} candidates of {evidence.dataset.train_units} units"
 
 
 def _utility(report: UtilityReport, card: DatasetCard) -> Iterator[str]:

@@ -10,6 +10,7 @@ from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.checks import (
     check_choice,
     check_confidence,
+    check_finite,
     check_integer,
     check_non_negative,
     check_probability,
@@ -91,6 +92,7 @@ class AttackFigure:
         upper: the one-sided upper Clopper–Pearson limit of the share at `confidence`.
         confidence: of the limit.
         median_similarity: over the units that were attacked.
+        threshold: τ of this attack: of one that hands in several images for each unit, calibrated on as many.
     """
 
     attack: str
@@ -98,8 +100,10 @@ class AttackFigure:
     upper: float
     confidence: float
     median_similarity: float
+    threshold: float
 
     def __post_init__(self) -> None:
+        check_finite(threshold=self.threshold)
         check_text(attack=self.attack)
         check_probability(upper=self.upper)
         check_confidence(confidence=self.confidence)

@@ -10,8 +10,20 @@ from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.risk import Count
 from gatekeeper.errors import AuditContradiction, InvalidValueError
 
+# Attackers who see the same noisy sums: one forms the candidates' gradients itself, one replays the run's own step.
+MATCHING = ("candidate matching, own gradients", "candidate matching, replayed sums")
+
+# Chance is 1 in 16; of large networks so many sums would fill the memory.
+CANDIDATES, CANDIDATES_OF_LARGE = 16, 4
+TRIALS = 400
+
 # A contradiction is claimed only where chance is out of the question.
 CONTRADICTION_CONFIDENCE = 1 - 1e-6
+
+
+def candidates_among(units: int, *, most: int) -> int:
+    """How many of some units are candidates: half of few, so that others are in play beside the target; at least 2."""
+    return max(2, min(most, units // 2))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

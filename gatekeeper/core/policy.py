@@ -21,7 +21,18 @@ from gatekeeper.core.checks import (
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
-from gatekeeper.core.risk import ATTACKS, EVIDENCE, PLAYS, SOURCES, Adversary, AttackName, Evidence, Similarity, Source
+from gatekeeper.core.risk import (
+    ATTACKS,
+    EVIDENCE,
+    PLAYS,
+    SOURCE_OF,
+    SOURCES,
+    Adversary,
+    AttackName,
+    Evidence,
+    Similarity,
+    Source,
+)
 from gatekeeper.errors import InvalidValueError
 
 UtilityStatistic = Literal["lower_confidence_bound", "upper_confidence_bound", "estimate"]
@@ -176,6 +187,11 @@ class RiskRule:
                 raise InvalidValueError(f"rule {self.id}: name each attack once, or leave attacks out for all")
         if "attack" not in self.evidence and (self.attacks is not None or self.source is not None):
             raise InvalidValueError(f"rule {self.id}: attacks and source need the attack among the evidence")
+        if self.source == "production-step" and self.attacks is None:
+            raise InvalidValueError(f"rule {self.id}: name the attacks on the run's own code that it reads")
+        for attack in self.attacks or ():
+            if self.source not in (None, SOURCE_OF[attack]):
+                raise InvalidValueError(f"rule {self.id}: attack {attack} is {SOURCE_OF[attack]}, not {self.source}")
 
     def _check_adversary(self) -> None:
         if self.adversary.knows != "nothing":
@@ -187,6 +203,11 @@ class RiskRule:
             return
         if self.similarity is None:
             raise InvalidValueError(f"rule {self.id} needs a similarity: what counts as a reconstruction")
+        if self.adversary.prior != "none" and "attack" not in self.evidence:
+            raise InvalidValueError(
+                f"rule {self.id}: the closed form of an adversary with a prior is a model of images and no proof; add "
+                "the attack to the evidence"
+            )
         if self.worst_max is not None and "attack" not in self.evidence:
             raise InvalidValueError(f"rule {self.id}: worst needs the attack among the evidence")
         if self.similarity.measure != "ncc" and "bound" in self.evidence:

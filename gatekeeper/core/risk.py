@@ -113,6 +113,15 @@ PLAYS: dict[AttackName, tuple[Adversary, ...]] = {
     "inversion": (ONE_STEP,),
 }
 
+# Whether an attack makes its own gradients, or is made on the run's own code.
+SOURCE_OF: dict[AttackName, Source] = {
+    "analytic": "simulated",
+    "denoised": "simulated",
+    "imprint-bins": "production-step",
+    "imprint-trap": "production-step",
+    "inversion": "production-step",
+}
+
 # Adversaries by the names that a policy may call them by.
 PRESETS: dict[str, Adversary] = {
     "paper-2024": ONE_STEP,
@@ -350,6 +359,10 @@ class AttackOutcome:
         if not -1.000001 <= self.median_similarity <= 1.000001:
             raise InvalidValueError(f"median_similarity must lie in [-1, 1], got {self.median_similarity!r}")
         check_choice(source=self.source, choices=SOURCES)
+        if self.source != SOURCE_OF[self.attack]:
+            raise InvalidValueError(f"attack {self.attack} is {SOURCE_OF[self.attack]}, not {self.source}")
+        if self.candidates != 1 and self.attack not in PAPER_ATTACKS:
+            raise InvalidValueError(f"attack {self.attack} hands in one image for each, not {self.candidates}")
         if self.adversary not in PLAYS[self.attack]:
             raise InvalidValueError(f"attack {self.attack} can't play the adversary: {self.adversary.title}")
 

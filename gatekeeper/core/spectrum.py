@@ -12,6 +12,9 @@ from gatekeeper.errors import InvalidValueError
 # A few dozen numbers of a few digits: enough for the attacker's arithmetic, too little to identify anybody.
 MOST_BANDS = 48
 
+# A covariance from fewer is a guess.
+FEWEST_UNITS = 8
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Band:

@@ -36,6 +36,11 @@ def weakness(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: AttackOut
             f"positive control: with the noise off the attack reconstructed {positive.successes} of "
             f"{positive.trials} units, below {audit.min_positive_control:g}: a broken attack is not a safe model"
         )
+    if positive.successes <= rule.maximum * outcome.sample.trials:
+        return (
+            f"positive control: with the noise off the attack reconstructs {positive.successes} of "
+            f"{outcome.sample.trials} units, no more than the rule allows: it could not have failed it"
+        )
     # The lower limit: a few dozen held-out units exceed a small share by chance, and that is no broken threshold.
     if not negative.trials or negative.lower(confidence=_CONTROL_CONFIDENCE) > audit.max_negative_control:
         return (

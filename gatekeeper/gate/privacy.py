@@ -109,7 +109,7 @@ def _attempts(limit: int, facts: Facts) -> Finding:
 
 
 def _own_code(policy: Policy, facts: Facts) -> Finding:
-    """Whether the code that trained leaks no more than its mechanism, as far as an attack on it can tell.
+    """Whether an attack on the code that trained picks the target more often than any attack on its mechanism can.
 
     Beyond the limit is no refusal but a contradiction (`core.coherence`): the mechanism that was accounted for is not
     the one that ran.
@@ -125,7 +125,7 @@ def _own_code(policy: Policy, facts: Facts) -> Finding:
     status = "inconclusive" if doubt else status_of(measured=measured, limit=limit, comparator="≤")
     return Finding(
         rule="own-code",
-        statement="the run's own code leaks no more than its mechanism",
+        statement="no attack on the run's own step surely beats the limit of its mechanism",
         status=status,
         comparator="≤",
         measured=measured,

@@ -109,6 +109,8 @@ def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcomes: tuple[Att
 
 
 def _risk_remedy(rule: RiskRule, doubt: str | None) -> str:
+    if doubt is not None and doubt.startswith("no "):
+        return "run the attack: name it in the rule's attacks, for an adversary that it plays"
     if doubt is not None:
         return "audit more units, or find out why the control failed; nothing can be concluded until then"
     if rule.adversary.observes == "one-step":

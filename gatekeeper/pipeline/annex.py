@@ -64,8 +64,8 @@ def check_annex(folder: Path, *, apart_from: Path | None) -> None:
     Raises:
         InvalidInputError: it is no folder of its owner's alone, or lies inside the release.
     """
-    place = folder.absolute()
-    if apart_from is not None and apart_from.absolute() in (place, *place.parents):
+    place = folder.resolve()
+    if apart_from is not None and apart_from.resolve() in (place, *place.parents):
         raise InvalidInputError(
             "lies inside the release, and training images must not leave with it",
             where=str(folder),

@@ -6,7 +6,13 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.candidate import AugmentationSpec, Candidate
-from gatekeeper.core.identification import Identification
+from gatekeeper.core.identification import (
+    CANDIDATES,
+    CANDIDATES_OF_LARGE,
+    TRIALS,
+    Identification,
+    candidates_among,
+)
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
@@ -20,7 +26,7 @@ from gatekeeper.core.risk import (
     NullCalibration,
     Similarity,
 )
-from gatekeeper.pipeline.matching import CANDIDATES, TRIALS, match_candidates
+from gatekeeper.pipeline.matching import match_candidates
 
 if TYPE_CHECKING:
     import torch
@@ -103,6 +109,9 @@ def _imprint(
             card=target.card,
             train=data.train,
             held_out=data.test,
+            # A batch of one isolates everybody; rows are placed for two at least.
+            batch=max(2, min(target.candidate.training.expected_batch, ROWS)),
+            rows=ROWS,
             flavour="bins" if name == "imprint-bins" else "trap",
             allow_code=target.policy.allow_code,
             device=target.device,
@@ -124,22 +133,20 @@ def _imprint(
     return found
 
 
+# Rows that are planted in front of a network: more isolate more units of a batch, and each hands in an image.
+ROWS = 64
+
 # Attack D keeps two numbers of each candidate for each parameter.
 _LARGE = 2_000_000
 
 
 def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
-    """Attack D on the run's own code, at the initial weights; none where there are too few units.
+    """Attack D on the run's own code, at the initial weights.
 
     With large networks fewer candidates are matched: their sums would fill the memory.
     """
-    from gatekeeper.audit.attacks.matching import COMPANIONS
-
     assert target.network is not None
     large = sum(p.numel() for p in target.network.parameters()) > _LARGE
-    candidates = min(4 if large else CANDIDATES, target.card.train_units - COMPANIONS)
-    if candidates < 2:
-        return ()
     progress.begin("matching candidates", TRIALS)
     return match_candidates(
         candidate=target.candidate,
@@ -148,7 +155,7 @@ def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
         data=target.dataset.train,
         allow_code=target.policy.allow_code,
         device=target.device,
-        candidates=candidates,
+        candidates=candidates_among(target.card.train_units, most=CANDIDATES_OF_LARGE if large else CANDIDATES),
         progress=progress.advance,
     )
 

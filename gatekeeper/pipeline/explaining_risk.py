@@ -22,7 +22,7 @@ _NEW_MODEL = (
     "calibrated comes out a little different in each run, so stay clear of the value."
 )
 _NOT_PREDICTED = (
-    "The rule reads an attack as well, and no closed form alone predicts what an attack achieves: only a run with that "
+    "The rule reads attacks, and no closed form alone predicts what an attack achieves: only a run with that "
     "setting says whether it passes."
 )
 _NO_CLOSED_FORM = (
@@ -77,7 +77,11 @@ def _case(rule: RiskRule) -> tuple[object, object]:
 
 
 def _is_about(outcome: AttackOutcome, rule: RiskRule) -> bool:
-    return (outcome.adversary, outcome.similarity) == _case(rule)
+    return (
+        (outcome.adversary, outcome.similarity) == _case(rule)
+        and (rule.attacks is None or outcome.attack in rule.attacks)
+        and (rule.source is None or outcome.source == rule.source)
+    )
 
 
 def _no_noise_helps(rule: RiskRule, prior_success: float | None) -> str:

@@ -134,6 +134,7 @@ def _risk(bound: RiskBound | None, outcomes: tuple[AttackOutcome, ...], *, confi
                 upper=each.sample.upper(confidence=confidence),
                 confidence=confidence,
                 median_similarity=each.median_similarity,
+                threshold=each.threshold,
             )
             for each in outcomes
         ),

@@ -74,10 +74,25 @@ def withstood(
 
 
 def _check_powers(evidence: Evidence) -> None:
-    """What matching candidates was compared with must be what its mechanism is proven to withstand."""
-    from gatekeeper.privacy import identification_power
+    """Attacks must have what their adversaries have, and matching candidates the mechanism and limit that it should."""
+    from gatekeeper.pipeline.matching import audit_mechanism
+    from gatekeeper.privacy import identification_power, participations
 
+    run = evidence.record.mechanism
+    upper = max(1, participations(run).upper_quantile())
+    for outcome in evidence.attacks.outcomes:
+        expected = 1 if outcome.adversary.observes == "one-step" else upper
+        if outcome.participations != expected:
+            raise InvalidValueError(
+                f"attack {outcome.attack} ({outcome.adversary.title}) averaged {outcome.participations} gradients, the "
+                f"adversary has {expected}"
+            )
     for found in evidence.identifications:
+        wanted = audit_mechanism(run, candidates=found.candidates)
+        if not math.isclose(found.mechanism.noise_multiplier, wanted.noise_multiplier, rel_tol=1e-6) or (
+            found.mechanism.steps != wanted.steps
+        ):
+            raise InvalidValueError(f"attack {found.attack} was made on {found.mechanism!r}, not on {wanted!r}")
         proven = identification_power(found.mechanism, prior_success=found.chance).worst_case
         if not math.isclose(found.bound, proven, rel_tol=1e-6):
             raise InvalidValueError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.checks import check_integer
 from gatekeeper.core.code import CodeFile
-from gatekeeper.core.identification import Identification
+from gatekeeper.core.identification import CANDIDATES, TRIALS, Identification, candidates_among
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.record import DatasetCard, TrainingPlan
 from gatekeeper.core.units import UnitImages
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 # Chance is 1 in 16, and no attack on the mechanism has more than 60 %. Among orthogonal gradients the best one has
 # 52 %, at half the noise 95 %. At the confidence of a contradiction 400 trials tell 72 % from 60 %.
-CANDIDATES, TRIALS = 16, 400
 _POWER, _STEPS = 0.6, 2
 
 
@@ -59,7 +58,7 @@ def match_candidates(
     from gatekeeper.privacy import identification_power
     from gatekeeper.training.audited import ProductionStep
 
-    candidates = max(2, min(CANDIDATES, data.units // 2)) if candidates is None else candidates
+    candidates = candidates_among(data.units, most=CANDIDATES) if candidates is None else candidates
     mechanism = audit_mechanism(plan.mechanism, candidates=candidates)
     step = ProductionStep(
         candidate=candidate,

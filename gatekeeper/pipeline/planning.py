@@ -13,6 +13,7 @@ from gatekeeper.core.metric import METRICS_OF
 from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, Forecast, TrainingPlan
 from gatekeeper.core.rounding import in_full
+from gatekeeper.core.spectrum import FEWEST_UNITS
 from gatekeeper.errors import InvalidInputError
 from gatekeeper.rundir import RunDirectory
 
@@ -112,6 +113,10 @@ def obstacles(policy: Policy, card: DatasetCard, *, attempt: int) -> tuple[str, 
         for rule in policy.utility_rules
         if card.test_groups < rule.min_units
     ]
+    if card.test_units < FEWEST_UNITS:
+        found.append(
+            f"adversaries with a prior learn from held-out units, at least {FEWEST_UNITS}; there are {card.test_units}"
+        )
     units = min(policy.audit.units, card.train_units)
     for rule in policy.rules_at(attempt):
         if isinstance(rule, UtilityRule):

@@ -104,7 +104,7 @@ def _risk(point: FrontierPoint, case: Case) -> str:
     bound = "no bound" if risk.bound is None else f"≤ {round_up(risk.bound, digits=3)}"
     attacks = (
         f"{each.attack} {each.sample.successes}/{each.sample.trials} (≤ {round_up(each.upper, digits=3)} at "
-        f"{each.confidence:.4g})"
+        f"{each.confidence:.4g}{'' if each.threshold == risk.threshold else f', τ = {each.threshold:.3f}'})"
         for each in risk.attacks
     )
     return "; ".join((bound, *attacks, *_threshold(risk)))

@@ -137,6 +137,11 @@ class ProductionStep:
             found[index] = self._contribution(self._source.draw(_STEP, units[index : index + 1]))
         return found
 
+    def targets(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What the gradients of units are taken towards: class indices, shape (units · views, …)."""
+        self._check(units)
+        return np.asarray(self._source.draw(_STEP, units).targets.cpu().numpy()).astype(np.int64)
+
     def _contribution(self, views: Views) -> NDArray[np.float64]:
         """One unit's gradient, clipped by the plan's rule."""
         gradient = self._gradients.of(views)

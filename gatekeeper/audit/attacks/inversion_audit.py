@@ -35,6 +35,9 @@ class GradientStep(Protocol):
     def quiet_release(self, units: NDArray[np.int64]) -> Floats:
         """The same with noise that hides nothing."""
 
+    def targets(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What the gradients of units are taken towards: class indices, shape (units, …), of one view each."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Inverter:
@@ -64,14 +67,11 @@ class Inverter:
     def _inverted(self, data: UnitImages, units: NDArray[np.int64], *, quiet: bool) -> Floats:
         observe = self.step.quiet_release if quiet else self.step.release
         gradients = np.stack([observe(units[at : at + 1]) for at in range(len(units))])
-        # A unit's first image stands for its label: the attacker knows it.
-        first = np.array([np.flatnonzero(data.unit_of == unit)[0] for unit in units])
-        targets = data.labels if data.masks is None else data.masks
         found = invert(
             self.network,
             loss=self.loss,
             gradients=torch.from_numpy(gradients).float(),
-            targets=torch.from_numpy(targets[first].astype(np.int64)),
+            targets=torch.from_numpy(self.step.targets(units)),  # which the attacker knows
             image_shape=data.images.shape[1:],
             search=self.search,
             generator=self.generator,

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.checks import check_integer
-from gatekeeper.core.identification import Identification
+from gatekeeper.core.identification import MATCHING, Identification
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.risk import Count, IdentificationPower
 from gatekeeper.errors import DataError, InvalidValueError
@@ -35,7 +35,7 @@ from gatekeeper.errors import DataError, InvalidValueError
 Floats = NDArray[np.float64]
 Units = NDArray[np.int64]
 
-ATTACKS = ("candidate matching, own gradients", "candidate matching, replayed sums")
+ATTACKS = MATCHING
 
 # Others whose places in the sum are taken, too. The engine's physical batches hold a few units at the least.
 COMPANIONS = 7
