@@ -10,6 +10,9 @@ from gatekeeper.core.risk import AttackOutcome, RiskBound
 # Of the controls, whatever a rule's own: a stricter rule must not make a control laxer.
 _CONTROL_CONFIDENCE = 0.95
 
+# Each may cost an inversion; so few tell a threshold that anybody passes from one that hardly anybody does.
+_STRANGERS = 60
+
 # An attack is called broken only where chance is out of the question.
 _BROKEN_CONFIDENCE = 1 - 1e-6
 
@@ -41,6 +44,9 @@ def weakness(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: AttackOut
             f"positive control: with the noise off the attack reconstructs {positive.successes} of "
             f"{outcome.sample.trials} units, no more than the rule allows: it could not have failed it"
         )
+    strangers = min(audit.units, facts.evidence.dataset.test_units, _STRANGERS)
+    if negative.trials < strangers:
+        return f"negative control: {negative.trials} units that took no part, fewer than the {strangers} that there are"
     # The lower limit: a few dozen held-out units exceed a small share by chance, and that is no broken threshold.
     if not negative.trials or negative.lower(confidence=_CONTROL_CONFIDENCE) > audit.max_negative_control:
         return (
