@@ -1,0 +1,149 @@
+"""Attacks A, E and B beside a loop over single images, on the same images, one after the other in each round."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from gatekeeper.audit.attacks.analytic import Analytic, plant
+from gatekeeper.audit.attacks.denoised import Denoised
+from gatekeeper.audit.attacks.inversion import Search, invert
+from gatekeeper.audit.attacks.trials import SimulatedAttack
+from gatekeeper.audit.prior import linear_prior
+from gatekeeper.audit.rows import rows_of
+from gatekeeper.core.model_spec import ModelSpec
+from gatekeeper.training.losses import cross_entropy
+from gatekeeper.training.networks import build
+from tests.bench import audit_loops as loops
+from tests.bench.audit_results import SpeedRow
+from tests.bench.training_results import spread
+from tests.reference import audit_inversion as reference
+from tests.tiny import TinyUnits, tiny_units
+
+Clock = Callable[[], float]
+Run = Callable[[], Any]
+
+SIGMA = 0.01
+HELD_OUT = 48
+
+# Channels and side of an image, and how many images a round takes.
+SHAPES = ((1, 28, 512), (3, 64, 128), (3, 224, 32))
+QUICK_SHAPES = ((1, 8, 8), (3, 8, 8))
+
+# Network, width, channels and side of an image.
+NETWORKS = (("mlp", 64, 1, 8), ("mlp", 64, 1, 16), ("lenet", 8, 1, 8), ("lenet", 8, 1, 16))
+INVERTED = 16
+
+
+def seconds(arms: dict[str, Run], *, rounds: int, clock: Clock, warm_up: bool = True) -> dict[str, list[float]]:
+    """Seconds of each arm, round by round; every round begins with another arm, and all have run once before."""
+    gc.collect()
+    for run in arms.values() if warm_up else ():
+        run()
+    found: dict[str, list[float]] = {name: [] for name in arms}
+    names = list(arms)
+    for number in range(rounds):
+        turn = number % len(names)
+        for name in [*names[turn:], *names[:turn]]:
+            began = clock()
+            arms[name]()
+            found[name].append(clock() - began)
+    return found
+
+
+def speed(*, rounds: int, quick: bool, clock: Clock) -> Iterator[SpeedRow]:
+    """A row for each attack and setting."""
+    for channels, side, images in QUICK_SHAPES if quick else SHAPES:
+        for attack, arms in simulated(channels=channels, side=side, images=images).items():
+            yield _row(attack, f"{channels}×{side}×{side}", arms, images=images, rounds=rounds, clock=clock)
+    search = Search(iterations=2 if quick else 50, starts=1)
+    for name, width, channels, side in NETWORKS[:1] if quick else NETWORKS:
+        images = 2 if quick else INVERTED
+        arms = inverting(name, width=width, channels=channels, side=side, images=images, search=search)
+        setting = f"{name} of width {width}, {channels}×{side}×{side}"
+        yield _row("B", setting, arms, images=images, rounds=rounds, clock=clock, iterations=search.iterations)
+
+
+def _row(
+    attack: str, setting: str, arms: dict[str, Run], *, images: int, rounds: int, clock: Clock, **more: Any
+) -> SpeedRow:
+    took = seconds(arms, rounds=rounds, clock=clock)
+    return SpeedRow(
+        attack=attack,
+        setting=setting,
+        images=images,
+        rounds=rounds,
+        images_per_second=spread([images / own for own in took["ours"]]),
+        over_loop=spread([loop / own for loop, own in zip(took["loop"], took["ours"], strict=True)]),
+        **more,
+    )
+
+
+def simulated(*, channels: int, side: int, images: int, seed: int = 0) -> dict[str, dict[str, Run]]:
+    """Attacks A and E, each by the product and by the loop, with the same noise."""
+    data = tiny_units(units=images, most_images=1, side=side, channels=channels)
+    held_out = tiny_units(units=HELD_OUT, most_images=1, side=side, channels=channels, seed=1)
+    row, prior, norm = plant(held_out, clipping_norm=loops.CLIPPING_NORM), linear_prior(held_out), loops.CLIPPING_NORM
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    def analytic() -> object:
+        return loops.analytic(data.images, mean=prior.mean, sigma=SIGMA, generator=generator())
+
+    def denoised() -> object:
+        return loops.denoised(data.images, prior=prior, read_out="shaped", sigma=SIGMA, generator=generator())
+
+    return {
+        "A": {"ours": _ours(Analytic(row=row, clipping_norm=norm), data, generator), "loop": analytic},
+        "E": {
+            "ours": _ours(Denoised(prior=prior, read_out="shaped", clipping_norm=norm), data, generator),
+            "loop": denoised,
+        },
+    }
+
+
+def _ours(attack: SimulatedAttack, data: TinyUnits, generator: Callable[[], torch.Generator]) -> Run:
+    units = np.arange(data.units)
+
+    def run() -> object:
+        return attack.reconstruct(
+            data,
+            rows=rows_of(data, units=units),
+            measure="ncc",
+            noise_multiplier=SIGMA,
+            participations=np.ones(data.units, dtype=np.int64),
+            generator=generator(),
+        )
+
+    return run
+
+
+def inverting(network: Any, *, width: int, channels: int, side: int, images: int, search: Search) -> dict[str, Run]:
+    """Attack B by the product and by the loop, from the same starts."""
+    data = tiny_units(units=images, most_images=1, side=side, channels=channels)
+    model = build(ModelSpec(network=network, width=width), image_shape=data.images.shape[1:], classes=2, seed=0)
+    pictures, targets = torch.from_numpy(data.images / 255).float(), torch.from_numpy(data.labels)
+    pairs = zip(pictures, targets, strict=True)
+    gradients = torch.stack([reference.gradient(model, cross_entropy, *pair) for pair in pairs])
+    starts = torch.rand(pictures.shape, generator=torch.Generator().manual_seed(0))
+
+    def ours() -> object:
+        return invert(
+            model,
+            loss=cross_entropy,
+            gradients=gradients,
+            targets=targets,
+            image_shape=data.images.shape[1:],
+            search=search,
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def loop() -> object:
+        return loops.inversion(model, gradients=gradients, targets=targets, starts=starts, search=search)
+
+    return {"ours": ours, "loop": loop}
