@@ -169,6 +169,7 @@ def _update(arm: str, case: Case) -> Tensor:
     return parameters_to_vector(network.parameters()).detach() - before
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_process_of_its_own() -> None:
     ballast = torch.ones(2**27)  # 512 MiB here, which must not count there
     case = next(tiny(case) for case in CASES if case.name == "unet")

@@ -874,6 +874,7 @@ def test_a_signal_to_certify_ends_the_training(here: Path, number: int, code: in
     assert ends(worker)
 
 
+@pytest.mark.slow
 def test_the_model_is_its_owners_alone_and_a_full_stdout_does_not_change_the_verdict(here: Path) -> None:
     with open("/dev/full", "wb") as full, _certify(here, "-q", stdout=full, stderr=subprocess.PIPE) as parent:
         _, stderr = parent.communicate(timeout=200)

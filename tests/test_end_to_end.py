@@ -274,6 +274,7 @@ def test_a_refusal_exits_1_prints_every_reason_and_leaves_no_model(bench: Bench)
     assert not (bench.path / "out").exists()
 
 
+@pytest.mark.slow
 def test_training_and_signing_can_be_apart(bench: Bench) -> None:
     first = bench.run("certify", "candidate.yaml", "--policy", "policy.yaml", "--no-sign", "-q")
     assert first.returncode == 0, first.stderr
@@ -301,6 +302,7 @@ def test_training_and_signing_can_be_apart(bench: Bench) -> None:
     assert bench.run("runs", "list").stdout == ""
 
 
+@pytest.mark.slow
 def test_an_approved_run_whose_model_was_swapped_is_not_signed(bench: Bench) -> None:
     assert bench.run("certify", "candidate.yaml", "--policy", "policy.yaml", "--no-sign", "-q").returncode == 0
     run = bench.run("runs", "list").stdout.split()[0]

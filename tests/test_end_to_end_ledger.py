@@ -83,6 +83,7 @@ def test_a_run_that_would_pass_the_total_is_refused_before_its_first_step(bench:
     assert len(_runs(bench)) == 1
 
 
+@pytest.mark.slow
 def test_one_attempt_too_many_never_begins(bench: Bench) -> None:
     assert bench.certify(out="one").returncode == 0
     result = bench.certify(out="two")
@@ -90,6 +91,7 @@ def test_one_attempt_too_many_never_begins(bench: Bench) -> None:
     assert "attempt 2 of policy tiny" in result.stderr
 
 
+@pytest.mark.slow
 def test_sign_believes_the_ledger_and_not_the_run_directory(bench: Bench) -> None:
     bench.write(attempts=2)
     command = ("candidate.yaml", "--policy", "policy.yaml", "--no-sign", "-q")
@@ -114,6 +116,7 @@ def test_sign_believes_the_ledger_and_not_the_run_directory(bench: Bench) -> Non
         assert not (bench.path / "forged").exists()
 
 
+@pytest.mark.slow
 def test_a_refused_run_counts_like_any_other(bench: Bench) -> None:
     bench.write(epsilon="1.0e+12", minimum="0.99", attempts=3)
     assert bench.certify().returncode == 1
@@ -130,6 +133,7 @@ def test_certify_never_makes_a_ledger(bench: Bench) -> None:
     assert not (bench.path / ".gatekeeper/runs").exists()
 
 
+@pytest.mark.slow
 def test_certify_finds_an_edited_ledger(bench: Bench) -> None:
     bench.write(attempts=3)
     assert bench.certify(out="one").returncode == 0

@@ -131,6 +131,7 @@ def test_killed_in_training_and_after_it_the_steps_that_are_done_again_count(ben
     assert "has its verdict already: approved" in again.stderr
 
 
+@pytest.mark.slow
 def test_what_was_killed_without_an_allowance_is_refused_and_stays_counted_in_full(bench: Patient) -> None:
     bench.plan(allowance=0)
     bench.stop(bench.start(*CERTIFY), signal.SIGKILL, when=lambda: bench.claims() > 0)

@@ -158,13 +158,13 @@ def test_noise_too_small_to_be_carried_is_refused_before_the_first_step() -> Non
 
 
 def test_the_smallest_noise_that_can_be_carried_still_has_its_scale() -> None:
-    grid = choose_grid(noise_multiplier=2.4e-10, clipping_norm=0.5, units=1000, block=1, parameters=5000)
+    grid = choose_grid(noise_multiplier=1.3e-10, clipping_norm=0.5, units=1000, block=1, parameters=5000)
     assert 2**10 <= grid.noise_scale < 2**11
     sums = [torch.full((5000,), 1000 * int(0.5 / grid.step))]
     noise = (add_noise([sums[0].clone()], grid=grid, stream=SecretStream())[0] - sums[0]).double().numpy() * grid.step
-    assert _is_normal(noise, 1.2e-10)
-    assert not _is_normal(noise, 0.8e-10)
-    assert not _is_normal(noise, 1.8e-10)
+    assert _is_normal(noise, 0.65e-10)
+    assert not _is_normal(noise, 0.43e-10)
+    assert not _is_normal(noise, 0.97e-10)
 
 
 def test_two_runs_draw_different_noise() -> None:

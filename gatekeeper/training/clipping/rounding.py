@@ -95,7 +95,7 @@ class Summation:
     def influence(self) -> float:
         """ω: by how much the units' products, at most 1 each in norm, can disturb what one unit changes.
 
-        >>> Summation(units=16, terms=1).influence < 5e-5
+        >>> Summation(units=16, terms=1).influence < 7e-5
         True
         """
         levels = sum(self.units << level for level in range(1, self.additions + 1))
