@@ -42,7 +42,7 @@ test: $(VENV)/installed-test
 	OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist worksteal -m "not slow and not interop" $(T)
 
 slow: $(VENV)/installed-test
-	$(PYTEST) -q -m "slow" $(T)
+	OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist worksteal -m "slow" $(T)
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
