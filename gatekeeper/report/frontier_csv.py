@@ -106,6 +106,7 @@ def _risk(name: str, risk: RiskFigure | None, attacks: tuple[str, ...]) -> Itera
     for attack in attacks:
         found = next((each for each in risk.attacks if each.attack == attack), None) if risk else None
         prefix = f"{name}, attack {attack}"
+        yield f"{prefix}: threshold", None if found is None else found.threshold
         yield f"{prefix}: reconstructed", None if found is None else found.sample.successes
         yield f"{prefix}: attacked", None if found is None else found.sample.trials
         yield f"{prefix}: upper", None if found is None else found.upper
