@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from gatekeeper.core import codec
+from gatekeeper.core.adversary import ONE_STEP
 from gatekeeper.core.budget import Budget, Guarantee, Interval
 from gatekeeper.core.candidate import Candidate, ModelSpec, OptimizerSpec, TrainingSpec
 from gatekeeper.core.certificate import Certificate, Evidence, Facts, FileDigest
@@ -14,15 +15,7 @@ from gatekeeper.core.identification import Identification
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.record import DatasetCard, ModelArtifact, Software, TrainingPlan, TrainingRecord
-from gatekeeper.core.risk import (
-    ONE_STEP,
-    AttackOutcome,
-    AttackReport,
-    Count,
-    NullCalibration,
-    RiskBound,
-    Similarity,
-)
+from gatekeeper.core.risk import AttackOutcome, AttackReport, Count, NullCalibration, RiskBound, Similarity
 from gatekeeper.core.spectrum import Band, Spectrum
 from gatekeeper.core.utility import Measurement, UtilityReport
 from gatekeeper.core.verdict import Approval, Finding

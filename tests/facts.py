@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gatekeeper.core.adversary import ONE_STEP, REALISTIC
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Evidence, Facts
 from gatekeeper.core.identification import CANDIDATES, MATCHING, TRIALS, Identification
@@ -11,16 +12,7 @@ from gatekeeper.core.ledger import LedgerHead, LedgerStatement, Spend
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.record import ModelArtifact, Software, TrainingRecord
-from gatekeeper.core.risk import (
-    ONE_STEP,
-    REALISTIC,
-    AttackOutcome,
-    AttackReport,
-    Count,
-    NullCalibration,
-    RiskBound,
-    Similarity,
-)
+from gatekeeper.core.risk import AttackOutcome, AttackReport, Count, NullCalibration, RiskBound, Similarity
 from gatekeeper.core.spectrum import Band, Spectrum
 from gatekeeper.core.utility import Measurement, UtilityReport
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units

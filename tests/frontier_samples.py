@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from gatekeeper.core.adversary import ONE_STEP, WORST_CASE
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.frontier import Frontier
 from gatekeeper.core.frontier_point import AttackFigure, FrontierPoint, RiskFigure, Setting, signal_to_noise
 from gatekeeper.core.mechanism import Mechanism
-from gatekeeper.core.risk import ONE_STEP, WORST_CASE, Count, Similarity
+from gatekeeper.core.risk import Count, Similarity
 from gatekeeper.core.utility import Measurement
 from gatekeeper.report.frontier_csv import render_frontier_csv
 from gatekeeper.report.frontier_json import render_frontier_json

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from gatekeeper.core.adversary import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, Adversary
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed
 from gatekeeper.core.candidate import (
@@ -39,7 +40,7 @@ from gatekeeper.core.policy import (
     RiskRule,
     UtilityRule,
 )
-from gatekeeper.core.risk import ALL_STEPS, EVIDENCE, MEASURES, ONE_STEP, RELAXED, WORST_CASE, Adversary, Similarity
+from gatekeeper.core.risk import EVIDENCE, MEASURES, Similarity
 
 texts = st.text(st.characters(blacklist_categories=["Cs"], min_codepoint=32), min_size=1, max_size=30).filter(
     lambda text: text.strip() != "" and "\x7f" not in text

@@ -27,20 +27,13 @@ from gatekeeper.audit.attacks.trials import draw_participations
 from gatekeeper.audit.bounds import bounds
 from gatekeeper.audit.rows import rows_of
 from gatekeeper.audit.similarity import mean_image, ssim
+from gatekeeper.core.adversary import ALL_STEPS, ONE_STEP, REALISTIC, WORST_CASE
 from gatekeeper.core.binomial import lower_limit
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms
 from gatekeeper.core.ranks import OneRank
-from gatekeeper.core.risk import (
-    ALL_STEPS,
-    ONE_STEP,
-    REALISTIC,
-    WORST_CASE,
-    IdentificationPower,
-    NullCalibration,
-    Similarity,
-)
+from gatekeeper.core.risk import IdentificationPower, NullCalibration, Similarity
 from gatekeeper.errors import InvalidValueError
 from tests.facts import spectrum
 from tests.tiny import TinyUnits, tiny_segmentation_units, tiny_units

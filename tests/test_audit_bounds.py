@@ -10,16 +10,10 @@ from scipy.stats import binom, nct
 
 from gatekeeper.audit.bounds import bounds
 from gatekeeper.audit.realistic import all_steps, median_ncc, one_step
+from gatekeeper.core.adversary import REALISTIC, RELAXED, WORST_CASE
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
-from gatekeeper.core.risk import (
-    REALISTIC,
-    RELAXED,
-    WORST_CASE,
-    IdentificationPower,
-    NullCalibration,
-    Similarity,
-)
+from gatekeeper.core.risk import IdentificationPower, NullCalibration, Similarity
 from gatekeeper.errors import InvalidValueError
 from tests.facts import spectrum
 

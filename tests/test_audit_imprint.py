@@ -22,12 +22,13 @@ from gatekeeper.audit.directions import closest, directions
 from gatekeeper.audit.null import null_similarities
 from gatekeeper.audit.null_of_many import best_of_strangers, calibrate_null_of_many
 from gatekeeper.audit.similarity import centred, mean_image, ssim
+from gatekeeper.core.adversary import ALL_STEPS, ONE_STEP, WORST_CASE
 from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms
 from gatekeeper.core.ranks import OneRank
-from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, WORST_CASE, Similarity
+from gatekeeper.core.risk import Similarity
 from gatekeeper.errors import DataError, InvalidValueError
 from gatekeeper.training.planted import plant
 from gatekeeper.training.planted_step import PlantedStep

@@ -12,9 +12,10 @@ from torch import nn
 from gatekeeper.audit.attacks.inversion import Search
 from gatekeeper.audit.attacks.inversion_audit import Inverter, inverted_units, run_inversion
 from gatekeeper.audit.attacks.sample import Targets
+from gatekeeper.core.adversary import ONE_STEP
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.ranks import OneRank
-from gatekeeper.core.risk import ONE_STEP, AttackOutcome
+from gatekeeper.core.risk import AttackOutcome
 from gatekeeper.training.losses import cross_entropy
 from gatekeeper.training.networks import build
 from tests.reference import audit_inversion as slow

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 
 from gatekeeper.audit.realistic import all_steps
 from gatekeeper.cli.main import app, boundary
+from gatekeeper.core.adversary import ONE_STEP
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.calculation import OpacusClaim, Question, ReadOut, steps_of_an_epoch
 from gatekeeper.core.candidate import OptimizerSpec, TrainingSpec
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
-from gatekeeper.core.risk import ONE_STEP
 from gatekeeper.errors import InvalidInputError, InvalidValueError
 from gatekeeper.pipeline import budgeting, opacus_claims
 from gatekeeper.privacy import account, calibrate, participations

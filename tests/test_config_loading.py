@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.config import load_candidate, load_policy
+from gatekeeper.core.adversary import ONE_STEP, PAPER_ATTACKS, PRESETS, RELAXED
 from gatekeeper.core.candidate import AugmentationSpec
 from gatekeeper.core.data_spec import PhantomSpec, SplitSpec
 from gatekeeper.core.policy import AuditTerms, Policy, RiskRule, UtilityRule
-from gatekeeper.core.risk import ONE_STEP, PAPER_ATTACKS, PRESETS, RELAXED, Similarity
+from gatekeeper.core.risk import Similarity
 from gatekeeper.errors import ConfigError, InvalidInputError
 from tests.config_files import (
     ABDOMEN,

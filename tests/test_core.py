@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.core import checks, codec
+from gatekeeper.core.adversary import ALL_STEPS, ONE_STEP, WORST_CASE, Adversary
 from gatekeeper.core.binomial import lower_limit, regularised_beta, trials_needed, upper_limit
 from gatekeeper.core.budget import Budget, Guarantee, Interval
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms
-from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, WORST_CASE, Adversary, Count, Similarity
+from gatekeeper.core.risk import Count, Similarity
 from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError
 from tests.facts import sample_facts, sample_policy

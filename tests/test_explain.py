@@ -11,6 +11,7 @@ from statistics import NormalDist
 import jsonschema
 import pytest
 
+from gatekeeper.core.adversary import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, Adversary
 from gatekeeper.core.binomial import upper_limit
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Facts
@@ -18,7 +19,7 @@ from gatekeeper.core.explanation import Explanation, Knob, RuleExplanation
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy, RiskRule
 from gatekeeper.core.record import PlannedRun
-from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, Adversary, Count, IdentificationPower
+from gatekeeper.core.risk import Count, IdentificationPower
 from gatekeeper.errors import InvalidValueError, RunDirectoryError
 from gatekeeper.gate import decide
 from gatekeeper.pipeline.explaining import explain

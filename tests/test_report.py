@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.core.adversary import ONE_STEP_SPECTRAL
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.clipping import Adaptation
 from gatekeeper.core.code import CodeFile
@@ -19,6 +20,7 @@ from gatekeeper.core.utility import UtilityReport
 from gatekeeper.gate import decide
 from gatekeeper.report import FORMATS, Report, render, render_text, report_schema
 from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, TRUSTED
+from gatekeeper.report.text import _statistic
 from tests.facts import bound, measurement, sample_facts, sample_policy
 
 
@@ -177,3 +179,18 @@ def test_the_report_says_how_gradients_were_clipped() -> None:
     assert "ended at 0.25: each step released a count too, with noise of standard deviation 4." in adaptive
     assert "By the noisy counts, 12% of the gradients were clipped." in adaptive
     assert "noisy counts" not in text("flat") + text("automatic")
+
+
+def test_a_models_figure_is_not_printed_as_a_bound() -> None:
+    facts = sample_facts()
+    with_prior = dataclasses.replace(facts.bounds[0], adversary=ONE_STEP_SPECTRAL, value=0.123)
+    facts = dataclasses.replace(facts, bounds=(*facts.bounds, with_prior))
+    text = " ".join(render_text(_report(facts=facts), width=200).split())
+    assert "with prior NCC ≥ 0.8 (1 % of strangers) 0.123 (model)" in text
+    assert "attacks on real images may exceed" in text
+
+
+def test_a_confidence_is_never_rounded_up_to_certainty() -> None:
+    (own_code,) = [each for each in _report().verdict.findings if each.rule == "own-code"]
+    assert own_code.confidence == 1 - 1e-6
+    assert _statistic(own_code).endswith(", 0.9999")

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from gatekeeper.audit import realistic, spectral
 from gatekeeper.audit.realistic import median_ncc
-from gatekeeper.core.checks import check_integer
-from gatekeeper.core.mechanism import Mechanism
-from gatekeeper.core.participation import Participations
-from gatekeeper.core.risk import (
+from gatekeeper.core.adversary import (
     ALL_STEPS,
     ALL_STEPS_SPECTRAL,
     ONE_STEP,
@@ -19,10 +16,11 @@ from gatekeeper.core.risk import (
     RELAXED,
     WORST_CASE,
     Adversary,
-    IdentificationPower,
-    NullCalibration,
-    RiskBound,
 )
+from gatekeeper.core.checks import check_integer
+from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.core.participation import Participations
+from gatekeeper.core.risk import IdentificationPower, NullCalibration, RiskBound
 from gatekeeper.core.spectrum import Spectrum
 
 __all__ = ["bounds", "median_ncc"]
@@ -102,39 +100,25 @@ def _realistic_bounds(
     upper: int,
 ) -> tuple[RiskBound, ...]:
     tau, sigma, pixels = null.threshold, noise_multiplier, spectrum.pixels
-    return (
+    values = {
+        ONE_STEP: realistic.one_step(threshold=tau, noise_multiplier=sigma, pixels=pixels),
+        ALL_STEPS: realistic.all_steps(
+            threshold=tau, noise_multiplier=sigma, pixels=pixels, participations=participations
+        ),
+        ONE_STEP_SPECTRAL: spectral.one_step(threshold=tau, noise_multiplier=sigma, spectrum=spectrum),
+        ALL_STEPS_SPECTRAL: spectral.all_steps(
+            threshold=tau, noise_multiplier=sigma, spectrum=spectrum, participations=participations
+        ),
+    }
+    return tuple(
         _reading(
-            adversary=ONE_STEP,
-            value=realistic.one_step(threshold=tau, noise_multiplier=sigma, pixels=pixels),
+            adversary=adversary,
+            value=value,
             null=null,
             max_images=max_images,
-            participations=1,
-        ),
-        _reading(
-            adversary=ALL_STEPS,
-            value=realistic.all_steps(
-                threshold=tau, noise_multiplier=sigma, pixels=pixels, participations=participations
-            ),
-            null=null,
-            max_images=max_images,
-            participations=upper,
-        ),
-        _reading(
-            adversary=ONE_STEP_SPECTRAL,
-            value=spectral.one_step(threshold=tau, noise_multiplier=sigma, spectrum=spectrum),
-            null=null,
-            max_images=max_images,
-            participations=1,
-        ),
-        _reading(
-            adversary=ALL_STEPS_SPECTRAL,
-            value=spectral.all_steps(
-                threshold=tau, noise_multiplier=sigma, spectrum=spectrum, participations=participations
-            ),
-            null=null,
-            max_images=max_images,
-            participations=upper,
-        ),
+            participations=1 if adversary.observes == "one-step" else upper,
+        )
+        for adversary, value in values.items()
     )
 
 

@@ -81,7 +81,7 @@ def similarities(
     return ssim(first / 255.0, second / 255.0)
 
 
-def _distinct_units(rows: Rows, keys: list[bytes]) -> NDArray[np.int64]:
+def distinct_units(rows: Rows, keys: list[bytes]) -> NDArray[np.int64]:
     """Positions of the units whose images don't all occur in earlier units: copies would count one person twice."""
     seen: set[bytes] = set()
     kept: list[int] = []
@@ -94,7 +94,7 @@ def _distinct_units(rows: Rows, keys: list[bytes]) -> NDArray[np.int64]:
     return np.array(kept, dtype=np.int64)
 
 
-def _strangers(held_out: UnitImages, *, not_among: set[bytes]) -> NDArray[np.int64]:
+def strangers_among(held_out: UnitImages, *, not_among: set[bytes]) -> NDArray[np.int64]:
     """Indices of the distinct held-out images, less those that are also training images."""
     keys = digests(held_out.images, np.arange(len(held_out.images)))
     first = {key: index for index, key in reversed(list(enumerate(keys))) if key not in not_among}
@@ -131,8 +131,8 @@ def null_similarities(
     """
     rows = rows_of(audited, units=units)
     keys = digests(audited.images, rows.image)
-    rows = rows_of(audited, units=units[_distinct_units(rows, keys)])
-    strangers = _strangers(held_out, not_among=set(keys))
+    rows = rows_of(audited, units=units[distinct_units(rows, keys)])
+    strangers = strangers_among(held_out, not_among=set(keys))
     drawn = rng.choice(strangers, size=rows.units)
     mean = mean_image(held_out.images)
     values = [
@@ -192,6 +192,20 @@ def calibrate_null(
         DataError: too few units for a limit, no held-out image to compare with, or a threshold that isn't above 0.
     """
     values = null_similarities(measure=similarity.measure, audited=audited, units=units, held_out=held_out, rng=rng)
+    return calibrated_on(values, similarity=similarity, confidence=confidence, candidates=1)
+
+
+def calibrated_on(
+    values: NDArray[np.float64], *, similarity: Similarity, confidence: float, candidates: int
+) -> NullCalibration:
+    """The threshold that strangers' similarities give.
+
+    Args:
+        values: what the best of c strangers reaches with each unit, shape (units,).
+        similarity: the rule's definition of success.
+        confidence: one-sided confidence of each limit of the quantile.
+        candidates: c, at least 1.
+    """
     if similarity.at_least is not None:
         threshold = low = high = similarity.at_least
     else:
@@ -205,4 +219,5 @@ def calibrate_null(
         confidence=confidence,
         units=len(values),
         strangers_passing=float(np.mean(values >= threshold)),
+        candidates=candidates,
     )

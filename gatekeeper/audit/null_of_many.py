@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.audit.directions import directions
-from gatekeeper.audit.null import _calibrated, _coarse, _distinct_units, _strangers, quantile_limits, similarities
+from gatekeeper.audit.null import calibrated_on, distinct_units, similarities, strangers_among
 from gatekeeper.audit.rows import digests, rows_of
 from gatekeeper.audit.similarity import centred, mean_image
 from gatekeeper.core.checks import check_integer
@@ -54,10 +54,10 @@ def best_of_strangers(
     check_integer(candidates=candidates, at_least=1)
     rows = rows_of(audited, units=units)
     keys = digests(audited.images, rows.image)
-    rows = rows_of(audited, units=units[_distinct_units(rows, keys)])
+    rows = rows_of(audited, units=units[distinct_units(rows, keys)])
     mean = mean_image(held_out.images)
     most = max(candidates, min(_POOL_IMAGES, _POOL_VALUES // mean.size))
-    pool = rng.permutation(_strangers(held_out, not_among=set(keys)))[:most]
+    pool = rng.permutation(strangers_among(held_out, not_among=set(keys)))[:most]
     strangers = directions(centred(held_out.images[pool], mean=mean))
     order = rng.random((rows.units, len(pool)))
     few = min(candidates, len(pool))
@@ -95,18 +95,4 @@ def calibrate_null_of_many(
     values = best_of_strangers(
         measure=similarity.measure, audited=audited, units=units, held_out=held_out, candidates=candidates, rng=rng
     )
-    if similarity.at_least is not None:
-        threshold = low = high = similarity.at_least
-    else:
-        limits = _coarse(quantile_limits(values, quantile=float(similarity.above_null or 0), confidence=confidence))
-        threshold, low, high = _calibrated(similarity, limits), limits.low, min(limits.high, 1.0)
-    return NullCalibration(
-        similarity=similarity,
-        threshold=threshold,
-        quantile_low=low,
-        quantile_high=high,
-        confidence=confidence,
-        units=len(values),
-        strangers_passing=float(np.mean(values >= threshold)),
-        candidates=candidates,
-    )
+    return calibrated_on(values, similarity=similarity, confidence=confidence, candidates=candidates)

@@ -9,15 +9,9 @@ from typing import Any
 from gatekeeper.config.document import Document, Read, Reader, Section
 from gatekeeper.config.nodes import Node
 from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
-from gatekeeper.core.binomial import upper_limit
-from gatekeeper.core.checks import check_finite, check_open_probability, check_positive, check_probability
-from gatekeeper.core.metric import CLASS_METRICS, METRICS
-from gatekeeper.core.policy import RiskRule, UtilityRule, UtilityStatistic
-from gatekeeper.core.risk import (
+from gatekeeper.core.adversary import (
     ATTACKS,
-    EVIDENCE,
     KNOWS,
-    MEASURES,
     OBSERVES,
     PAPER_ATTACKS,
     PRESETS,
@@ -26,11 +20,14 @@ from gatekeeper.core.risk import (
     Adversary,
     AttackName,
     Knows,
-    Measure,
     Prior,
-    Similarity,
     Source,
 )
+from gatekeeper.core.binomial import upper_limit
+from gatekeeper.core.checks import check_finite, check_open_probability, check_positive, check_probability
+from gatekeeper.core.metric import CLASS_METRICS, METRICS
+from gatekeeper.core.policy import RiskRule, UtilityRule, UtilityStatistic
+from gatekeeper.core.risk import EVIDENCE, MEASURES, Measure, Similarity
 
 _SHOWN_SAMPLES = (59, 100, 299, 1000, 2995)
 _DEFAULT_CONFIDENCE = 0.95

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gatekeeper.core.adversary import Adversary
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.checks import (
     check_choice,
@@ -16,7 +17,7 @@ from gatekeeper.core.checks import (
     check_tuple,
 )
 from gatekeeper.core.mechanism import Mechanism
-from gatekeeper.core.risk import Adversary, IdentificationPower
+from gatekeeper.core.risk import IdentificationPower
 from gatekeeper.errors import InvalidValueError
 
 Sought = Literal["epsilon", "noise-multiplier", "steps"]

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gatekeeper.core.adversary import PAPER_ATTACKS, REALISTIC, AttackName
 from gatekeeper.core.binomial import lower_limit
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
@@ -27,14 +28,7 @@ from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.metric import METRICS_OF, metric_title
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard
-from gatekeeper.core.risk import (
-    PAPER_ATTACKS,
-    REALISTIC,
-    AttackName,
-    AttackOutcome,
-    NullCalibration,
-    RiskBound,
-)
+from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
 from gatekeeper.core.spectrum import FEWEST_UNITS
 from gatekeeper.core.utility import Measurement, UtilityReport
 from gatekeeper.errors import AuditContradiction, InvalidValueError

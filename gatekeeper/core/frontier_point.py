@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gatekeeper.core.adversary import Adversary
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.checks import (
     check_choice,
@@ -20,7 +21,7 @@ from gatekeeper.core.checks import (
 from gatekeeper.core.clipping import Clipping, check_clipping
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.metric import Metric
-from gatekeeper.core.risk import Adversary, Count, Similarity
+from gatekeeper.core.risk import Count, Similarity
 from gatekeeper.core.utility import Measurement
 from gatekeeper.errors import InvalidValueError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from gatekeeper.core.adversary import ATTACKS, PLAYS, SOURCE_OF, SOURCES, Adversary, AttackName, Source
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import (
@@ -21,18 +22,7 @@ from gatekeeper.core.checks import (
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
-from gatekeeper.core.risk import (
-    ATTACKS,
-    EVIDENCE,
-    PLAYS,
-    SOURCE_OF,
-    SOURCES,
-    Adversary,
-    AttackName,
-    Evidence,
-    Similarity,
-    Source,
-)
+from gatekeeper.core.risk import EVIDENCE, Evidence, Similarity
 from gatekeeper.errors import InvalidValueError
 
 UtilityStatistic = Literal["lower_confidence_bound", "upper_confidence_bound", "estimate"]

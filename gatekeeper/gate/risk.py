@@ -31,7 +31,7 @@ def risk_findings(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]
         measured=measured,
         limit=rule.maximum,
         margin=margin_of(measured=measured, limit=rule.maximum, comparator="≤"),
-        statistic="larger of bound and upper confidence bound" if len(rule.evidence) > 1 else _only(rule),
+        statistic=_statistic(rule),
         confidence=rule.confidence if "attack" in rule.evidence else None,
         sample_size=min((outcome.sample.trials for outcome in outcomes), default=None),
         detail=doubt or _risk_detail(rule, bound=bound, outcomes=outcomes),
@@ -44,8 +44,11 @@ def _achievement(rule: RiskRule) -> str:
     return "reconstructed" if rule.adversary.knows == "nothing" else "identified among the candidates"
 
 
-def _only(rule: RiskRule) -> str:
-    return "bound" if rule.evidence == ("bound",) else "upper confidence bound"
+def _statistic(rule: RiskRule) -> str:
+    if rule.evidence == ("attack",):
+        return "upper confidence bound"
+    closed_form = rule.adversary.closed_form
+    return closed_form if "attack" not in rule.evidence else f"larger of {closed_form} and upper confidence bound"
 
 
 def _find_outcomes(rule: RiskRule, facts: Facts) -> tuple[AttackOutcome, ...]:
@@ -98,7 +101,8 @@ def _doubt_of_attack(rule: RiskRule, policy: Policy, facts: Facts, outcome: Atta
 def _risk_detail(rule: RiskRule, *, bound: RiskBound | None, outcomes: tuple[AttackOutcome, ...]) -> str:
     parts = []
     if "bound" in rule.evidence and bound is not None:
-        parts.append(f"bound {round_up(bound.value, digits=3)} ({bound.quantity}, against {bound.proven_against})")
+        figure = f"{rule.adversary.closed_form} {round_up(bound.value, digits=3)}"
+        parts.append(f"{figure} ({bound.quantity}, against {bound.proven_against})")
     for outcome in outcomes:
         upper = outcome.sample.upper(confidence=rule.confidence)
         similarity = f"median similarity {outcome.median_similarity:.3f} against τ = {outcome.threshold:.3f}"

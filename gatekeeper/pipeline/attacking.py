@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from gatekeeper.core.adversary import ONE_STEP, PAPER_ATTACKS, Adversary, AttackName
 from gatekeeper.core.candidate import AugmentationSpec, Candidate
 from gatekeeper.core.identification import (
     CANDIDATES,
@@ -16,16 +17,7 @@ from gatekeeper.core.identification import (
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
-from gatekeeper.core.risk import (
-    ONE_STEP,
-    PAPER_ATTACKS,
-    Adversary,
-    AttackName,
-    AttackOutcome,
-    AttackReport,
-    NullCalibration,
-    Similarity,
-)
+from gatekeeper.core.risk import AttackOutcome, AttackReport, NullCalibration, Similarity
 from gatekeeper.pipeline.matching import match_candidates
 
 if TYPE_CHECKING:

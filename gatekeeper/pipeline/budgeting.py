@@ -9,11 +9,12 @@ import math
 from dataclasses import replace
 from typing import cast
 
+from gatekeeper.core.adversary import ALL_STEPS, ONE_STEP, Adversary
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.calculation import Calculation, Question, ReadOut, Risks
 from gatekeeper.core.mechanism import Mechanism, Sampling
 from gatekeeper.core.participation import Participations
-from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, Adversary, IdentificationPower
+from gatekeeper.core.risk import IdentificationPower
 from gatekeeper.errors import InvalidInputError, PrivacyError
 
 _MOST_STEPS = 10**9

@@ -91,8 +91,8 @@ def _no_noise_helps(rule: RiskRule, prior_success: float | None) -> str:
             f"the rule allows {in_short(rule.maximum)}; more candidates (units) or a larger max would do."
         )
     return (
-        f"No noise is enough for this bound to reach {in_short(rule.maximum)}: it counts every image of a unit and "
-        "what chance reaches; larger images, fewer images a unit or a stricter similarity would do."
+        f"No noise is enough for this {rule.adversary.closed_form} to reach {in_short(rule.maximum)}: it counts every "
+        "image of a unit and what chance reaches; larger images, fewer images a unit or a stricter similarity would do."
     )
 
 
@@ -101,6 +101,7 @@ def _knobs_of_the_bound(rule: RiskRule, policy: Policy, facts: Facts) -> Iterato
     from gatekeeper.privacy import account
 
     own, plan = facts.evidence.record.mechanism, facts.evidence.plan
+    form = rule.adversary.closed_form
     bound = BoundOfRule(rule=rule, evidence=facts.evidence, policy=policy)
     quieter = bound.least_noise()
     if quieter is None:
@@ -111,7 +112,7 @@ def _knobs_of_the_bound(rule: RiskRule, policy: Policy, facts: Facts) -> Iterato
         setting="noise multiplier",
         now=own.noise_multiplier,
         needed=sigma,
-        meaning=f"from there on the bound is at most {in_short(rule.maximum)}, with this run's sampling and its "
+        meaning=f"from there on the {form} is at most {in_short(rule.maximum)}, with this run's sampling and its "
         f"{own.steps} steps; such a run spends ε ≤ {round_up(spent)} at δ = {in_short(plan.budget.delta)}",
     )
     epsilon = bound.largest_epsilon(spent, rounded=lambda value: float(round_down(value, digits=_DIGITS)))
@@ -120,7 +121,7 @@ def _knobs_of_the_bound(rule: RiskRule, policy: Policy, facts: Facts) -> Iterato
             setting="training.epsilon",
             now=plan.budget.epsilon,
             needed=epsilon,
-            meaning="in the candidate as it is: the noise that is planned for it lets the bound pass",
+            meaning=f"in the candidate as it is: the noise that is planned for it lets the {form} pass",
         )
     shorter = bound.most_epochs()
     if shorter is not None:
@@ -130,8 +131,8 @@ def _knobs_of_the_bound(rule: RiskRule, policy: Policy, facts: Facts) -> Iterato
             now=facts.evidence.candidate.training.epochs,
             needed=shorter.steps
             // facts.evidence.candidate.training.steps_per_epoch(facts.evidence.dataset.train_units),
-            meaning="at this run's noise a unit then takes part so seldom that the bound passes; for the noise to "
-            f"stay, set training.epsilon to {round_up(fewer)} as well",
+            meaning=f"at this run's noise a unit then takes part so seldom that the {form} passes; for "
+            f"the noise to stay, set training.epsilon to {round_up(fewer)} as well",
         )
 
 

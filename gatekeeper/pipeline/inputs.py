@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatekeeper.core.adversary import ONE_STEP
 from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
-from gatekeeper.core.risk import ONE_STEP, Similarity
+from gatekeeper.core.risk import Similarity
 
 if TYPE_CHECKING:
     from gatekeeper.signing.keys import KeyPaths, SigningKey

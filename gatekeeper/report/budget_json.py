@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from gatekeeper.core.adversary import RELAXED, WORST_CASE, Adversary
 from gatekeeper.core.calculation import Calculation, ReadOut
 from gatekeeper.core.codec import canonical, plain
-from gatekeeper.core.risk import RELAXED, WORST_CASE, Adversary, IdentificationPower
+from gatekeeper.core.risk import IdentificationPower
 
 SCHEMA = "gatekeeper/budget/v1"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from gatekeeper.core.adversary import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE
 from gatekeeper.core.calculation import Calculation, ReadOut
 from gatekeeper.core.mechanism import Mechanism
-from gatekeeper.core.risk import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, IdentificationPower
+from gatekeeper.core.risk import IdentificationPower
 from gatekeeper.core.rounding import in_full, round_down, round_up
 from gatekeeper.report.content import epsilon_meaning
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from gatekeeper.core.adversary import Adversary
 from gatekeeper.core.frontier import Frontier
 from gatekeeper.core.frontier_point import FrontierPoint, RiskFigure
 from gatekeeper.core.metric import Metric, metric_title
-from gatekeeper.core.risk import Adversary, Similarity
+from gatekeeper.core.risk import Similarity
 from gatekeeper.core.rounding import in_full, in_short
 from gatekeeper.core.utility import Measurement
 

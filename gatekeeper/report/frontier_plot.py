@@ -147,7 +147,7 @@ def _draw_risks(axes: Axes, frontier: Frontier, coordinate: _Coordinate) -> None
                 markersize=4 + 2 * (len(cases) - number),  # hollow and of falling size, so that no point hides another
                 fillstyle="none",
                 linestyle="none",
-                label=f"{name}: bound",
+                label=f"{name}: {case[0].closed_form}",
             )
         attacks = [(x, each) for x, risk in known for each in risk.attacks]
         if attacks:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gatekeeper.core.adversary import Adversary
 from gatekeeper.core.frontier import Frontier
 from gatekeeper.core.frontier_point import FrontierPoint, RiskFigure, Setting
-from gatekeeper.core.risk import Adversary
 from gatekeeper.core.rounding import in_full, round_down, round_up
 from gatekeeper.core.utility import Measurement
 from gatekeeper.report.frontier_columns import (
@@ -71,7 +71,7 @@ def _table(header: list[str], rows: list[list[str]]) -> Iterator[str]:
 def _results(frontier: Frontier) -> tuple[list[str], list[list[str]]]:
     metrics, drops, cases = utility_subjects(frontier), drop_subjects(frontier), risk_cases(frontier)
     header = ["ε", "seed", *(_plain(title(each)) for each in metrics), *(f"drop of {_plain(title(d))}" for d in drops)]
-    header += [*(f"{case_title(case, cases)}: bound; attack" for case in cases), "verdict"]
+    header += [*(f"{case_title(case, cases)}: {case[0].closed_form}; attack" for case in cases), "verdict"]
     rows = [
         [
             epsilon_text(point.epsilon),
@@ -101,7 +101,9 @@ def _risk(point: FrontierPoint, case: Case) -> str:
     risk = risk_at(point, case)
     if risk is None:
         return "–"
-    bound = "no bound" if risk.bound is None else f"≤ {round_up(risk.bound, digits=3)}"
+    bound = "no bound"
+    if risk.bound is not None:
+        bound = f"{'≤' if case[0].prior == 'none' else 'model'} {round_up(risk.bound, digits=3)}"
     attacks = (
         f"{each.attack} {each.sample.successes}/{each.sample.trials} (≤ {round_up(each.upper, digits=3)} at "
         f"{each.confidence:.4g}{'' if each.threshold == risk.threshold else f', τ = {each.threshold:.3f}'})"
@@ -157,7 +159,11 @@ def _adversaries(frontier: Frontier) -> Iterator[str]:
             risk for point in frontier.points for risk in point.risks if (risk.adversary, risk.similarity) == case
         )
         success = "" if case[1] is None else f" Success: {similarity_title(case[1])}."
-        proven = "" if risk.proven_against is None else f" The bound holds against {_plain(risk.proven_against)}."
+        proven = (
+            ""
+            if risk.proven_against is None
+            else f" The {case[0].closed_form} holds against {_plain(risk.proven_against)}."
+        )
         yield f"- **{case_title(case, cases)}**: {case[0].description}.{success}{proven}{_guess(case[0])}"
 
 

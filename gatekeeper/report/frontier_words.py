@@ -24,6 +24,11 @@ MEANINGS: tuple[tuple[str, str], ...] = (
         "against no others.",
     ),
     (
+        "model figure",
+        "The closed form of an adversary with a prior: such a share of images that are Gaussian with the held-out "
+        "images' covariance. Real images are not, and attacks on them may exceed it: it is no bound.",
+    ),
+    (
         "attack",
         "Units that an attack really reconstructed, of those attacked, any of several noise draws counting; then the "
         "one-sided upper Clopper–Pearson limit of that share. An attack that fails shows nothing of better attacks.",

@@ -142,7 +142,7 @@ def rule_table(findings: tuple[Finding, ...]) -> Table:
 def _statistic(finding: Finding) -> str:
     if finding.confidence is None:
         return finding.statistic
-    return f"{finding.statistic}, {finding.confidence:.4g}"
+    return f"{finding.statistic}, {round_down(finding.confidence)}"
 
 
 def _safe(value: float, *, comparator: str) -> str:
@@ -171,7 +171,9 @@ def adversary_table(report: Report) -> Table:
     )
     outcomes, nulls = report.facts.evidence.attacks.outcomes, report.facts.evidence.attacks.nulls
     for bound in report.facts.bounds:
-        names = (Text(bound.adversary.title), Text(_success(bound, nulls)), round_up(bound.value, digits=3))
+        model = "" if bound.adversary.prior == "none" else " (model)"
+        value = f"{round_up(bound.value, digits=3)}{model}"
+        names = (Text(bound.adversary.title), Text(_success(bound, nulls)), value)
         for outcome in _matching(bound, outcomes) or (None,):
             table.add_row(*names, *_attack_cells(outcome, confidence))
             names = (Text(""), Text(""), "")
@@ -180,9 +182,10 @@ def adversary_table(report: Report) -> Table:
             success = f"{outcome.similarity.measure} ≥ {outcome.threshold:.3f}"
             table.add_row(Text(outcome.adversary.title), success, "none", *_attack_cells(outcome, confidence))
     table.caption = (
-        f"bound: one noise draw; attack: any of several draws, with its one-sided Clopper–Pearson upper limit at "
-        f"{confidence:g}; worst stratum: observed share, no population bound; strangers: others' images that would "
-        "pass; worst case and relaxed: identification among candidates"
+        "bound: one noise draw; (model): of Gaussian images, no bound, attacks on real images may exceed it; attack: "
+        "any of several draws, with its one-sided Clopper–Pearson upper limit at "
+        f"{round_down(confidence)}; worst stratum: observed share, no population bound; strangers: others' images that "
+        "would pass; worst case and relaxed: identification among candidates"
     )
     table.caption_justify = "left"
     return table

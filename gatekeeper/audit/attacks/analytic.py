@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from gatekeeper.audit.rows import Rows
 from gatekeeper.audit.similarity import centred, mean_image, ncc, ssim
-from gatekeeper.core.risk import AttackName, Measure
+from gatekeeper.core.adversary import AttackName
+from gatekeeper.core.risk import Measure
 from gatekeeper.core.units import UnitImages
 
 _TINY = 1e-300

@@ -18,21 +18,13 @@ from gatekeeper.audit.prior import LinearPrior, linear_prior
 from gatekeeper.audit.shaping import ReadOut
 from gatekeeper.audit.similarity import mean_image
 from gatekeeper.audit.spectral import better_read_out
+from gatekeeper.core.adversary import ONE_STEP, REALISTIC, Adversary
 from gatekeeper.core.checks import check_non_negative, check_positive
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms
 from gatekeeper.core.ranks import OneRank, Ranks
-from gatekeeper.core.risk import (
-    ONE_STEP,
-    REALISTIC,
-    Adversary,
-    AttackOutcome,
-    AttackReport,
-    Count,
-    NullCalibration,
-    Similarity,
-)
+from gatekeeper.core.risk import AttackOutcome, AttackReport, Count, NullCalibration, Similarity
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import InvalidValueError
 

@@ -22,8 +22,9 @@ from gatekeeper.audit.prior import LinearPrior
 from gatekeeper.audit.rows import Rows
 from gatekeeper.audit.shaping import Gains, ReadOut, gains
 from gatekeeper.audit.similarity import centred
+from gatekeeper.core.adversary import AttackName
 from gatekeeper.core.checks import check_non_negative, check_positive
-from gatekeeper.core.risk import AttackName, Measure
+from gatekeeper.core.risk import Measure
 from gatekeeper.core.units import UnitImages
 
 # The malicious loss makes the clip bind wherever the weighted image is longer than a millionth of its typical length.

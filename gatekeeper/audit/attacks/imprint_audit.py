@@ -14,11 +14,12 @@ from gatekeeper.audit.attacks.imprint_trials import Controls, ImprintTrials
 from gatekeeper.audit.attacks.sample import Targets, choose_targets
 from gatekeeper.audit.null_of_many import calibrate_null_of_many
 from gatekeeper.audit.similarity import mean_image
+from gatekeeper.core.adversary import ONE_STEP, Adversary, AttackName
 from gatekeeper.core.checks import check_integer
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms
 from gatekeeper.core.ranks import OneRank, Ranks
-from gatekeeper.core.risk import ONE_STEP, Adversary, AttackName, AttackOutcome, Count, NullCalibration, Similarity
+from gatekeeper.core.risk import AttackOutcome, Count, NullCalibration, Similarity
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import InvalidValueError
 

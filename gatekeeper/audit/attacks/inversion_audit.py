@@ -15,9 +15,10 @@ from gatekeeper.audit.attacks.inversion import Loss, Search, invert
 from gatekeeper.audit.attacks.sample import Targets, choose_targets
 from gatekeeper.audit.rows import Rows, rows_of
 from gatekeeper.audit.similarity import centred, mean_image, ncc, ssim
+from gatekeeper.core.adversary import ONE_STEP
 from gatekeeper.core.policy import AuditTerms
 from gatekeeper.core.ranks import OneRank, Ranks
-from gatekeeper.core.risk import ONE_STEP, AttackOutcome, Count, Measure, NullCalibration
+from gatekeeper.core.risk import AttackOutcome, Count, Measure, NullCalibration
 from gatekeeper.core.units import UnitImages
 
 Floats = NDArray[np.float64]

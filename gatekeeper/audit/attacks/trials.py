@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from gatekeeper.audit.attacks.analytic import PlantedRow, compare, observe
 from gatekeeper.audit.rows import Rows, rows_of
+from gatekeeper.core.adversary import Adversary, AttackName
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.ranks import Ranks
-from gatekeeper.core.risk import Adversary, AttackName, Count, Measure, NullCalibration
+from gatekeeper.core.risk import Count, Measure, NullCalibration
 from gatekeeper.core.units import UnitImages
 
 # Beside so much noise nothing of an image is left: what a read-out then hands in is its own idea of images.
