@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.core.adversary import ONE_STEP_SPECTRAL
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Facts
@@ -383,3 +384,18 @@ def test_what_an_attack_on_the_code_achieved_is_said_with_its_limit() -> None:
     assert finding.status == "passed"
     assert finding.measured < 0.5 < finding.limit
     assert "picked 160 of 400 targets among 16" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"adversary": ONE_STEP_SPECTRAL, "evidence": ("bound",), "worst_max": None}, "a model of images and no proof"),
+        ({"source": "production-step"}, "name the attacks on the run's own code"),
+        ({"source": "production-step", "attacks": ("analytic",)}, "analytic is simulated, not production-step"),
+        ({"source": "simulated", "attacks": ("inversion",)}, "inversion is production-step, not simulated"),
+        ({"attacks": ("denoised",)}, "with prior, not realistic, one step"),
+    ],
+)
+def test_a_rule_that_no_evidence_could_support_is_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidValueError, match=says):
+        _rule(**changes)
