@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from gatekeeper.core.adversary import ONE_STEP, REALISTIC
+from gatekeeper.core.adversary import ALL_STEPS_SPECTRAL, ONE_STEP, ONE_STEP_SPECTRAL, REALISTIC
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Evidence, Facts
 from gatekeeper.core.identification import CANDIDATES, MATCHING, TRIALS, Identification
@@ -87,6 +87,24 @@ def outcome(**changes: object) -> AttackOutcome:
         "source": "simulated",
     }
     return AttackOutcome(**{**fields, **changes})
+
+
+def every_null(similarity: Similarity, *, threshold: float) -> tuple[NullCalibration, ...]:
+    """Strangers', and for each adversary with a prior that with its guesses, which are no better here."""
+    return tuple(
+        NullCalibration(
+            similarity=similarity,
+            threshold=threshold,
+            quantile_low=threshold,
+            quantile_high=max(threshold, 0.9),
+            confidence=0.95,
+            units=200,
+            strangers_passing=0.01,
+            guesser=guesser,
+            guesses_passing=0.0 if guesser is None else 0.002,
+        )
+        for guesser in (None, ONE_STEP_SPECTRAL, ALL_STEPS_SPECTRAL)
+    )
 
 
 def spectrum(pixels: int) -> Spectrum:
@@ -177,17 +195,7 @@ def sample_facts(
             drops=() if "drop" in without else (drop or measurement(estimate=0.0, low=-0.05, high=0.05),),
         ),
         attacks=AttackReport(
-            nulls=(
-                NullCalibration(
-                    similarity=SIMILARITY,
-                    threshold=TAU,
-                    quantile_low=TAU,
-                    quantile_high=0.9,
-                    confidence=0.95,
-                    units=200,
-                    strangers_passing=0.01,
-                ),
-            ),
+            nulls=every_null(SIMILARITY, threshold=TAU),
             outcomes=() if "attack" in without else every_outcome(attack or outcome()),
             spectrum=spectrum(64),
         ),

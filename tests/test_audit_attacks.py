@@ -21,7 +21,8 @@ from gatekeeper.audit.attacks.analytic import (
     plant,
     reconstruct,
 )
-from gatekeeper.audit.attacks.audit import Audited, attack, distinct_similarities
+from gatekeeper.audit.attacks.audit import attack, distinct_similarities
+from gatekeeper.audit.attacks.audited import Audited
 from gatekeeper.audit.attacks.sample import choose_targets, worst_units
 from gatekeeper.audit.attacks.trials import draw_participations
 from gatekeeper.audit.bounds import bounds
@@ -92,6 +93,7 @@ def run(*, sigma: float, count: int, threshold: float, units: int = 300, draws: 
         generator=generator(0),
         progress=lambda _: None,
         ranks=OneRank(),
+        halves=(),
     )
     return attack(Analytic(row=row, clipping_norm=0.7), adversary=adversary, null=null(threshold), audited=audited)
 
@@ -285,7 +287,9 @@ def test_a_report_has_a_null_for_each_similarity_and_every_realistic_adversary_f
         audit=audit,
         progress=heard.append,
     )
-    assert [item.similarity.measure for item in report.nulls] == ["ssim", "ncc"]
+    assert [(item.similarity.measure, item.guesser) for item in report.nulls] == [
+        (measure, guesser) for measure in ("ssim", "ncc") for guesser in (None, *REALISTIC[2:])
+    ]
     assert [(o.similarity.measure, o.adversary) for o in report.outcomes] == [
         (measure, adversary) for measure in ("ssim", "ncc") for adversary in REALISTIC
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -15,7 +16,7 @@ from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.risk import IdentificationPower, NullCalibration, Similarity
 from gatekeeper.errors import InvalidValueError
-from tests.facts import spectrum
+from tests.facts import every_null, spectrum
 
 
 def fixed(count: int) -> Participations:
@@ -33,9 +34,9 @@ def binomial(steps: int, rate: float) -> Participations:
     )
 
 
-def null(threshold: float, *, measure: str = "ncc") -> NullCalibration:
+def null(threshold: float) -> NullCalibration:
     return NullCalibration(
-        similarity=Similarity(measure=measure),
+        similarity=Similarity(),
         threshold=threshold,
         quantile_low=threshold,
         quantile_high=threshold,
@@ -60,7 +61,7 @@ def matrix(
     sigma: float = 0.1,
     slack: float = 0.0,
     max_images: int = 1,
-    nulls: tuple[NullCalibration, ...] = (null(0.8),),
+    nulls: tuple[NullCalibration, ...] = every_null(Similarity(), threshold=0.8),
 ):
     mechanism = Mechanism(
         sampling="poisson",
@@ -170,8 +171,17 @@ def test_the_upper_quantile_is_the_binomial_one(probability: float) -> None:
 
 
 def test_only_ncc_has_a_closed_form() -> None:
-    found = matrix(nulls=(null(0.8, measure="ssim"), null(0.7)))
+    found = matrix(
+        nulls=(*every_null(Similarity(measure="ssim"), threshold=0.8), *every_null(Similarity(), threshold=0.7))
+    )
     assert [bound.threshold for bound in found] == [None, None, *[0.7] * 4]
+
+
+def test_who_guesses_is_judged_by_a_threshold_of_its_own() -> None:
+    strangers, *guessers = every_null(Similarity(), threshold=0.7)
+    higher = [dataclasses.replace(each, threshold=0.9, quantile_low=0.9) for each in guessers]
+    assert [bound.threshold for bound in matrix(nulls=(strangers, *higher))] == [None, None, 0.7, 0.7, 0.9, 0.9]
+    assert [bound.adversary for bound in matrix(nulls=(higher[1],))] == [WORST_CASE, RELAXED, REALISTIC[3]]
 
 
 def test_a_unit_of_several_images_has_the_union_bound() -> None:

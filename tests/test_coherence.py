@@ -108,7 +108,7 @@ def test_a_record_of_another_clipping_rule_is_a_contradiction() -> None:
             0.5,
             "attack denoised was not made: realistic, one step, with prior",
         ),
-        ("attacks.nulls.0.candidates", 64, "no threshold for the closed forms"),
+        ("attacks.nulls.0.candidates", 64, "no null for realistic, one step, ncc"),
         ("attacks.spectrum.units", 2, "a spectrum from 2 units"),
         ("attacks.spectrum.bands.0.count", 5, "numbers of an image"),
         ("identifications.0.candidates", 2, "2 candidates of"),

@@ -186,7 +186,7 @@ def test_a_models_figure_is_not_printed_as_a_bound() -> None:
     with_prior = dataclasses.replace(facts.bounds[0], adversary=ONE_STEP_SPECTRAL, value=0.123)
     facts = dataclasses.replace(facts, bounds=(*facts.bounds, with_prior))
     text = " ".join(render_text(_report(facts=facts), width=200).split())
-    assert "with prior NCC ≥ 0.8 (1 % of strangers) 0.123 (model)" in text
+    assert "with prior NCC ≥ 0.8 (1 % of strangers, 0.2 % of guesses) 0.123 (model)" in text
     assert "attacks on real images may exceed" in text
 
 

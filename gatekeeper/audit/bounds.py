@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from gatekeeper.audit import realistic, spectral
 from gatekeeper.audit.realistic import median_ncc
-from gatekeeper.core.adversary import (
-    ALL_STEPS,
-    ALL_STEPS_SPECTRAL,
-    ONE_STEP,
-    ONE_STEP_SPECTRAL,
-    RELAXED,
-    WORST_CASE,
-    Adversary,
-)
+from gatekeeper.core.adversary import REALISTIC, RELAXED, WORST_CASE, Adversary
 from gatekeeper.core.checks import check_integer
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
@@ -99,26 +91,52 @@ def _realistic_bounds(
     max_images: int,
     upper: int,
 ) -> tuple[RiskBound, ...]:
-    tau, sigma, pixels = null.threshold, noise_multiplier, spectrum.pixels
-    values = {
-        ONE_STEP: realistic.one_step(threshold=tau, noise_multiplier=sigma, pixels=pixels),
-        ALL_STEPS: realistic.all_steps(
-            threshold=tau, noise_multiplier=sigma, pixels=pixels, participations=participations
-        ),
-        ONE_STEP_SPECTRAL: spectral.one_step(threshold=tau, noise_multiplier=sigma, spectrum=spectrum),
-        ALL_STEPS_SPECTRAL: spectral.all_steps(
-            threshold=tau, noise_multiplier=sigma, spectrum=spectrum, participations=participations
-        ),
-    }
     return tuple(
         _reading(
             adversary=adversary,
-            value=value,
+            value=_rate(
+                adversary,
+                threshold=null.threshold,
+                noise_multiplier=noise_multiplier,
+                participations=participations,
+                spectrum=spectrum,
+            ),
             null=null,
             max_images=max_images,
             participations=1 if adversary.observes == "one-step" else upper,
         )
-        for adversary, value in values.items()
+        for adversary in REALISTIC
+        if null.is_of(adversary)
+    )
+
+
+def _rate(
+    adversary: Adversary,
+    *,
+    threshold: float,
+    noise_multiplier: float,
+    participations: Participations,
+    spectrum: Spectrum,
+) -> float:
+    """P(NCC ≥ τ) for one image, by the closed form of a realistic adversary."""
+    one_step = adversary.observes == "one-step"
+    if adversary.prior == "none":
+        return (
+            realistic.one_step(threshold=threshold, noise_multiplier=noise_multiplier, pixels=spectrum.pixels)
+            if one_step
+            else realistic.all_steps(
+                threshold=threshold,
+                noise_multiplier=noise_multiplier,
+                pixels=spectrum.pixels,
+                participations=participations,
+            )
+        )
+    return (
+        spectral.one_step(threshold=threshold, noise_multiplier=noise_multiplier, spectrum=spectrum)
+        if one_step
+        else spectral.all_steps(
+            threshold=threshold, noise_multiplier=noise_multiplier, spectrum=spectrum, participations=participations
+        )
     )
 
 
@@ -143,8 +161,8 @@ def bounds(
             candidates, at least 2.
 
     Returns:
-        Worst case, relaxed, then for each null of measure `ncc`, of one candidate, realistic with one step and with all
-        steps, without and with a prior.
+        Worst case, relaxed, then for each null of measure `ncc`, of one candidate, the realistic adversaries that are
+        judged by it: one step and all steps without a prior, or the one with a prior who guesses.
         `participations` of a bound is 1 for one step and the 99 % quantile of K otherwise.
 
     Raises:

@@ -19,6 +19,7 @@ from scipy.special import bdtr, bdtrc
 
 from gatekeeper.audit.rows import Rows, digests, rows_of
 from gatekeeper.audit.similarity import centred, mean_image, ncc, ssim
+from gatekeeper.core.adversary import Adversary
 from gatekeeper.core.checks import check_open_probability
 from gatekeeper.core.risk import Measure, NullCalibration, Similarity
 from gatekeeper.core.units import UnitImages
@@ -192,24 +193,38 @@ def calibrate_null(
         DataError: too few units for a limit, no held-out image to compare with, or a threshold that isn't above 0.
     """
     values = null_similarities(measure=similarity.measure, audited=audited, units=units, held_out=held_out, rng=rng)
-    return calibrated_on(values, similarity=similarity, confidence=confidence, candidates=1)
+    return calibrated_on(values, similarity=similarity, confidence=confidence)
 
 
 def calibrated_on(
-    values: NDArray[np.float64], *, similarity: Similarity, confidence: float, candidates: int
+    values: NDArray[np.float64],
+    *,
+    similarity: Similarity,
+    confidence: float,
+    candidates: int = 1,
+    guesser: Adversary | None = None,
+    guesses: NDArray[np.float64] | None = None,
 ) -> NullCalibration:
-    """The threshold that strangers' similarities give.
+    """The threshold that strangers' similarities give, and those of guesses where there is who guesses.
+
+    A quantile of each null has limits at a confidence that leaves both at once `confidence` (Bonferroni): the larger
+    lower one exceeds the larger quantile no more often than it may.
 
     Args:
         values: what the best of c strangers reaches with each unit, shape (units,).
         similarity: the rule's definition of success.
         confidence: one-sided confidence of each limit of the quantile.
         candidates: c, at least 1.
+        guesser: the adversary with a prior, or None.
+        guesses: what its guesses reach, shape (units,), or None.
     """
+    nulls = [values] if guesses is None else [values, guesses]
     if similarity.at_least is not None:
         threshold = low = high = similarity.at_least
     else:
-        limits = _coarse(quantile_limits(values, quantile=float(similarity.above_null or 0), confidence=confidence))
+        quantile, each = float(similarity.above_null or 0), 1 - (1 - confidence) / len(nulls)
+        found = [_coarse(quantile_limits(null, quantile=quantile, confidence=each)) for null in nulls]
+        limits = QuantileLimits(low=max(one.low for one in found), high=max(one.high for one in found))
         threshold, low, high = _calibrated(similarity, limits), limits.low, min(limits.high, 1.0)
     return NullCalibration(
         similarity=similarity,
@@ -220,4 +235,6 @@ def calibrated_on(
         units=len(values),
         strangers_passing=float(np.mean(values >= threshold)),
         candidates=candidates,
+        guesser=guesser,
+        guesses_passing=0.0 if guesses is None else float(np.mean(guesses >= threshold)),
     )

@@ -181,11 +181,11 @@ def _nulls(policy: Policy, evidence: Evidence) -> Iterator[str]:
         fewest = min(policy.audit.units, evidence.dataset.train_units, _NULL_UNITS)
         if not fewest <= null.units <= evidence.dataset.train_units:
             yield f"a null from {null.units} units, of {evidence.dataset.train_units} training units"
-        quantile = null.similarity.above_null
-        if quantile is not None and null.strangers_passing < 1 - quantile - 1e-9:
+        quantile, passing = null.similarity.above_null, max(null.strangers_passing, null.guesses_passing)
+        if quantile is not None and passing < 1 - quantile - 1e-9:
             yield (
-                f"{null.strangers_passing!r} of strangers pass τ = {null.threshold!r}, fewer than the "
-                f"{quantile!r} quantile's lower limit leaves"
+                f"{passing!r} of {'strangers' if null.guesser is None else 'strangers or guesses'} pass "
+                f"τ = {null.threshold!r}, fewer than the {quantile!r} quantile's lower limit leaves"
             )
 
 
@@ -206,13 +206,16 @@ def _threshold(null: NullCalibration) -> float:
 def _outcomes(evidence: Evidence) -> Iterator[str]:
     card, steps = evidence.dataset, evidence.record.mechanism.steps
     ran = {(outcome.attack, outcome.adversary, outcome.similarity) for outcome in evidence.attacks.outcomes}
-    for null in evidence.attacks.nulls:
-        for adversary in REALISTIC if null.candidates == 1 else ():
+    nulls = evidence.attacks.nulls
+    for similarity in dict.fromkeys(null.similarity for null in nulls):
+        for adversary in REALISTIC:
             always: AttackName = "analytic" if adversary.prior == "none" else "denoised"
-            if (always, adversary, null.similarity) not in ran:
-                yield f"attack {always} was not made: {adversary.title}, {null.similarity.measure}"
-    if not any(null.similarity.measure == "ncc" and null.candidates == 1 for null in evidence.attacks.nulls):
-        yield "no threshold for the closed forms: a null by NCC, of one stranger"
+            if (always, adversary, similarity) not in ran:
+                yield f"attack {always} was not made: {adversary.title}, {similarity.measure}"
+            if not any(null.similarity == similarity and null.is_of(adversary) for null in nulls):
+                yield f"no null for {adversary.title}, {similarity.measure}"
+    if not any(null.similarity.measure == "ncc" for null in nulls):
+        yield "no threshold for the closed forms: a null by NCC"
     for outcome in evidence.attacks.outcomes:
         name = f"attack {outcome.title} ({outcome.adversary.title}, {outcome.similarity.measure})"
         if max(outcome.sample.trials, outcome.worst.trials, outcome.positive_control.trials) > card.train_units:

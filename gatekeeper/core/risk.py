@@ -61,17 +61,21 @@ class Similarity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NullCalibration:
-    """The threshold τ that a similarity rule uses, and what strangers' images reach.
+    """The threshold τ that a similarity rule uses, and what those reach who saw nothing of the image.
 
     Attributes:
         similarity: the rule's definition of success.
         threshold: τ.
-        quantile: bounds on the null's quantile at `confidence` (all equal to τ where the threshold is fixed).
-        confidence: one-sided confidence of each end of `quantile`.
+        quantile_low, quantile_high: limits of the null's quantile (all equal to τ where the threshold is fixed); with a
+            `guesser`, of the larger of the strangers' and the guesses'.
+        confidence: one-sided confidence of each of the two.
         units: how many units' null similarities were used, at least 1.
         strangers_passing: the share of strangers' images at or above τ.
         candidates: c, how many strangers' images each unit was compared with, the best of which counts: as many as an
             attack hands in for each unit.
+        guesser: an adversary with a prior, who can guess: read the run's noise as if an image were in it. Its successes
+            are those that beat such guesses too. None: strangers' images alone.
+        guesses_passing: the share of guesses at or above τ; 0 without a guesser.
     """
 
     similarity: Similarity
@@ -82,8 +86,17 @@ class NullCalibration:
     units: int
     strangers_passing: float
     candidates: int = 1
+    guesser: Adversary | None = None
+    guesses_passing: float = 0.0
 
     def __post_init__(self) -> None:
+        check_probability(guesses_passing=self.guesses_passing)
+        if self.guesser is None and self.guesses_passing:
+            raise InvalidValueError(f"guesses_passing is {self.guesses_passing!r}, and nobody guessed")
+        if self.guesser is not None and (self.guesser.prior == "none" or self.candidates != 1):
+            raise InvalidValueError(
+                f"who guesses has a prior and hands in one image, not {self.candidates} of the {self.guesser.title}"
+            )
         check_integer(candidates=self.candidates, at_least=1)
         check_open_probability(threshold=self.threshold)
         check_finite(quantile_low=self.quantile_low)
@@ -95,6 +108,11 @@ class NullCalibration:
         check_open_probability(confidence=self.confidence)
         check_integer(units=self.units, at_least=1)
         check_probability(strangers_passing=self.strangers_passing)
+
+    def is_of(self, adversary: Adversary, *, candidates: int = 1) -> bool:
+        """Whether the success of an adversary who hands in so many images is judged by it."""
+        guesser = None if adversary.prior == "none" else adversary
+        return (self.guesser, self.candidates) == (guesser, candidates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,7 +289,7 @@ class AttackReport:
     """All that attacks measured.
 
     Attributes:
-        nulls: one calibration for each definition of success that was asked for, and number of candidates.
+        nulls: one calibration for each definition of success that was asked for, number of candidates and guesser.
         outcomes: one outcome for each (attack, adversary, definition of success).
         spectrum: what the adversaries with a prior know of such images, from held-out units.
     """
@@ -283,8 +301,10 @@ class AttackReport:
     def __post_init__(self) -> None:
         check_tuple(nulls=self.nulls, of=NullCalibration)
         check_tuple(outcomes=self.outcomes, of=AttackOutcome)
-        if len({(null.similarity, null.candidates) for null in self.nulls}) != len(self.nulls):
-            raise InvalidValueError("each definition of success is calibrated once for each number of candidates")
+        if len({(null.similarity, null.candidates, null.guesser) for null in self.nulls}) != len(self.nulls):
+            raise InvalidValueError(
+                "each definition of success is calibrated once for each number of candidates and guesser"
+            )
         keys = {(outcome.attack, outcome.adversary, outcome.similarity) for outcome in self.outcomes}
         if len(keys) != len(self.outcomes):
             raise InvalidValueError("each attack plays each adversary once")

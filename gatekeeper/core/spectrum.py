@@ -12,8 +12,8 @@ from gatekeeper.errors import InvalidValueError
 # A few dozen numbers of a few digits: enough for the attacker's arithmetic, too little to identify anybody.
 MOST_BANDS = 48
 
-# A covariance from fewer is a guess.
-FEWEST_UNITS = 8
+# A covariance from fewer than half as many is a guess, and one half is what the other is a control for.
+FEWEST_UNITS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -92,7 +92,11 @@ def _doubt(
 
 def _doubt_of_attack(rule: RiskRule, policy: Policy, facts: Facts, outcome: AttackOutcome) -> str | None:
     nulls = facts.evidence.attacks.nulls
-    supported = {n.threshold for n in nulls if (n.similarity, n.candidates) == (rule.similarity, outcome.candidates)}
+    supported = (
+        null.threshold
+        for null in nulls
+        if null.similarity == rule.similarity and null.is_of(outcome.adversary, candidates=outcome.candidates)
+    )
     if outcome.threshold not in supported:
         return f"the attack used τ = {outcome.threshold!r}, which no null calibration supports"
     return weakness(rule, policy.audit, facts, outcome)

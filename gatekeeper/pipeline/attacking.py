@@ -183,7 +183,7 @@ def _inversion(target: Target, report: AttackReport, progress: Progress) -> tupl
             search=Search(),
             generator=fresh_generator(),
         ),
-        nulls=tuple(null for null in report.nulls if null.candidates == 1 and null.similarity in wanted[ONE_STEP]),
+        nulls=tuple(null for null in report.nulls if null.is_of(ONE_STEP) and null.similarity in wanted[ONE_STEP]),
         train=data.train,
         held_out=data.test,
         audit=audit,

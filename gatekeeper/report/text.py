@@ -185,7 +185,8 @@ def adversary_table(report: Report) -> Table:
         "bound: one noise draw; (model): of Gaussian images, no bound, attacks on real images may exceed it; attack: "
         "any of several draws, with its one-sided Clopper–Pearson upper limit at "
         f"{round_down(confidence)}; worst stratum: observed share, no population bound; strangers: others' images that "
-        "would pass; worst case and relaxed: identification among candidates"
+        "would pass; guesses: noise of this level alone, read with the prior; worst case and relaxed: "
+        "identification among candidates"
     )
     table.caption_justify = "left"
     return table
@@ -202,8 +203,9 @@ def _matching(bound: RiskBound, outcomes: tuple[AttackOutcome, ...]) -> tuple[At
 def _success(bound: RiskBound, nulls: tuple[NullCalibration, ...]) -> str:
     if bound.threshold is None or bound.prior_success is not None:
         return f"picks the target, by chance {round_up(bound.prior_success or 0.0, digits=3)}"
-    passing = next((n.strangers_passing for n in nulls if (n.similarity, n.candidates) == (bound.similarity, 1)), None)
-    strangers = "" if passing is None else f" ({100 * passing:.2g} % of strangers)"
+    null = next((null for null in nulls if null.similarity == bound.similarity and null.is_of(bound.adversary)), None)
+    guesses = "" if null is None or null.guesser is None else f", {100 * null.guesses_passing:.2g} % of guesses"
+    strangers = "" if null is None else f" ({100 * null.strangers_passing:.2g} % of strangers{guesses})"
     return f"NCC ≥ {bound.threshold!r}{strangers}"
 
 

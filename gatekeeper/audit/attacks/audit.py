@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatekeeper.audit.attacks.analytic import Analytic, PlantedRow, fresh_generator, plant
+from gatekeeper.audit.attacks.analytic import fresh_generator, plant
+from gatekeeper.audit.attacks.audited import Audited
+from gatekeeper.audit.attacks.contests import contests
 from gatekeeper.audit.attacks.denoised import Denoised
-from gatekeeper.audit.attacks.sample import Targets, choose_targets
-from gatekeeper.audit.attacks.trials import Draws, SimulatedAttack, attack_units, negative_control, prior_control
-from gatekeeper.audit.null import calibrate_null
-from gatekeeper.audit.prior import LinearPrior, linear_prior
-from gatekeeper.audit.shaping import ReadOut
+from gatekeeper.audit.attacks.guesses import guessing_control, halves
+from gatekeeper.audit.attacks.sample import choose_targets
+from gatekeeper.audit.attacks.trials import Draws, SimulatedAttack, attack_units, negative_control
+from gatekeeper.audit.prior import linear_prior
 from gatekeeper.audit.similarity import mean_image
-from gatekeeper.audit.spectral import better_read_out
 from gatekeeper.core.adversary import ONE_STEP, REALISTIC, Adversary
-from gatekeeper.core.checks import check_non_negative, check_positive
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.participation import Participations
 from gatekeeper.core.policy import AuditTerms
@@ -27,43 +25,6 @@ from gatekeeper.core.ranks import OneRank, Ranks
 from gatekeeper.core.risk import AttackOutcome, AttackReport, Count, NullCalibration, Similarity
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import InvalidValueError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Audited:
-    """What simulated attacks are about, and with what randomness they are made.
-
-    Attributes:
-        train: the training units. Private.
-        held_out: units that took no part in training, of other people.
-        targets: which training units are attacked.
-        participations: the distribution of K.
-        noise_multiplier: σ, at least 0.
-        audit: how hard to look.
-        row: the planted row that the control on strangers reads.
-        clipping_norm: C, above 0.
-        rng: draws K, and the pairs of the negative control.
-        generator: draws the noise.
-        progress: hears how many units have been attacked since it last heard.
-        ranks: the processes that share out the units.
-    """
-
-    train: UnitImages
-    held_out: UnitImages
-    targets: Targets
-    participations: Participations
-    noise_multiplier: float
-    audit: AuditTerms
-    row: PlantedRow
-    clipping_norm: float
-    rng: np.random.Generator
-    generator: torch.Generator
-    progress: Callable[[int], None]
-    ranks: Ranks
-
-    def __post_init__(self) -> None:
-        check_non_negative(noise_multiplier=self.noise_multiplier)
-        check_positive(clipping_norm=self.clipping_norm)
 
 
 def attack(attack: SimulatedAttack, *, adversary: Adversary, null: NullCalibration, audited: Audited) -> AttackOutcome:
@@ -132,15 +93,19 @@ def _negative(attack: SimulatedAttack, *, adversary: Adversary, null: NullCalibr
         rng=rng,
         generator=audited.generator,
     )
-    if adversary.prior == "none":
+    if not isinstance(attack, Denoised):
         return others
-    expected = prior_control(attack, held_out=audited.held_out, null=null, units=units, rng=rng)
+    expected = guessing_control(
+        attack,
+        halves=audited.halves,
+        null=null,
+        adversary=adversary,
+        noise_multiplier=audited.noise_multiplier,
+        participations=audited.participations,
+        units=units,
+        rng=rng,
+    )
     return max(others, expected, key=lambda count: count.successes)
-
-
-# More units than this move the threshold by less than its own confidence limits. Fewer than there are would make it a
-# matter of luck: on the digits it swung between 0.56 and 0.77 with 300 units.
-NULL_UNITS = 5000
 
 
 def distinct_similarities(similarities: tuple[Similarity, ...]) -> tuple[Similarity, ...]:
@@ -205,41 +170,17 @@ def run_attacks(
         generator=fresh_generator() if generator is None else generator,
         progress=progress,
         ranks=ranks,
-    )
-    nulls = tuple(
-        calibrate_null(
-            similarity,
-            audited=train,
-            units=rng.permutation(train.units)[:NULL_UNITS],
-            held_out=held_out,
-            confidence=audit.null_confidence,
-            rng=rng,
-        )
-        for similarity in distinct_similarities(similarities)
+        halves=halves(held_out, rng=rng),
     )
     prior = linear_prior(held_out)
-    outcomes = tuple(
-        attack(_player(adversary, null, prior, audited), adversary=adversary, null=null, audited=audited)
-        for null in nulls
-        for adversary in REALISTIC
+    planned = tuple(
+        contest
+        for similarity in distinct_similarities(similarities)
+        for contest in contests(similarity, prior=prior, audited=audited)
     )
+    outcomes = tuple(attack(each.attack, adversary=each.adversary, null=each.null, audited=audited) for each in planned)
+    nulls = tuple(dict.fromkeys(each.null for each in planned))
     return AttackReport(nulls=nulls, outcomes=outcomes, spectrum=prior.spectrum)
-
-
-def _player(adversary: Adversary, null: NullCalibration, prior: LinearPrior, audited: Audited) -> SimulatedAttack:
-    """The attack that plays an adversary who knows nothing."""
-    if adversary.prior == "none":
-        return Analytic(row=audited.row, clipping_norm=audited.clipping_norm)
-    uses = 1 if adversary.observes == "one-step" else max(1, audited.participations.upper_quantile())
-    read_out: ReadOut = "shaped"  # which the closed form can't compare by SSIM
-    if null.similarity.measure == "ncc":
-        read_out = better_read_out(
-            threshold=null.threshold,
-            noise_multiplier=audited.noise_multiplier,
-            spectrum=prior.spectrum,
-            participations=uses,
-        )
-    return Denoised(prior=prior, read_out=read_out, clipping_norm=audited.clipping_norm)
 
 
 def attacked_units(*, similarities: tuple[Similarity, ...], train_units: int, audit: AuditTerms) -> int:

@@ -5,8 +5,8 @@ the clip, so that the clip is spent where it tells most (`audit.shaping` derives
 but not the norm of the image: it assumes the expected one, (E‖x − m‖²)^½. Which of the two is played is chosen before
 anything is observed (`audit.spectral.better_read_out`): the attack hands in one reconstruction, and so does the null.
 
-Images, clip and noise are those of attack A; with the noise off both read-outs return x − m. A noise multiplier of
-10⁹ hands in the filter's answer to pure noise. All arithmetic is in float64.
+Images, clip and noise are those of attack A; with the noise off both read-outs return x − m. A guess
+is the same read-out of the same noise with no image in it. All arithmetic is in float64.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def reconstruct(
     noise_multiplier: float,
     participations: NDArray[np.int64],
     generator: torch.Generator,
+    absent: bool = False,
 ) -> NDArray[np.float64]:
     """The best similarity that one noise draw reaches over each unit's images; 0 for a unit that took part in no step.
 
@@ -90,6 +91,7 @@ def reconstruct(
         noise_multiplier: σ, at least 0; 0 is the positive control.
         participations: k of each chosen unit, shape (units,).
         generator: draws the noise.
+        absent: read noise alone, as if the images had taken part in it: guess.
 
     Returns:
         Shape (units,).
@@ -107,8 +109,9 @@ def reconstruct(
     values = []
     for piece in rows.batches(pixels=prior.mean.size):
         images, level = data.images[piece.image], which[piece.owner]
+        truth = centred(images, mean=prior.mean)
         received = observe(
-            centred(images, mean=prior.mean),
+            np.zeros_like(truth) if absent else truth,
             prior=prior,
             planted=planted[level],
             clipping_norm=clipping_norm,
@@ -149,6 +152,7 @@ class Denoised:
         noise_multiplier: float,
         participations: NDArray[np.int64],
         generator: torch.Generator,
+        absent: bool = False,
     ) -> NDArray[np.float64]:
         """See `reconstruct`."""
         return reconstruct(
@@ -161,4 +165,5 @@ class Denoised:
             noise_multiplier=noise_multiplier,
             participations=participations,
             generator=generator,
+            absent=absent,
         )

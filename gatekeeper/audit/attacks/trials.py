@@ -18,9 +18,6 @@ from gatekeeper.core.ranks import Ranks
 from gatekeeper.core.risk import Count, Measure, NullCalibration
 from gatekeeper.core.units import UnitImages
 
-# Beside so much noise nothing of an image is left: what a read-out then hands in is its own idea of images.
-PURE_NOISE = 1e9
-
 
 class SimulatedAttack(Protocol):
     """An attack that makes its own gradients, clip and noise, and hands in one image for each image of a unit."""
@@ -159,28 +156,3 @@ def negative_control(
         values.append(compare(readout, images=images, mean=mean, measure=null.similarity.measure))
     passed = rows.best(np.concatenate(values)) >= null.threshold
     return Count(successes=int(passed.sum()), trials=rows.units)
-
-
-def prior_control(
-    attack: SimulatedAttack,
-    *,
-    held_out: UnitImages,
-    null: NullCalibration,
-    units: int,
-    rng: np.random.Generator,
-) -> Count:
-    """Held-out units that the attack would "reconstruct" from pure noise: from what it expects of images alone.
-
-    This noise hides nothing, so all processes draw the same, from `rng`.
-    """
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    chosen = rng.choice(held_out.units, size=min(units, held_out.units), replace=False).astype(np.int64)
-    best = attack.reconstruct(
-        held_out,
-        rows=rows_of(held_out, units=chosen),
-        measure=null.similarity.measure,
-        noise_multiplier=PURE_NOISE,
-        participations=np.ones(len(chosen), dtype=np.int64),
-        generator=generator,
-    )
-    return Count(successes=int((best >= null.threshold).sum()), trials=len(chosen))
