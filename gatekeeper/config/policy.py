@@ -9,14 +9,14 @@ from typing import get_args
 from gatekeeper.config.document import Document, Read, Section
 from gatekeeper.config.header import POLICY, open_document
 from gatekeeper.config.nodes import Node, shown
-from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
+from gatekeeper.config.readers import BOOLEAN, TEXT, choice, list_of, real, whole
 from gatekeeper.config.rules import RuleRead, read_rule
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import check_open_probability, check_positive
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
-from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, WaiverTerms
 from gatekeeper.core.rounding import in_full
 from gatekeeper.errors import InvalidValueError
 
@@ -45,6 +45,8 @@ def load_policy(path: Path) -> Policy:
     audit = _audit(spec.mapping("audit"))
     max_attempts = spec.optional("max_attempts", whole(at_least=1), default=None)
     allow_code = spec.optional("allow_code", list_of(_code), default=())
+    require_lock = spec.optional("require_lock", BOOLEAN, default=False)
+    waivers = _waivers(spec.optional_mapping("waivers"))
     for rule in rules:
         noun = rule.noun.value_or(None)
         if isinstance(noun, RiskRule):
@@ -60,6 +62,8 @@ def load_policy(path: Path) -> Policy:
             audit=audit.noun.value,
             max_attempts=max_attempts.value,
             allow_code=allow_code.value,
+            require_lock=require_lock.value,
+            waivers=waivers.value,
         ),
         blame="spec",
     )
@@ -94,6 +98,14 @@ def _privacy(section: Section) -> Read[PrivacyTerms]:
         ),
         blame="total_epsilon" if all_runs else "epsilon",
     )
+
+
+def _waivers(section: Section | None) -> Read[WaiverTerms] | Read[None]:
+    if section is None:
+        return Read((None,))
+    max_days = section.required("max_days", whole(at_least=1))
+    signed = section.optional("signed", BOOLEAN, default=True)
+    return section.build(lambda: WaiverTerms(max_days=max_days.value, signed=signed.value), blame="max_days")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
