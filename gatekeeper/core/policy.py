@@ -279,6 +279,9 @@ class ParentPolicy:
         check_integer(version=self.version, at_least=1)
         check_sha256(sha256=self.sha256)
 
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}@sha256:{self.sha256}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
