@@ -1,0 +1,103 @@
+"""A trust file as a `TrustFile`: whose keys may sign what, from when until when, and which were revoked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatekeeper.config.document import Document, Read, Reader, Section
+from gatekeeper.config.header import TRUST, open_document
+from gatekeeper.config.nodes import Node, Scalar, shown
+from gatekeeper.config.readers import TEXT, TIME, list_of, text
+from gatekeeper.config.scalars import Mismatch, to_text
+from gatekeeper.config.source import MAX_BYTES
+from gatekeeper.core.checks import check_sha256
+from gatekeeper.core.trust import TrustedKey, TrustFile, canonical_pem, check_role
+from gatekeeper.errors import InvalidValueError
+
+
+def load_trust(path: Path) -> TrustFile:
+    """Read a trust file.
+
+    Args:
+        path: a YAML file with `kind: TrustFile`. Public keys are PEM in it, or files named relative to its folder.
+
+    Raises:
+        InvalidInputError: the file is missing or can't be read.
+        ConfigError: the file has mistakes: every one, in the file's order.
+    """
+    document = open_document(path, kind=TRUST)
+    document.root.mapping("metadata").required("name", TEXT)
+    spec = document.root.mapping("spec")
+    keys = spec.required("keys", list_of(_key(path.parent)))
+    return document.finish(document.root.build(lambda: TrustFile(keys=_all(keys)), blame="spec"))
+
+
+def _all(keys: Read[tuple[Read[TrustedKey], ...]]) -> tuple[TrustedKey, ...]:
+    return tuple(key.value for key in keys.value)
+
+
+def _key(folder: Path) -> Reader[Read[TrustedKey]]:
+    """Reads one entry; a mistake in it leaves the others readable."""
+
+    def read(document: Document, name: str, node: Node) -> Read[Read[TrustedKey]]:
+        return Read((_entry(document.section(name, node), folder),))
+
+    return read
+
+
+def _entry(section: Section, folder: Path) -> Read[TrustedKey]:
+    fingerprint = section.required("fingerprint", text(check_sha256))
+    public_key = section.required("public_key", _public_key(folder))
+    owner = section.required("owner", TEXT)
+    roles = section.required("roles", list_of(text(check_role)))
+    valid_from = section.optional("valid_from", TIME, default=None)
+    valid_until = section.optional("valid_until", TIME, default=None)
+    revoked = section.optional_mapping("revoked")
+    revoked_at = revoked.required("at", TIME) if revoked else Read((None,))
+    reason = revoked.required("reason", TEXT) if revoked else Read((None,))
+    return section.build(
+        lambda: TrustedKey(
+            fingerprint=fingerprint.value,
+            public_key=public_key.value,
+            owner=owner.value,
+            roles=roles.value,
+            valid_from=valid_from.value,
+            valid_until=valid_until.value,
+            revoked_at=revoked_at.value,
+            revocation_reason=reason.value,
+        ),
+        blame="fingerprint",
+    )
+
+
+def _public_key(folder: Path) -> Reader[str]:
+    """Reads a public key as canonical PEM: the text itself, or the path of a file."""
+
+    def read(document: Document, name: str, node: Node) -> Read[str]:
+        if not isinstance(node, Scalar):
+            return document.mismatch(name, node, "must be a public key in PEM, or the path of one")
+        pem = to_text(node)
+        if isinstance(pem, Mismatch):
+            return document.refuse(node, f"{name} {pem.message}", hint=pem.hint)
+        if "-----BEGIN" not in pem:
+            try:
+                pem = _content(folder / pem)
+            except (OSError, ValueError) as error:  # ValueError: a path with a null byte, or no text in the file
+                reason = error.strerror if isinstance(error, OSError) else "not the path of a text file"
+                return document.refuse(
+                    node, f"{name}: {shown(pem)} can't be read: {reason}", hint="a path starts from this file's folder"
+                )
+        try:
+            return Read((canonical_pem(pem),))
+        except InvalidValueError as error:
+            return document.refuse(node, f"{name}: {error.message}", hint=error.hint)
+
+    return read
+
+
+def _content(path: Path) -> str:
+    """The text of a regular file, up to a size that no key comes near."""
+    if not path.is_file():
+        raise FileNotFoundError(2, "there is no such file")
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES).decode("ascii")
