@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatekeeper.config.document import Document
+from gatekeeper.config.nodes import Tree
 from gatekeeper.config.readers import choice
 from gatekeeper.config.yaml_tree import parse
 
@@ -29,7 +30,16 @@ def open_document(path: Path, *, kind: str) -> Document:
         InvalidInputError: the file is missing or can't be read.
         ConfigError: there is no tree, or the file is of another kind, so that reading on would only make noise.
     """
-    document = Document(parse(path))
+    return document_of(parse(path), kind=kind)
+
+
+def document_of(tree: Tree, *, kind: str) -> Document:
+    """The same of a file that has been parsed.
+
+    Raises:
+        ConfigError: the file is of another kind.
+    """
+    document = Document(tree)
     root = document.root
     root.required("apiVersion", choice((API_VERSION,)))
     given = root.required("kind", choice(KINDS)).value_or(kind)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import get_args
 
 from gatekeeper.config.document import Document, Read, Section
-from gatekeeper.config.header import POLICY, open_document
+from gatekeeper.config.header import POLICY, document_of
+from gatekeeper.config.lineage import KEY as EXTENDS
+from gatekeeper.config.lineage import check_only_tightened, inherit
 from gatekeeper.config.nodes import Node, shown
 from gatekeeper.config.readers import BOOLEAN, TEXT, choice, list_of, real, whole
 from gatekeeper.config.rules import RuleRead, read_rule
+from gatekeeper.config.yaml_tree import parse
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import check_open_probability, check_positive
@@ -27,19 +30,25 @@ def load_policy(path: Path) -> Policy:
     """Read a release policy.
 
     Args:
-        path: a YAML file with `kind: ReleasePolicy`.
+        path: a YAML file with `kind: ReleasePolicy`; those that it extends are read too, and merged.
 
     Raises:
         InvalidInputError: the file is missing or can't be read.
-        ConfigError: the file has mistakes: every one, in the file's order.
+        ConfigError: the file has mistakes: every one, in the file's order; or it loosens what it extends.
     """
-    document = open_document(path, kind=POLICY)
+    return _load(path, ())
+
+
+def _load(path: Path, above: tuple[Path, ...]) -> Policy:
+    lineage = inherit(parse(path), path=path, above=above, load=_load)
+    document = document_of(lineage.tree, kind=POLICY)
     metadata = document.root.mapping("metadata")
     name = metadata.required("name", TEXT)
     version = metadata.required("version", whole(at_least=1))
     owner = metadata.required("owner", TEXT)
     description = metadata.optional("description", TEXT, default=None)
     spec = document.root.mapping("spec")
+    spec.optional(EXTENDS, list_of(TEXT), default=())
     privacy = _privacy(spec.mapping("privacy"))
     rules = _rules(spec)
     audit = _audit(spec.mapping("audit"))
@@ -64,9 +73,12 @@ def load_policy(path: Path) -> Policy:
             allow_code=allow_code.value,
             require_lock=require_lock.value,
             waivers=waivers.value,
+            parents=lineage.pins,
         ),
         blame="spec",
     )
+    for each in policy.content:
+        check_only_tightened(document, lineage, each)
     return document.finish(policy)
 
 

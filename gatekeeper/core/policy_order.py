@@ -8,10 +8,11 @@ approves are facts that the first one approves. A change of which that can't be 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from gatekeeper.core.codec import digest
 from gatekeeper.core.order import incomparable, number, ordered, subset, switched
-from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, WaiverTerms
 from gatekeeper.core.policy_change import PolicyChange, PolicyComparison, PolicyVersion
 from gatekeeper.core.rule_order import compare_rules
 
@@ -68,10 +69,18 @@ def _code(before: Policy, after: Policy) -> Iterator[PolicyChange]:
 def _waivers(before: Policy, after: Policy) -> Iterator[PolicyChange]:
     """A policy that says nothing of waivers accepts none, which is the strictest."""
     old, new = before.waivers, after.waivers
-    yield from switched(("waivers",), old is not None, new is not None, strict=False)
+    if (old is None) != (new is None):
+        kind: Literal["tightened", "loosened"] = "loosened" if old is None else "tightened"
+        yield PolicyChange(place=("waivers",), kind=kind, before=_terms(old), after=_terms(new))
     if old is not None and new is not None:
         yield from ordered(("waivers", "max_days"), old.max_days, new.max_days, stricter="lower")
         yield from switched(("waivers", "signed"), old.signed, new.signed, strict=True)
+
+
+def _terms(waivers: WaiverTerms | None) -> str | None:
+    if waivers is None:
+        return None
+    return f"{{max_days: {waivers.max_days}, signed: {'true' if waivers.signed else 'false'}}}"
 
 
 def _audit(before: Policy, after: Policy) -> Iterator[PolicyChange]:
