@@ -39,7 +39,12 @@ _DICE = (
     "of the unit's mean over its classes but the background. n: units with the class, in mask or prediction; others "
     "are left out"
 )
-_MARKS = {"passed": ("PASS", "green"), "failed": ("FAIL", "red"), "inconclusive": ("OPEN", "yellow")}
+_MARKS = {
+    "passed": ("PASS", "green"),
+    "failed": ("FAIL", "red"),
+    "inconclusive": ("OPEN", "yellow"),
+    "waived": ("WAIVED", "magenta"),
+}
 
 
 def render_text(report: Report, *, width: int = 100, colour: bool = False) -> str:
@@ -111,9 +116,10 @@ def _headline(report: Report) -> Text:
     findings = report.verdict.findings
     counts = {status: sum(f.status == status for f in findings) for status in _MARKS}
     summary = f"{len(findings)} checks, {counts['passed']} passed, {counts['failed']} failed, "
-    return Text(f"{word.upper()}   ", style=_COLOURS[word]).append(
-        summary + f"{counts['inconclusive']} inconclusive", style="not bold default"
-    )
+    summary += f"{counts['inconclusive']} inconclusive"
+    if counts["waived"]:
+        summary += f", {counts['waived']} WAIVED"
+    return Text(f"{word.upper()}   ", style=_COLOURS[word]).append(summary, style="not bold default")
 
 
 def _table(title: str) -> Table:
