@@ -37,11 +37,20 @@ runs_option = click.option(
     help="Where run directories lie (private, mode 0700).",
 )
 
+public_key_option = click.option(
+    "--public-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The public key of a --key that is a URI: what its signatures must fit.",
+)
+
 
 @click.command()
 @click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--policy", required=True, type=click.Path(dir_okay=False, path_type=Path), help="What must hold.")
-@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="The release key (encrypted PEM, P-256).")
+@click.option(
+    "--key", metavar="FILE|URI", help="The release key: encrypted PEM (P-256), or hsm:, awskms:, azurekms:, gcpkms:."
+)
+@public_key_option
 @click.option("--out", type=click.Path(path_type=Path), help="The release directory to create; it must not exist.")
 @click.option("--dry-run", is_flag=True, help="Plan and price the run; train nothing.")
 @click.option("--no-sign", is_flag=True, help="Train and judge here; sign later, where the key is (`gatekeeper sign`).")
@@ -74,7 +83,8 @@ runs_option = click.option(
 def certify(
     candidate: Path,
     policy: Path,
-    key: Path | None,
+    key: str | None,
+    public_key: Path | None,
     out: Path | None,
     dry_run: bool,
     no_sign: bool,
@@ -104,8 +114,8 @@ def certify(
     if not find_place().is_first:
         # The first process reads, counts, judges, signs and reports.
         raise click.exceptions.Exit(0 if dry_run else run_assistant(device=device))
-    if no_sign and (key is not None or out is not None):
-        raise click.UsageError("--no-sign signs nothing: leave out --key and --out")
+    if no_sign and (key is not None or out is not None or public_key is not None):
+        raise click.UsageError("--no-sign signs nothing: leave out --key, --public-key and --out")
     if dry_run and resume is not None:
         raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
@@ -119,7 +129,7 @@ def certify(
     if not no_sign:
         if key is None or out is None:
             raise click.UsageError("certify needs --key and --out, or --no-sign, or --dry-run")
-        signing = prepare_signing(key=key, out=out, runs=runs, passphrase_fd=passphrase_fd)
+        signing = prepare_signing(key=key, out=out, runs=runs, passphrase_fd=passphrase_fd, public_key=public_key)
     counted_in = find_ledger(ledger, key=ledger_key)
     if resume is None:
         run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
@@ -155,7 +165,8 @@ def certify(
     type=click.Path(dir_okay=False, path_type=Path),
     help="What must hold: your own copy, not the run's.",
 )
-@click.option("--key", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The release key.")
+@click.option("--key", required=True, metavar="FILE|URI", help="The release key.")
+@public_key_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The release directory to create.")
 @click.option("--ledger", metavar="PATH|URL", help="The ledger that counted the run, to check what the run says of it.")
 @ledger_key_option
@@ -163,7 +174,8 @@ def certify(
 def sign(
     run: Path,
     policy: Path,
-    key: Path,
+    key: str,
+    public_key: Path | None,
     out: Path,
     ledger: str | None,
     ledger_key: Path,
@@ -179,7 +191,7 @@ def sign(
 
     the_policy, directory = read_policy(policy), RunDirectory(run)
     check_beside(out, run=run)
-    signing = prepare_signing(key=key, out=out, runs=run, passphrase_fd=passphrase_fd)
+    signing = prepare_signing(key=key, out=out, runs=run, passphrase_fd=passphrase_fd, public_key=public_key)
     with directory.lock():
         if ledger is not None:
             check_statement(directory, find_ledger(ledger, key=ledger_key), policy=the_policy)
@@ -219,14 +231,15 @@ def _sign_or_say_how(
     try:
         _release(run, policy, candidate, signing)
     except GatekeeperError as error:
-        command = _sign_command(run, policy_file, key=str(signing.key), out=str(signing.out))
+        public_key = () if signing.public_key is None else ("--public-key", str(signing.public_key))
+        command = _sign_command(run, policy_file, key=signing.key, out=str(signing.out), more=public_key)
         kept = f"the run is approved and kept: {command}"
         error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
 
 
-def _sign_command(run: RunDirectory, policy_file: Path, *, key: str, out: str) -> str:
-    words = ("gatekeeper", "sign", str(run.path), "--policy", str(policy_file), "--key", key, "--out", out)
+def _sign_command(run: RunDirectory, policy_file: Path, *, key: str, out: str, more: tuple[str, ...] = ()) -> str:
+    words = ("gatekeeper", "sign", str(run.path), "--policy", str(policy_file), "--key", key, "--out", out, *more)
     return shlex.join(words)
 
 
@@ -241,7 +254,7 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
             run,
             policy=policy,
             candidate=candidate,
-            key=lambda: read_key(signing.key, passphrase=signing.passphrase),
+            key=lambda: read_key(signing.key, passphrase=signing.passphrase, public_key=signing.public_key),
             out=signing.out,
         )
     except OSError as error:

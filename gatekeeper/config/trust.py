@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from gatekeeper.config.document import Document, Read, Reader, Section
 from gatekeeper.config.header import TRUST, open_document
@@ -11,8 +14,17 @@ from gatekeeper.config.readers import TEXT, TIME, list_of, text
 from gatekeeper.config.scalars import Mismatch, to_text
 from gatekeeper.config.source import MAX_BYTES
 from gatekeeper.core.checks import check_sha256
-from gatekeeper.core.trust import TrustedKey, TrustFile, canonical_pem, check_role
+from gatekeeper.core.trust import (
+    TimestampAuthority,
+    TrustedKey,
+    TrustFile,
+    canonical_pem,
+    check_certificates,
+    check_role,
+)
 from gatekeeper.errors import InvalidValueError
+
+T = TypeVar("T")
 
 
 def load_trust(path: Path) -> TrustFile:
@@ -28,26 +40,43 @@ def load_trust(path: Path) -> TrustFile:
     document = open_document(path, kind=TRUST)
     document.root.mapping("metadata").required("name", TEXT)
     spec = document.root.mapping("spec")
-    keys = spec.required("keys", list_of(_key(path.parent)))
-    return document.finish(document.root.build(lambda: TrustFile(keys=_all(keys)), blame="spec"))
+    keys = spec.required("keys", list_of(_entry(partial(_key, path.parent))))
+    clocks = spec.optional("timestamp_authorities", list_of(_entry(partial(_authority, path.parent))), default=())
+    trust = document.root.build(
+        lambda: TrustFile(
+            keys=tuple(key.value for key in keys.value),
+            timestamp_authorities=tuple(clock.value for clock in clocks.value),
+        ),
+        blame="spec",
+    )
+    return document.finish(trust)
 
 
-def _all(keys: Read[tuple[Read[TrustedKey], ...]]) -> tuple[TrustedKey, ...]:
-    return tuple(key.value for key in keys.value)
+def _entry(make: Callable[[Section], Read[T]]) -> Reader[Read[T]]:
+    """Reads one entry of a list; a mistake in it leaves the others readable."""
 
-
-def _key(folder: Path) -> Reader[Read[TrustedKey]]:
-    """Reads one entry; a mistake in it leaves the others readable."""
-
-    def read(document: Document, name: str, node: Node) -> Read[Read[TrustedKey]]:
-        return Read((_entry(document.section(name, node), folder),))
+    def read(document: Document, name: str, node: Node) -> Read[Read[T]]:
+        return Read((make(document.section(name, node)),))
 
     return read
 
 
-def _entry(section: Section, folder: Path) -> Read[TrustedKey]:
+def _authority(folder: Path, section: Section) -> Read[TimestampAuthority]:
+    name = section.required("name", TEXT)
+    certificates = section.required("certificates", _pem(folder, "chain of certificates", _chain))
+    return section.build(
+        lambda: TimestampAuthority(name=name.value, certificates=certificates.value), blame="certificates"
+    )
+
+
+def _chain(pem: str) -> str:
+    check_certificates(certificates=pem)
+    return pem
+
+
+def _key(folder: Path, section: Section) -> Read[TrustedKey]:
     fingerprint = section.required("fingerprint", text(check_sha256))
-    public_key = section.required("public_key", _public_key(folder))
+    public_key = section.required("public_key", _pem(folder, "public key", canonical_pem))
     owner = section.required("owner", TEXT)
     roles = section.required("roles", list_of(text(check_role)))
     valid_from = section.optional("valid_from", TIME, default=None)
@@ -70,12 +99,12 @@ def _entry(section: Section, folder: Path) -> Read[TrustedKey]:
     )
 
 
-def _public_key(folder: Path) -> Reader[str]:
-    """Reads a public key as canonical PEM: the text itself, or the path of a file."""
+def _pem(folder: Path, what: str, check: Callable[[str], str]) -> Reader[str]:
+    """Reads PEM, the text itself or the path of a file, and gives what `check` makes of it."""
 
     def read(document: Document, name: str, node: Node) -> Read[str]:
         if not isinstance(node, Scalar):
-            return document.mismatch(name, node, "must be a public key in PEM, or the path of one")
+            return document.mismatch(name, node, f"must be a {what} in PEM, or the path of one")
         pem = to_text(node)
         if isinstance(pem, Mismatch):
             return document.refuse(node, f"{name} {pem.message}", hint=pem.hint)
@@ -88,7 +117,7 @@ def _public_key(folder: Path) -> Reader[str]:
                     node, f"{name}: {shown(pem)} can't be read: {reason}", hint="a path starts from this file's folder"
                 )
         try:
-            return Read((canonical_pem(pem),))
+            return Read((check(pem),))
         except InvalidValueError as error:
             return document.refuse(node, f"{name}: {error.message}", hint=error.hint)
 

@@ -31,6 +31,8 @@ POLICY = "policy"
 _P256_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + b"\x04"
 _P256_BYTES = 91
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END PUBLIC KEY-----")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+_LONGEST_CHAIN = 8
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
@@ -55,6 +57,14 @@ def canonical_pem(text: str) -> str:
     body = base64.b64encode(der).decode()
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
+
+
+def check_certificates(**named: object) -> None:
+    """Require the PEM of X.509 certificates, one to eight, and nothing else; what they say is not looked at."""
+    ((name, value),) = named.items()
+    found = len(_CERTIFICATE.findall(value)) if isinstance(value, str) else 0
+    if not isinstance(value, str) or _CERTIFICATE.sub("", value).strip() or not 1 <= found <= _LONGEST_CHAIN:
+        raise InvalidValueError(f"{name} must be the PEM of 1 to {_LONGEST_CHAIN} certificates, and nothing else")
 
 
 def check_role(**named: object) -> None:
@@ -121,6 +131,25 @@ class TrustedKey:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TimestampAuthority:
+    """Somebody whose clock is believed (RFC 3161).
+
+    Attributes:
+        name: who, for people.
+        certificates: PEM of the very certificate that its timestamps are signed with (another one is not accepted),
+            then those of its issuers up to the root, if it is not its own. A timestamp stays valid when they expire
+            later. An authority whose key was stolen must be removed.
+    """
+
+    name: str
+    certificates: str
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_certificates(certificates=self.certificates)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Distrust:
     """Why a key may not act in a role.
 
@@ -142,16 +171,19 @@ class Distrust:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrustFile:
-    """Every key that whoever verifies trusts.
+    """Every key and every clock that whoever verifies trusts.
 
     Attributes:
         keys: in the file's order; no key twice.
+        timestamp_authorities: whose timestamps prove a time.
     """
 
     keys: tuple[TrustedKey, ...]
+    timestamp_authorities: tuple[TimestampAuthority, ...] = ()
 
     def __post_init__(self) -> None:
         check_tuple(keys=self.keys, of=TrustedKey)
+        check_tuple(timestamp_authorities=self.timestamp_authorities, of=TimestampAuthority)
         seen: set[str] = set()
         for key in self.keys:
             if key.fingerprint in seen:

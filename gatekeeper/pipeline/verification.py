@@ -49,27 +49,39 @@ class Verification:
 
 
 def verify(
-    directory: Path, *, public_key: Path, policy_digest: str | None, ledger_head: LedgerHead | None = None
+    directory: Path,
+    *,
+    public_key: Path | None = None,
+    trust: Path | None = None,
+    policy_digest: str | None,
+    ledger_head: LedgerHead | None = None,
 ) -> Verification:
-    """Check a release against a public key and, where given, a policy.
+    """Check a release against a public key or a trust file and, where given, a policy.
 
     Args:
         directory: the release.
-        public_key: a PEM file from outside the release.
+        public_key: a PEM file from outside the release, or None.
+        trust: a trust file from outside the release, or None; exactly one of the two is given.
         policy_digest: SHA-256 of the canonical form of the policy that must have passed, or None for any policy.
         ledger_head: how far the ledger had got when somebody last looked, or None; the release must have been
             counted in that very ledger, and not before.
 
     Raises:
-        VerificationError: naming the file, number or digest that disagrees.
+        ConfigError: the trust file has mistakes.
+        VerificationError: naming the file, number or digest that disagrees, or the key and why it is not trusted.
     """
-    from gatekeeper.signing.keys import load_public
-    from gatekeeper.signing.verification import check_trust_root, read_release
+    from gatekeeper.pipeline.signer import find_signer
+    from gatekeeper.pipeline.timestamps import prove_time
+    from gatekeeper.signing.verification import read_release
 
-    check_trust_root(public_key, directory=directory)
-    release = read_release(directory, public_key=load_public(public_key))
+    signer = find_signer(directory, public_key=public_key, trust=trust)
+    release = read_release(directory, public_key=signer.key)
     steps = [VerifiedStep(title=step.title, detail=step.detail) for step in release.steps]
     certificate = release.certificate
+    time = prove_time(directory, trust=signer.trust)
+    steps.append(VerifiedStep(title="timestamps", detail=time.detail))
+    trusted = signer.check(claimed=certificate.created, proven=time.proven)
+    steps.append(VerifiedStep(title="signer", detail=trusted))
     steps.append(_check_policy(certificate, policy_digest))
     steps.append(_check_ledger(certificate.facts.ledger.head, ledger_head))
     steps += recompute(certificate)

@@ -7,6 +7,7 @@ attestations/certificate.sigstore.json   signs all the facts, and the side files
 attestations/svr.sigstore.json           signs the pass, for any in-toto consumer
 attestations/signer.pub                  the key that signed: a convenience, never a reason to trust
 attestations/policy.json, report.…       side files
+attestations/timestamps/….tsr            timestamps of the signatures, added afterwards
 ```
 """
 
@@ -25,6 +26,7 @@ ATTESTATIONS = "attestations"
 CERTIFICATE_FILE = f"{ATTESTATIONS}/certificate.sigstore.json"
 SVR_FILE = f"{ATTESTATIONS}/svr.sigstore.json"
 SIGNER_FILE = f"{ATTESTATIONS}/signer.pub"
+TIMESTAMPS = f"{ATTESTATIONS}/timestamps"
 POLICY_FILE = f"{ATTESTATIONS}/policy.json"
 
 MODEL_FILES = (MODEL_FILE, SIGNATURE_FILE)

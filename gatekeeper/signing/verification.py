@@ -26,6 +26,7 @@ from gatekeeper.signing.layout import (
     POLICY_FILE,
     SIGNER_FILE,
     SVR_FILE,
+    TIMESTAMPS,
 )
 from gatekeeper.signing.model_signature import Manifest, check_files, read_manifest
 from gatekeeper.signing.statements import (
@@ -146,9 +147,10 @@ def _check_names(directory: Path) -> tuple[str, ...]:
             raise VerificationError(
                 "is missing", where=place(directory, name), hint="get the whole release from its signer"
             )
-    beside = tuple(name for name in tree.files if name not in MODEL_FILES + ATTESTATION_FILES)
+    added = TIMESTAMPS + "/"
+    beside = tuple(f for f in tree.files if f not in MODEL_FILES + ATTESTATION_FILES and not f.startswith(added))
     strangers = [name for name in beside if not name.startswith(ATTESTATIONS + "/")]
-    for name in (*strangers, *(name for name in tree.directories if name != ATTESTATIONS)):
+    for name in (*strangers, *(name for name in tree.directories if name not in (ATTESTATIONS, TIMESTAMPS))):
         raise VerificationError("does not belong to a release", where=place(directory, name), hint="remove it")
     return beside
 
