@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.output import Target, check_targets, deliver, format_option, output_option, render_outputs
@@ -25,6 +27,7 @@ from gatekeeper.errors import GatekeeperError, InternalError, SigningError
 from gatekeeper.rundir import Judgement, RunDirectory
 
 if TYPE_CHECKING:
+    from gatekeeper.pipeline.endorsing import Endorsed
     from gatekeeper.pipeline.ledgers import Ledger
 
 DEFAULT_RUNS = Path(".gatekeeper/runs")
@@ -78,6 +81,7 @@ public_key_option = click.option(
 @runs_option
 @ledger_option
 @ledger_key_option
+@endorsing_options
 @format_option
 @output_option
 def certify(
@@ -98,6 +102,7 @@ def certify(
     ledger_key: Path,
     stdout_format: str,
     targets: tuple[Target, ...],
+    endorsing: EndorsingFiles,
 ) -> None:
     """Train CANDIDATE with differential privacy, judge it by a policy, and release it signed if it passes.
 
@@ -123,6 +128,7 @@ def certify(
         _dry_run(the_policy, the_candidate, runs, device)
         return
     check_targets(targets, out=out)
+    endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
     if annex is not None:
         check_annex(annex, apart_from=out)
     signing = None
@@ -141,7 +147,9 @@ def certify(
         else:
             say(f"resuming {run.path}: {prepare_to_go_on(run)}")
         try:
-            judgement = _produce_and_judge(run, the_policy, the_candidate, counted_in, quiet=quiet, device=device)
+            judgement = _produce_and_judge(
+                run, the_policy, the_candidate, counted_in, quiet=quiet, device=device, endorsed=endorsed
+            )
         except KeyboardInterrupt:
             say(f"interrupted; to go on: {command_to_go_on(run)}")
             raise click.exceptions.Exit(130) from None
@@ -150,7 +158,9 @@ def certify(
             raise
         outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
-            _sign_or_say_how(run, the_policy, the_candidate, signing, policy_file=policy)
+            warn_of_waivers(judgement.verdict)
+            again = _Again(policy=policy, endorsing=endorsing, endorsed=endorsed)
+            _sign_or_say_how(run, the_policy, the_candidate, signing, again=again)
         deliver(outputs)
         if annex is not None:
             _write_annex(run, annex, quiet=quiet, device=device)
@@ -170,6 +180,7 @@ def certify(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The release directory to create.")
 @click.option("--ledger", metavar="PATH|URL", help="The ledger that counted the run, to check what the run says of it.")
 @ledger_key_option
+@endorsing_options
 @passphrase_option
 def sign(
     run: Path,
@@ -180,6 +191,7 @@ def sign(
     ledger: str | None,
     ledger_key: Path,
     passphrase_fd: int | None,
+    endorsing: EndorsingFiles,
 ) -> None:
     """Sign a RUN directory that the policy approves: the last step of certify, where the key is.
 
@@ -195,16 +207,36 @@ def sign(
     with directory.lock():
         if ledger is not None:
             check_statement(directory, find_ledger(ledger, key=ledger_key), policy=the_policy)
-        _release(directory, the_policy, directory.read_candidate(), signing)
+        the_candidate = directory.read_candidate()
+        endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
+        _release(directory, the_policy, the_candidate, signing, endorsed=endorsed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Again:
+    """What signing later needs: the files that were given, and what was believed of them."""
+
+    policy: Path
+    endorsing: EndorsingFiles
+    endorsed: Endorsed
 
 
 def _produce_and_judge(
-    run: RunDirectory, policy: Policy, candidate: Candidate, ledger: Ledger, *, quiet: bool, device: DeviceChoice
+    run: RunDirectory,
+    policy: Policy,
+    candidate: Candidate,
+    ledger: Ledger,
+    *,
+    quiet: bool,
+    device: DeviceChoice,
+    endorsed: Endorsed,
 ) -> Judgement:
     """The run, counted and judged; a run that must not begin is a refusal."""
     from gatekeeper.pipeline.certifying import DeclinedRun, produce_and_judge
 
-    judgement = produce_and_judge(run, policy, candidate, ledger, quiet=quiet, device=device, warn=say)
+    judgement = produce_and_judge(
+        run, policy, candidate, ledger, quiet=quiet, device=device, warn=say, endorsed=endorsed
+    )
     if isinstance(judgement, DeclinedRun):
         say(f"REFUSED before its first step: {judgement.objection}")
         raise click.exceptions.Exit(1)
@@ -222,28 +254,28 @@ def _write_annex(run: RunDirectory, folder: Path, *, quiet: bool, device: Device
 
 
 def _sign_or_say_how(
-    run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing | None, *, policy_file: Path
+    run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing | None, *, again: _Again
 ) -> None:
     """Release an approved run; without a key, or where that fails, say how to do it later."""
     if signing is None:
-        say(f"approved, not signed; to sign: {_sign_command(run, policy_file, key='KEY', out='DIR')}")
+        say(f"approved, not signed; to sign: {_sign_command(run, again, key='KEY', out='DIR')}")
         return
     try:
-        _release(run, policy, candidate, signing)
+        _release(run, policy, candidate, signing, endorsed=again.endorsed)
     except GatekeeperError as error:
         public_key = () if signing.public_key is None else ("--public-key", str(signing.public_key))
-        command = _sign_command(run, policy_file, key=signing.key, out=str(signing.out), more=public_key)
+        command = _sign_command(run, again, key=signing.key, out=str(signing.out), more=public_key)
         kept = f"the run is approved and kept: {command}"
         error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
 
 
-def _sign_command(run: RunDirectory, policy_file: Path, *, key: str, out: str, more: tuple[str, ...] = ()) -> str:
-    words = ("gatekeeper", "sign", str(run.path), "--policy", str(policy_file), "--key", key, "--out", out, *more)
-    return shlex.join(words)
+def _sign_command(run: RunDirectory, again: _Again, *, key: str, out: str, more: tuple[str, ...] = ()) -> str:
+    words = ("gatekeeper", "sign", str(run.path), "--policy", str(again.policy), "--key", key, "--out", out, *more)
+    return shlex.join((*words, *again.endorsing.words))
 
 
-def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing) -> None:
+def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing, *, endorsed: Endorsed) -> None:
     """Judge once more, sign and let go; from here on nothing interrupts, so that the exit code tells the truth."""
     from gatekeeper.pipeline.inputs import read_key
     from gatekeeper.pipeline.judgement import release
@@ -256,6 +288,7 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
             candidate=candidate,
             key=lambda: read_key(signing.key, passphrase=signing.passphrase, public_key=signing.public_key),
             out=signing.out,
+            endorsed=endorsed,
         )
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else str(signing.out)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.signing_key import open_key, signing_key_options
+from gatekeeper.errors import InvalidInputError
+
 
 @click.group("policy")
 def policy_group() -> None:
@@ -38,6 +41,31 @@ def schema() -> None:
     from gatekeeper.pipeline.inputs import policy_schema
 
     click.echo(policy_schema(), nl=False)
+
+
+@policy_group.command("lock")
+@click.argument("policy", type=click.Path(dir_okay=False, path_type=Path))
+@signing_key_options("A key that may lock policies; not the release key.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The lock to create.")
+def lock(policy: Path, key: str, public_key: Path | None, passphrase_fd: int | None, out: Path) -> None:
+    """Lock a POLICY before a run: sign its canonical form, so that nobody can say afterwards that it was another.
+
+    The time in the lock is this machine's clock and proves nothing; the ledger's entry of the run dates it.
+    """
+    from gatekeeper.core.codec import digest
+    from gatekeeper.pipeline.inputs import read_policy
+    from gatekeeper.pipeline.locking import lock_policy
+
+    the_policy = read_policy(policy)
+    opened = open_key(key, public_key=public_key, passphrase_fd=passphrase_fd)
+    text = lock_policy(the_policy, key=opened)
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise InvalidInputError(f"can't be created: {error.strerror}", where=str(out)) from error
+    click.echo(f"locked: {the_policy.name} v{the_policy.version}, digest {digest(the_policy)}")
+    click.echo(f"lock:   {out} (key {opened.public.fingerprint})")
 
 
 @policy_group.command("diff")

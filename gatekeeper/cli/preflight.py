@@ -55,7 +55,7 @@ def prepare_signing(*, key: str, out: Path, runs: Path, passphrase_fd: int | Non
         raise click.UsageError("--public-key goes with a --key that is a URI, and such a key needs it")
     if scheme is not None:
         return _prepare_remote(key, scheme=scheme, out=out, runs=runs, descriptor=passphrase_fd, public_key=public_key)
-    encrypted = _is_encrypted(Path(key))
+    encrypted = is_encrypted(Path(key))
     _check_out(out, runs=runs)
     passphrase = read_passphrase(passphrase_fd, ask=encrypted)
     if encrypted and passphrase is None:
@@ -81,7 +81,7 @@ def _prepare_remote(
     return Signing(key=key, out=out, passphrase=pin, public_key=public_key)
 
 
-def _is_encrypted(key: Path) -> bool:
+def is_encrypted(key: Path) -> bool:
     """Whether a private key's file asks for a passphrase."""
     pem = _private_file(key)
     if b"PRIVATE KEY-----" not in pem:

@@ -13,10 +13,18 @@ API_VERSION = "gatekeeper/v1"
 POLICY = "ReleasePolicy"
 CANDIDATE = "ReleaseCandidate"
 TRUST = "TrustFile"
+WAIVERS = "Waivers"
+LOCK = "PolicyLock"
 
-KINDS = (POLICY, CANDIDATE, TRUST)
+KINDS = (POLICY, CANDIDATE, TRUST, WAIVERS, LOCK)
 
-_TITLES = {POLICY: "a release policy", CANDIDATE: "a release candidate", TRUST: "a trust file"}
+_TITLES = {
+    POLICY: "a release policy",
+    CANDIDATE: "a release candidate",
+    TRUST: "a trust file",
+    WAIVERS: "a file of waivers",
+    LOCK: "a lock on a policy",
+}
 
 
 def open_document(path: Path, *, kind: str) -> Document:

@@ -24,5 +24,10 @@ def trust_schema() -> str:
     return _shipped("gatekeeper-trust-v1.schema.json")
 
 
+def waivers_schema() -> str:
+    """The JSON Schema (draft 2020-12) of a file of waivers, as JSON text."""
+    return _shipped("gatekeeper-waivers-v1.schema.json")
+
+
 def _shipped(name: str) -> str:
     return resources.files("gatekeeper.config").joinpath("schemas", name).read_text(encoding="utf-8")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from gatekeeper.core.checks import check_sha256, check_text, check_utc_time
+from gatekeeper.core.checks import check_integer, check_sha256, check_text, check_utc_time
+from gatekeeper.errors import InvalidValueError
 
 LOCK_TYPE = "urn:gatekeeper:policy-lock:v1"
 
@@ -57,3 +58,33 @@ class PolicyLock:
         """What a ledger keeps of it."""
         found = hashlib.sha256(self.bundle.encode()).hexdigest()
         return LockNote(sha256=found, locker=self.locker, claimed=self.claimed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockFile:
+    """A lock as it lies in a file; nothing of it is verified.
+
+    Attributes:
+        name: the policy's name, for people.
+        version: the policy's version, likewise.
+        policy_digest: what the file says is locked.
+        canonical: the policy's canonical form.
+        bundle: the signed bundle.
+    """
+
+    name: str
+    version: int
+    policy_digest: str
+    canonical: str
+    bundle: str
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_integer(version=self.version, at_least=1)
+        check_sha256(policy_digest=self.policy_digest)
+        found = hashlib.sha256(self.canonical.encode()).hexdigest()
+        if found != self.policy_digest:
+            raise InvalidValueError(
+                f"the canonical form in the lock has digest {found}, the lock says {self.policy_digest}"
+            )
+        check_text(bundle=self.bundle.removesuffix("\n"))

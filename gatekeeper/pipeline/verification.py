@@ -12,10 +12,13 @@ from gatekeeper.core.codec import digest, encode, plain
 from gatekeeper.core.coherence import check_bounds
 from gatekeeper.core.ledger import LedgerHead
 from gatekeeper.core.rounding import round_up
-from gatekeeper.core.verdict import Approval
+from gatekeeper.core.verdict import Approval, Verdict
 from gatekeeper.errors import GatekeeperError, VerificationError
 from gatekeeper.gate import decide
+from gatekeeper.pipeline.endorsing import Endorsed
+from gatekeeper.pipeline.exceptions import check_lock, check_waivers
 from gatekeeper.pipeline.judgement import establish
+from gatekeeper.pipeline.trust import utc_now
 
 # Other versions of numpy and scipy differ in the last digits; an edit that small changes no verdict.
 _RELATIVE_TOLERANCE = 1e-6
@@ -84,6 +87,11 @@ def verify(
     steps.append(VerifiedStep(title="signer", detail=trusted))
     steps.append(_check_policy(certificate, policy_digest))
     steps.append(_check_ledger(certificate.facts.ledger.head, ledger_head))
+    now = utc_now()
+    lock = check_lock(certificate, signer=signer.key.fingerprint, trust=signer.trust, now=now, proven=time.proven)
+    steps.append(VerifiedStep(title="policy lock", detail=lock))
+    waivers = check_waivers(certificate, trust=signer.trust, now=now, proven=time.proven)
+    steps.append(VerifiedStep(title="waivers", detail=waivers))
     steps += recompute(certificate)
     steps.append(check_report(directory, certificate))
     return Verification(certificate=certificate, steps=tuple(steps))
@@ -133,7 +141,8 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
     """
     claimed = certificate.facts
     try:
-        facts = establish(claimed.evidence, certificate.policy, claimed.ledger)
+        endorsed = Endorsed(lock=claimed.lock, waivers=claimed.waivers)
+        facts = establish(claimed.evidence, certificate.policy, claimed.ledger, endorsed=endorsed)
         check_bounds(facts)
         verdict = decide(certificate.policy, facts)
     except (GatekeeperError, ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
@@ -149,8 +158,11 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
             [plain(f) for f in certificate.approval.findings], [plain(f) for f in verdict.findings], path="findings"
         ),
     ]
-    if not isinstance(verdict, Approval):
-        failing = ", ".join(f.rule for f in verdict.findings if f.status != "passed")
+    if isinstance(verdict, Approval):
+        uses = [[plain(use) for use in approval.waivers] for approval in (certificate.approval, verdict)]
+        differences += _differences(*uses, path="waivers")
+    else:
+        failing = ", ".join(f.rule for f in verdict.findings if f.status not in ("passed", "waived"))
         differences.append(f"verdict: certificate says Approval, recomputed {type(verdict).__name__} ({failing})")
     if differences:
         raise VerificationError(
@@ -163,8 +175,13 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
             title="accounting", detail=f"ε ≤ {round_up(epsilon, digits=6)} at δ = {facts.guarantee.delta!r} recomputed"
         ),
         VerifiedStep(title="bounds", detail=f"{len(facts.bounds)} risk bounds recomputed"),
-        VerifiedStep(title="verdict", detail=f"{len(verdict.findings)} findings recomputed, all passed"),
+        VerifiedStep(title="verdict", detail=f"{len(verdict.findings)} findings recomputed, {_statuses(verdict)}"),
     )
+
+
+def _statuses(verdict: Verdict) -> str:
+    waived = sum(finding.status == "waived" for finding in verdict.findings)
+    return f"{len(verdict.findings) - waived} passed, {waived} WAIVED" if waived else "all passed"
 
 
 def _differences(claimed: object, found: object, *, path: str) -> Iterator[str]:

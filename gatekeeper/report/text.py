@@ -26,11 +26,13 @@ from gatekeeper.report.content import (
     epsilon_meaning,
     interruption_sentence,
     ledger_sentence,
+    lock_sentence,
     model_sentence,
     privacy_sentence,
     provenance_sentence,
     twin_sentence,
     verdict_word,
+    waiver_sentences,
 )
 
 _COLOURS = {"approved": "bold green", "refused": "bold red", "inconclusive": "bold yellow"}
@@ -86,6 +88,8 @@ def _parts(report: Report) -> list[RenderableType]:
         Text(f"Privacy  {privacy_sentence(facts)} {epsilon_meaning(facts.guarantee.epsilon.high)}"),
         Text(f"Numbers  {arithmetic_sentence(facts)}"),
         Text(f"Ledger   {ledger_sentence(facts)}"),
+        Text(f"Lock     {lock_sentence(facts)}"),
+        *(Text(f"Waiver   {sentence}") for sentence in waiver_sentences(report)),
         Text(
             f"Data     {dataset.name}{synthetic}: {dataset.train_units} training and {dataset.test_units} test units "
             f"({dataset.unit}), {dataset.train_images} and {dataset.test_images} images of "

@@ -24,6 +24,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 SVR_TYPE = "https://in-toto.io/attestation/svr/v0.2"
 VERIFIER_ID = "urn:gatekeeper:gate:v1"
 POLICY_PASSED = "GATEKEEPER_POLICY_PASSED"
+WAIVERS_USED = "GATEKEEPER_WAIVERS_USED"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,14 +150,14 @@ def _property(rule: str) -> str:
 
 
 def passed_properties(certificate: Certificate) -> tuple[str, ...]:
-    """What the gate verified: that the policy passed, and each rule, in the policy's order.
+    """What the gate verified: that the policy passed, and each rule that did, in the policy's order.
 
-    An approval holds passed findings only, so each of its rules is a property.
+    A waived rule is no property; that waivers were used is one.
 
     Raises:
         SigningError: two rules have the same property name, so the result would not say which one passed.
     """
-    rule_of = {POLICY_PASSED: ""}
+    rule_of = {POLICY_PASSED: "", **({WAIVERS_USED: ""} if certificate.approval.waivers else {})}
     for finding in certificate.approval.findings:
         name = _property(finding.rule)
         if rule_of.setdefault(name, finding.rule) != finding.rule:
@@ -165,7 +166,8 @@ def passed_properties(certificate: Certificate) -> tuple[str, ...]:
                 f"rule {finding.rule!r} and {other!r} would both be called {name}",
                 hint="rename the rule in the policy",
             )
-    return tuple(rule_of)
+    waived = {use.rule for use in certificate.approval.waivers}
+    return tuple(name for name, rule in rule_of.items() if rule not in waived)
 
 
 def svr_predicate(certificate: Certificate) -> dict[str, Any]:
