@@ -129,7 +129,7 @@ class Stage:
         self.calls.append(task)
         self.during_training(run)
 
-    def reserve(self, run: RunDirectory, policy: object, ledger: object) -> counting.Permission:
+    def reserve(self, run: RunDirectory, policy: object, ledger: object, *, lock: object = None) -> counting.Permission:
         self.everything.append("reserve")
         permit = Permit(attempt=1) if self.objection is None else None
         return counting.Permission(permit=permit, objection=self.objection)
@@ -140,12 +140,14 @@ class Stage:
     def conclude(self, run: RunDirectory, ledger: object, conclusion: str, detail: str = "") -> None:
         self.everything.append(f"{conclusion} {detail}".strip())
 
-    def judge(self, run: RunDirectory, *, policy: object, candidate: object) -> Judgement:
+    def judge(self, run: RunDirectory, *, policy: object, candidate: object, endorsed: object = None) -> Judgement:
         self.calls.append("judge")
         self.everything.append("judge")
         return Judgement(created="2026-01-01T00:00:00Z", facts=sample_facts(), verdict=self.verdict)
 
-    def release(self, run: RunDirectory, *, policy: object, candidate: object, key: object, out: Path) -> None:
+    def release(
+        self, run: RunDirectory, *, policy: object, candidate: object, key: object, out: Path, endorsed: object = None
+    ) -> None:
         self.calls.append("release")
         self.policies.append(encode(policy))
         self.during_release()
@@ -532,7 +534,7 @@ def test_the_training_can_be_interrupted_and_nothing_is_claimed(stage: Stage, he
 def test_what_an_interrupted_run_has_done_is_not_done_again(
     stage: Stage, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def reserve_again(run: RunDirectory, policy: object, ledger: object) -> counting.Permission:
+    def reserve_again(run: RunDirectory, policy: object, ledger: object, *, lock: object = None) -> counting.Permission:
         stage.everything.append("reserve again")
         return counting.Permission(permit=Permit(attempt=1), objection=None)
 

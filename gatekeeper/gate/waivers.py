@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
-from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
+from gatekeeper.core.policy import Policy, RiskRule, UtilityRule, WaiverTerms
 from gatekeeper.core.rounding import in_full
 from gatekeeper.core.verdict import Finding
 from gatekeeper.core.waiver import PresentedWaiver, WaiverUse, use_of
@@ -48,16 +48,17 @@ def _excuse(presented: PresentedWaiver) -> str:
 
 def _objection(presented: PresentedWaiver, finding: Finding, policy: Policy, facts: Facts) -> str | None:
     """Why a waiver does not excuse a finding, or None."""
+    if policy.waivers is None:
+        return "the policy accepts no waivers"
     return (
-        _objection_of_policy(presented, finding, policy, facts)
-        or _objection_of_subject(presented, policy, facts)
+        _objection_of_subject(presented, policy, facts)
+        or _objection_of_time(presented, policy.waivers)
+        or _objection_of_rule(presented, finding, policy, facts)
         or _objection_of_value(presented, finding)
     )
 
 
-def _objection_of_policy(presented: PresentedWaiver, finding: Finding, policy: Policy, facts: Facts) -> str | None:
-    if policy.waivers is None:
-        return "the policy accepts no waivers"
+def _objection_of_rule(presented: PresentedWaiver, finding: Finding, policy: Policy, facts: Facts) -> str | None:
     rule = next((each for each in policy.rules_at(facts.ledger.attempts) if _covers(each, finding)), None)
     if rule is None:
         return "rules on accounting, attempts, locks and the run's own code can't be waived"
@@ -66,7 +67,7 @@ def _objection_of_policy(presented: PresentedWaiver, finding: Finding, policy: P
     doubt = doubt_of(rule, policy, facts) if isinstance(rule, RiskRule) else None
     if doubt is not None:
         return f"the evidence is inconclusive, so how bad it is is not known ({doubt})"
-    if policy.waivers.signed and presented.signer is None:
+    if policy.waivers is not None and policy.waivers.signed and presented.signer is None:
         return "it is not signed, and the policy asks for a signature"
     return None
 
@@ -81,13 +82,19 @@ def _objection_of_subject(presented: PresentedWaiver, policy: Policy, facts: Fac
         return f"it is for model {waiver.model}, this is {model}"
     if waiver.policy_digest != digest(policy):
         return f"it is for the policy with digest {waiver.policy_digest}, this one's is {digest(policy)}"
+    return None
+
+
+def _objection_of_time(presented: PresentedWaiver, terms: WaiverTerms) -> str | None:
+    """It must hold, and not for longer than the policy lets anybody promise."""
+    waiver = presented.waiver
     left = waiver.days_left(presented.presented)
     if presented.presented > waiver.end:
         return f"it expired at the end of {waiver.expires} (UTC)"
-    if policy.waivers is not None and left > policy.waivers.max_days:
+    if left > terms.max_days:
         return (
             f"it runs for {left} days more, to {waiver.expires}; the policy accepts waivers that expire within "
-            f"{policy.waivers.max_days} days"
+            f"{terms.max_days} days"
         )
     return None
 
