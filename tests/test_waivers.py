@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from gatekeeper.config import load_waivers, waivers_schema
+from gatekeeper.config import load_candidate, load_policy, load_waivers, waivers_schema
 from gatekeeper.config.yaml_tree import parse
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.policy import Policy, RiskRule, WaiverTerms
@@ -24,6 +24,7 @@ from gatekeeper.pipeline import waiving
 from gatekeeper.pipeline.trust import read_trust
 from gatekeeper.pipeline.waiving import expiry_warnings, read_waivers, sign_waiver
 from gatekeeper.report import Report, exit_code, render
+from gatekeeper.signing.keys import generate
 from tests.config_files import problems_of
 from tests.endorsements import (
     APPROVER,
@@ -36,6 +37,7 @@ from tests.endorsements import (
     waivers_file,
 )
 from tests.facts import bound, measurement, outcome, sample_facts, sample_policy
+from tests.test_cli import CERTIFY, Stage, gatekeeper, here, stage  # noqa: F401  (fixtures)
 from tests.test_config_schema import as_json
 
 NOW = "2030-01-10T12:00:00Z"
@@ -400,3 +402,51 @@ def test_the_schema_takes_a_good_file_and_no_bad_dates(tmp_path: Path) -> None:
 
 def test_risk_rules_of_the_sample_can_be_waived() -> None:
     assert all(rule.waivable for rule in sample_policy().rules if isinstance(rule, RiskRule))
+
+
+# --- the commands
+
+
+def test_waiver_sign_signs_one_and_never_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = waivers_file(tmp_path, waiver_lines(policy_of()))
+    generate(prefix=tmp_path / "approver", passphrase=b"secret")
+    command = ("waiver", "sign", str(path), "--id", "W-1", "--key", str(tmp_path / "approver.key"))
+    for code, said in ((0, "signed:"), (2, "has a signature already")):
+        monkeypatch.setenv("GATEKEEPER_KEY_PASSPHRASE", "secret")
+        ran = gatekeeper(*command)
+        assert (ran.code, said in ran.stdout + ran.stderr) == (code, True)
+    monkeypatch.setenv("GATEKEEPER_KEY_PASSPHRASE", "secret")
+    ran = gatekeeper("waiver", "sign", str(path), "--id", "W-9", "--key", str(tmp_path / "approver.key"))
+    assert (ran.code, "it has W-1" in ran.stderr) == (2, True)
+
+
+def test_waiver_validate_tells_what_holds_and_what_has_expired(tmp_path: Path) -> None:
+    policy = policy_of()
+    path = waivers_file(tmp_path, waiver_lines(policy), waiver_lines(policy, id="W-2", expires="2030-01-09"))
+    ran = gatekeeper("waiver", "validate", str(path))
+    assert ran.code == 0
+    assert "W-1 excuses drop of tiny up to 0.2 until the end of 2030-02-01 (UTC): 22 days left, unsigned" in ran.stdout
+    assert "W-2" in ran.stdout
+    assert "EXPIRED" in ran.stdout
+    assert gatekeeper("waiver", "validate", str(waivers_file(tmp_path, waiver_lines(policy, expires="soon")))).code == 2
+    assert json.loads(gatekeeper("waiver", "schema").stdout)["title"] == "gatekeeper waivers"
+
+
+def test_certify_finds_a_bad_waiver_before_anything_is_spent(
+    stage: Stage,  # noqa: F811
+    here: Path,  # noqa: F811
+) -> None:
+    policy = (here / "policy.yaml").read_text(encoding="utf-8")
+    (here / "policy.yaml").write_text(
+        policy.replace("  rules:", "  waivers: {max_days: 90}\n  rules:"), encoding="utf-8"
+    )
+    loaded = load_policy(here / "policy.yaml")
+    model = load_candidate(here / "candidate.yaml").name
+    path = waivers_file(here, waiver_lines(loaded, model=model))
+    ran = gatekeeper(*CERTIFY, "--no-sign", "--waivers", str(path), "--trust", str(trust_file(here)))
+    assert (ran.code, stage.everything) == (2, [])
+    assert "waivers.yaml:4:5: waiver W-1 is not signed" in ran.stderr
+    sign_waiver(path, "W-1", key=APPROVER_KEY)
+    ran = gatekeeper(*CERTIFY, "--no-sign", "--waivers", str(path), "--trust", str(trust_file(here)))
+    assert stage.calls == ["produce", "judge"], ran.stderr
+    assert f"--waivers {path}" in ran.stderr, "the command that signs names them"

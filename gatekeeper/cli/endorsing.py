@@ -42,17 +42,24 @@ class EndorsingFiles:
         return tuple(word for option, path in given if path is not None for word in (option, str(path)))
 
 
-def endorsing_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --lock, --waivers and --trust, and hands them over as one argument `endorsing`."""
+def lock_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --lock and --trust, and hands them over as one argument `endorsing`."""
 
     @click.option("--lock", type=_FILE, help="A lock on the policy (`gatekeeper policy lock`); needs --trust.")
-    @click.option("--waivers", type=_FILE, help="A file of waivers, as far as the policy accepts any.")
     @click.option("--trust", type=_FILE, help="A trust file: whose keys may lock policies and sign waivers.")
     @functools.wraps(command)
-    def with_files(*args: Any, lock: Path | None, waivers: Path | None, trust: Path | None, **kwargs: Any) -> Any:
+    def with_files(
+        *args: Any, lock: Path | None, trust: Path | None, waivers: Path | None = None, **kwargs: Any
+    ) -> Any:
         return command(*args, endorsing=EndorsingFiles(lock=lock, waivers=waivers, trust=trust), **kwargs)
 
     return with_files
+
+
+def endorsing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, with --waivers."""
+    waivers = click.option("--waivers", type=_FILE, help="A file of waivers, as far as the policy accepts any.")
+    return waivers(lock_options(command))
 
 
 def read_endorsed(files: EndorsingFiles, policy: Policy, *, model: str) -> Endorsed:
