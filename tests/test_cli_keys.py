@@ -6,13 +6,16 @@ from pathlib import Path
 
 import click
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
 
 from gatekeeper.cli import passphrase
 from gatekeeper.cli.passphrase import VARIABLE
 from gatekeeper.cli.preflight import Signing, prepare_signing
 from gatekeeper.errors import SigningError
-from gatekeeper.signing.keys import generate
+from gatekeeper.pipeline.inputs import check_certificate
+from gatekeeper.signing.keys import generate, signing_key
+from tests.authorities import DAY, NOW, certificate, pem
 from tests.signed_releases import KEY
 from tests.test_cli import gatekeeper
 from tests.test_signing_remote_keys import PIN, Service
@@ -88,3 +91,27 @@ def test_a_terminal_is_asked_for_a_pin(here: Path, monkeypatch: pytest.MonkeyPat
 def test_a_public_key_goes_with_a_uri_and_only_with_one(here: Path, key: str, public_key: Path | None) -> None:
     with pytest.raises(click.UsageError, match="--public-key goes with a --key that is a URI"):
         prepare(key, public_key=public_key)
+
+
+def test_an_expired_certificate_is_refused_before_anything_runs(here: Path) -> None:
+    key = ec.derive_private_key(5, ec.SECP256R1())
+    Path("chain.pem").write_text(pem(certificate(key, "gate", uses=(), begins=NOW - 9 * DAY, ends=NOW - DAY)))
+    with pytest.raises(SigningError, match=r"chain\.pem: the certificate of CN=gate has expired"):
+        prepare_signing(
+            key="awskms:x",
+            out=Path("out"),
+            runs=Path(),
+            passphrase_fd=None,
+            public_key=Path("gate.pub"),
+            certificate=Path("chain.pem"),
+        )
+
+
+def test_the_certificate_must_be_of_the_key_that_signs(here: Path) -> None:
+    key = ec.derive_private_key(5, ec.SECP256R1())
+    Path("chain.pem").write_text(pem(certificate(key, "gate", uses=())))
+    check_certificate(Path("chain.pem"), key=signing_key(key))
+    with pytest.raises(SigningError, match="not of the key"):
+        check_certificate(Path("chain.pem"), key=KEY)
+    with pytest.raises(SigningError, match="can't be read"):
+        check_certificate(Path("none.pem"), key=KEY)

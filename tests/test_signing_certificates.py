@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from gatekeeper.config import load_trust
 from gatekeeper.config.yaml_tree import parse
 from gatekeeper.core.trust import CertifiedKey, Distrust, TrustFile
-from gatekeeper.errors import InternalError, VerificationError
+from gatekeeper.errors import InternalError, SigningError, VerificationError
 from gatekeeper.pipeline.trust import read_trust
-from gatekeeper.signing.certificates import read_certified
+from gatekeeper.signing.certificates import check_signing_chain, read_certified
 from gatekeeper.signing.keys import signing_key
 from tests.authorities import DAY, NOW, certificate, pem
 from tests.config_files import file_of, problems_of
@@ -180,3 +180,49 @@ def test_an_entry_with_certificates_needs_an_authority(folder: Path) -> None:
     (problem,) = problems_of(load_trust, path)
     assert "missing key `authority`" in problem.message
     assert not SCHEMA.is_valid(as_json(parse(path).root))
+
+
+PUBLIC = signing_key(LEAF_KEY).public
+
+
+def check(*chain: x509.Certificate, now: datetime.datetime = NOW, **changes: object) -> None:
+    facts: dict[str, object] = {"pem": pem(*chain).encode(), "public_key": PUBLIC, "now": now, "where": "chain.pem"}
+    check_signing_chain(**(facts | changes))  # type: ignore[arg-type]
+
+
+def test_a_key_signs_while_all_its_certificates_are_valid() -> None:
+    check(LEAF, MIDDLE, ROOT)
+    check(LEAF)
+    check(LEAF, public_key=None)
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (BEGINS - DAY / 2, "of CN=Dr. Weiß is not valid yet"),
+        (ENDS + DAY, "of CN=middle has expired"),
+        (NOW + 31 * DAY, "of CN=Dr. Weiß has expired"),
+    ],
+)
+def test_nothing_is_signed_outside_the_time_of_any_certificate(now: datetime.datetime, says: str) -> None:
+    with pytest.raises(SigningError, match=says):
+        check(LEAF, MIDDLE, ROOT, now=now, public_key=None)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [(LEAF, ROOT), (LEAF, ROOT, MIDDLE), (MIDDLE, LEAF), (leaf(issuer=(MIDDLE, OTHER)), MIDDLE), (LEAF, STRANGER)],
+)
+def test_nothing_is_signed_by_a_chain_that_is_out_of_order_or_not_issued(chain: tuple[x509.Certificate, ...]) -> None:
+    with pytest.raises(SigningError, match="was not issued by the next one"):
+        check(*chain)
+
+
+def test_nothing_is_signed_with_the_certificate_of_another_key() -> None:
+    with pytest.raises(SigningError, match=f"not of the key {PUBLIC.fingerprint}"):
+        check(leaf(key=OTHER), MIDDLE)
+
+
+def test_what_is_no_certificate_is_refused() -> None:
+    with pytest.raises(SigningError, match=r"chain\.pem: holds no X\.509"):
+        check(pem=b"nonsense")

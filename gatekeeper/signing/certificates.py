@@ -8,7 +8,9 @@ certificate is refused unless a trusted timestamp proves that the signature is o
 from __future__ import annotations
 
 import datetime
+from itertools import pairwise
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import Certificate, ExtensionNotFound, KeyUsage, load_pem_x509_certificates
@@ -16,8 +18,8 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 from cryptography.x509.verification import VerificationError as ChainError
 
 from gatekeeper.core.trust import CertifiedKey, TrustedKey
-from gatekeeper.errors import InvalidValueError, VerificationError
-from gatekeeper.signing.keys import parse_public
+from gatekeeper.errors import InvalidValueError, SigningError, VerificationError
+from gatekeeper.signing.keys import PublicKey, parse_public
 
 
 def read_certified(key: CertifiedKey) -> TrustedKey:
@@ -50,6 +52,53 @@ def read_certified(key: CertifiedKey) -> TrustedKey:
         )
     except InvalidValueError as error:
         raise _refusal(key, error.message) from error
+
+
+def check_signing_chain(pem: bytes, *, public_key: PublicKey | None, now: datetime.datetime, where: str) -> None:
+    """Whether a key may sign now, by the certificates that its owner has of it.
+
+    No authority is pinned here: whoever verifies pins one. This only keeps a signer from signing what they will refuse.
+
+    Args:
+        pem: the key's certificate, then its issuers, each after whom it issued.
+        public_key: the key; None where it is not open yet, and only the certificates are looked at.
+        now: the time of signing.
+        where: the file, for the message.
+
+    Raises:
+        SigningError: a certificate can't be read, has expired, is not valid yet, did not issue the one before it, or
+            the first is of another key.
+    """
+    try:
+        chain = load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise SigningError(f"holds no X.509 certificates: {error}", where=where) from error
+    for certificate in chain:
+        _check_time(certificate, now=now, where=where)
+    for certificate, issuer in pairwise(chain):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            name = certificate.subject.rfc4514_string()
+            raise SigningError(
+                f"the certificate of {name} was not issued by the next one, {issuer.subject.rfc4514_string()}",
+                where=where,
+                hint="put the key's own certificate first, then each one's issuer",
+            ) from error
+    own = chain[0].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    if public_key is not None and own != public_key.pem:
+        raise SigningError(f"the first certificate is not of the key {public_key.fingerprint}", where=where)
+
+
+def _check_time(certificate: Certificate, *, now: datetime.datetime, where: str) -> None:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begins <= now <= ends:
+        state = "has expired" if now > ends else "is not valid yet"
+        raise SigningError(
+            f"the certificate of {certificate.subject.rfc4514_string()} {state}: from {_text(begins)} to {_text(ends)}",
+            where=where,
+            hint="sign with a key whose certificate is valid",
+        )
 
 
 def _read(key: CertifiedKey, pem: str) -> list[Certificate]:
