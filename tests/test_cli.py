@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gatekeeper.cli import output, preflight
 from gatekeeper.cli.interrupts import ignore_interrupts, interrupt_on_termination
@@ -28,6 +29,7 @@ from gatekeeper.core.verdict import Approval, Finding, Refusal
 from gatekeeper.errors import GatekeeperError, InternalError, PrivatePartError, RunDirectoryError, SigningError
 from gatekeeper.pipeline import child, counting, judgement, planning
 from gatekeeper.rundir import Judgement, RunDirectory
+from tests.authorities import DAY, NOW, certificate, pem
 from tests.facts import sample_facts, sample_policy
 from tests.test_end_to_end import CANDIDATE, POLICY
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
@@ -169,6 +171,20 @@ def new_run(root: Path) -> RunDirectory:
 
 
 # Usage
+
+
+def test_an_expired_certificate_of_the_key_stops_both_commands_before_anything_runs(stage: Stage, here: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    expired = certificate(private, "gate", uses=(), begins=NOW - 9 * DAY, ends=NOW - DAY)
+    (here / "chain.pem").write_text(pem(expired))
+    run = str(new_run(here / "runs").path)
+    sign = ("sign", run, "--policy", "policy.yaml", "--key", "release.key", "--out", "out")
+    for command in (SIGNED, sign):
+        ran = gatekeeper(*command, "--certificate", "chain.pem")
+        assert ran.code == 4
+        assert "chain.pem: the certificate of CN=gate has expired" in ran.stderr
+    assert gatekeeper(*CERTIFY, "--no-sign", "--certificate", "chain.pem").code == 2
+    assert stage.everything == []
 
 
 @pytest.mark.parametrize(

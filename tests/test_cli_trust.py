@@ -10,8 +10,10 @@ import pytest
 
 from gatekeeper.pipeline import signer, verification
 from gatekeeper.pipeline.verification import VerifiedStep
+from gatekeeper.signing.layout import digests_of
+from gatekeeper.signing.side_files import standard_side_files
 from tests.authorities import Authority
-from tests.signed_releases import KEY, OTHER_KEY, bound_certificate, write_sample
+from tests.signed_releases import KEY, OTHER_KEY, REPORTS, bound_certificate, write_sample
 from tests.test_cli import Ran, gatekeeper
 from tests.trust_files import indented
 
@@ -94,9 +96,8 @@ def test_an_unknown_key_is_refused_by_its_fingerprint(here: Path) -> None:
 
 def test_naming_a_trusted_key_does_not_help_another_one(here: Path) -> None:
     forged = write_sample(here, name="forged", key=OTHER_KEY)
-    for file in ("model.sig", "attestations/certificate.sigstore.json", "attestations/svr.sigstore.json"):
-        text = (forged / file).read_text()
-        (forged / file).write_text(text.replace(OTHER_KEY.public.fingerprint, GATE.fingerprint))
+    for file in (forged / "model.sig", *forged.glob("attestations/*.sigstore.json")):
+        file.write_text(file.read_text().replace(OTHER_KEY.public.fingerprint, GATE.fingerprint))
     result = verify(trust_file(), "forged")
     assert result.code == 4
     assert "its signature does not fit" in result.stderr
@@ -180,7 +181,9 @@ def test_a_stolen_key_can_not_borrow_an_old_timestamp(here: Path) -> None:
     stamped(here)
     (here / "elsewhere").mkdir()
     other = dataclasses.replace(bound_certificate(), created="2025-06-02T12:00:00Z")
-    stolen = write_sample(here / "elsewhere", certificate=other)
+    files = (*REPORTS, *standard_side_files(other))
+    other = dataclasses.replace(other, files=digests_of(files))
+    stolen = write_sample(here / "elsewhere", certificate=other, side_files=files)
     shutil.copytree(here / "release/attestations/timestamps", stolen / "attestations/timestamps")
     assert (stolen / "model.sig").read_bytes() == (here / "release/model.sig").read_bytes()
     result = verify(trust_file(REVOKED, *CLOCK), "elsewhere/release")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -104,3 +105,17 @@ def test_the_schema_accepts_what_the_loader_accepts(folder: Path) -> None:
 @pytest.mark.parametrize("mistake", [m for m in MISTAKES if m.schema], ids=lambda mistake: mistake.new[:40])
 def test_what_the_loader_refuses_the_schema_refuses(mistake: Mistake, folder: Path) -> None:
     assert not SCHEMA.is_valid(as_json(parse(file_of(folder, mistake.text)).root))
+
+
+def test_the_documented_trust_file_suits_the_schema_and_fails_on_its_keys_alone(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "keys.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    path = file_of(tmp_path, text)
+    assert SCHEMA.is_valid(as_json(parse(path).root))
+    assert [problem.message.split("/")[0] for problem in problems_of(load_trust, path)] == [
+        f"spec.{place}: 'keys"
+        for place in (
+            *("keys[0].public_key", "keys[1].public_key", "keys[2].certificates", "keys[2].authority"),
+            "timestamp_authorities[0].certificates",
+        )
+    ]

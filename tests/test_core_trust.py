@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.core.trust import Distrust, TrustedKey, TrustFile, canonical_pem
+from gatekeeper.core.trust import Distrust, TrustedKey, TrustFile
+from gatekeeper.core.trust_checks import canonical_pem
 from gatekeeper.errors import InvalidValueError
 from tests.trust_files import GATE, OFFICER, fingerprint_of, pem_of, trusted
 

@@ -18,6 +18,7 @@ from gatekeeper.errors import InvalidValueError, SigningError
 from gatekeeper.signing.keys import SigningKey
 from gatekeeper.signing.remote_keys import load_remote, read_public
 from tests.signed_releases import KEY, OTHER_KEY, write_sample
+from tests.test_cli import gatekeeper
 
 PIN = b"123456"
 
@@ -217,3 +218,15 @@ def test_two_keys_of_one_token_are_two_keys(token: None) -> None:
     one, other = (read_public(f"hsm:{number}?label=gate", pin=lambda: PIN) for number in (2, 3))
     assert one != other
     assert isinstance(one.key, ec.EllipticCurvePublicKey)
+
+
+@softhsm
+@pytest.mark.interop
+@pytest.mark.usefixtures("token")
+def test_a_tokens_public_key_is_shown_without_its_pin(tmp_path: Path) -> None:
+    result = gatekeeper("keys", "show", "hsm:2?label=gate")
+    assert result.code == 0, result.stderr
+    assert result.stdout.startswith("-----BEGIN PUBLIC KEY-----")
+    (tmp_path / "token.pub").write_text(result.stdout)
+    same = gatekeeper("keys", "fingerprint", str(tmp_path / "token.pub")).stdout
+    assert gatekeeper("keys", "fingerprint", "hsm:2?label=gate").stdout == same

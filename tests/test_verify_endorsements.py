@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.config import load_waivers
+from gatekeeper.config import load_lock, load_waivers
 from gatekeeper.core.certificate import Certificate
 from gatekeeper.core.codec import canonical, decode, plain
 from gatekeeper.core.policy import Policy, WaiverTerms
@@ -15,12 +15,14 @@ from gatekeeper.core.trust import TrustFile
 from gatekeeper.errors import VerificationError
 from gatekeeper.pipeline import locking, waiving
 from gatekeeper.pipeline.endorsing import Endorsed
-from gatekeeper.pipeline.exceptions import check_lock, check_waivers
+from gatekeeper.pipeline.exceptions import check_lock, check_lock_file, check_waivers, lock_files
 from gatekeeper.pipeline.locking import lock_policy, read_lock
 from gatekeeper.pipeline.trust import read_trust
 from gatekeeper.pipeline.verification import recompute
 from gatekeeper.pipeline.waiving import read_waivers, sign_waiver
-from gatekeeper.signing.statements import POLICY_PASSED, WAIVERS_USED, passed_properties
+from gatekeeper.signing.layout import digests_of
+from gatekeeper.signing.predicates import POLICY_PASSED, WAIVERS_USED, passed_properties
+from gatekeeper.version import __version__
 from tests.coherent import certify, coherent_policy
 from tests.endorsements import APPROVER_KEY, LOCK_KEY, RELEASE_KEY, trust_file, waiver_lines, waivers_file
 
@@ -160,3 +162,24 @@ def test_a_lock_on_another_policy_supports_nothing(certificate: Certificate, tru
         check_lock(other, signer=SIGNER, trust=trust, now=NOW)
     with pytest.raises(VerificationError, match="the lock is on the policy with digest"):
         recompute(other)
+
+
+def test_the_lock_travels_with_the_release_and_is_the_one_that_is_stated(
+    certificate: Certificate, tmp_path: Path
+) -> None:
+    (file,) = lock_files(certificate)
+    path = tmp_path / file.path
+    path.parent.mkdir()
+    path.write_bytes(file.content)
+    assert load_lock(path).bundle == certificate.facts.lock.bundle  # type: ignore[union-attr]
+    ours = dataclasses.replace(certificate, gatekeeper_version=__version__)
+    bound = dataclasses.replace(ours, files=digests_of((file,)))
+    check_lock_file(tmp_path, bound)
+    with pytest.raises(VerificationError, match="binds no lock, and states one"):
+        check_lock_file(tmp_path, ours)
+    facts = dataclasses.replace(bound.facts, lock=None, ledger=dataclasses.replace(bound.facts.ledger, lock=None))
+    with pytest.raises(VerificationError, match="binds a lock, and states none"):
+        check_lock_file(tmp_path, dataclasses.replace(bound, facts=facts))
+    path.write_bytes(file.content.replace(b"proves nothing", b"proves it all"))
+    with pytest.raises(VerificationError, match="is not the lock that the certificate states"):
+        check_lock_file(tmp_path, bound)

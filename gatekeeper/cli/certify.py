@@ -11,6 +11,7 @@ import click
 
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
+from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.output import Target, check_targets, deliver, format_option, output_option, render_outputs
 from gatekeeper.cli.passphrase import passphrase_option
@@ -29,6 +30,7 @@ from gatekeeper.rundir import Judgement, RunDirectory
 if TYPE_CHECKING:
     from gatekeeper.pipeline.endorsing import Endorsed
     from gatekeeper.pipeline.ledgers import Ledger
+    from gatekeeper.signing.keys import SigningKey
 
 DEFAULT_RUNS = Path(".gatekeeper/runs")
 
@@ -40,20 +42,13 @@ runs_option = click.option(
     help="Where run directories lie (private, mode 0700).",
 )
 
-public_key_option = click.option(
-    "--public-key",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The public key of a --key that is a URI: what its signatures must fit.",
-)
-
 
 @click.command()
 @click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--policy", required=True, type=click.Path(dir_okay=False, path_type=Path), help="What must hold.")
-@click.option(
-    "--key", metavar="FILE|URI", help="The release key: encrypted PEM (P-256), or hsm:, awskms:, azurekms:, gcpkms:."
-)
+@key_option(required=False)
 @public_key_option
+@certificate_option
 @click.option("--out", type=click.Path(path_type=Path), help="The release directory to create; it must not exist.")
 @click.option("--dry-run", is_flag=True, help="Plan and price the run; train nothing.")
 @click.option("--no-sign", is_flag=True, help="Train and judge here; sign later, where the key is (`gatekeeper sign`).")
@@ -89,6 +84,7 @@ def certify(
     policy: Path,
     key: str | None,
     public_key: Path | None,
+    certificate: Path | None,
     out: Path | None,
     dry_run: bool,
     no_sign: bool,
@@ -119,8 +115,8 @@ def certify(
     if not find_place().is_first:
         # The first process reads, counts, judges, signs and reports.
         raise click.exceptions.Exit(0 if dry_run else run_assistant(device=device))
-    if no_sign and (key is not None or out is not None or public_key is not None):
-        raise click.UsageError("--no-sign signs nothing: leave out --key, --public-key and --out")
+    if no_sign and any(given is not None for given in (key, public_key, certificate, out)):
+        raise click.UsageError("--no-sign signs nothing: leave out --key, --public-key, --certificate and --out")
     if dry_run and resume is not None:
         raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
@@ -135,7 +131,9 @@ def certify(
     if not no_sign:
         if key is None or out is None:
             raise click.UsageError("certify needs --key and --out, or --no-sign, or --dry-run")
-        signing = prepare_signing(key=key, out=out, runs=runs, passphrase_fd=passphrase_fd, public_key=public_key)
+        signing = prepare_signing(
+            key=key, out=out, runs=runs, passphrase_fd=passphrase_fd, public_key=public_key, certificate=certificate
+        )
     counted_in = find_ledger(ledger, key=ledger_key)
     if resume is None:
         run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
@@ -175,8 +173,9 @@ def certify(
     type=click.Path(dir_okay=False, path_type=Path),
     help="What must hold: your own copy, not the run's.",
 )
-@click.option("--key", required=True, metavar="FILE|URI", help="The release key.")
+@key_option(required=True)
 @public_key_option
+@certificate_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The release directory to create.")
 @click.option("--ledger", metavar="PATH|URL", help="The ledger that counted the run, to check what the run says of it.")
 @ledger_key_option
@@ -187,6 +186,7 @@ def sign(
     policy: Path,
     key: str,
     public_key: Path | None,
+    certificate: Path | None,
     out: Path,
     ledger: str | None,
     ledger_key: Path,
@@ -203,7 +203,9 @@ def sign(
 
     the_policy, directory = read_policy(policy), RunDirectory(run)
     check_beside(out, run=run)
-    signing = prepare_signing(key=key, out=out, runs=run, passphrase_fd=passphrase_fd, public_key=public_key)
+    signing = prepare_signing(
+        key=key, out=out, runs=run, passphrase_fd=passphrase_fd, public_key=public_key, certificate=certificate
+    )
     with directory.lock():
         if ledger is not None:
             check_statement(directory, find_ledger(ledger, key=ledger_key), policy=the_policy)
@@ -263,8 +265,9 @@ def _sign_or_say_how(
     try:
         _release(run, policy, candidate, signing, endorsed=again.endorsed)
     except GatekeeperError as error:
-        public_key = () if signing.public_key is None else ("--public-key", str(signing.public_key))
-        command = _sign_command(run, again, key=signing.key, out=str(signing.out), more=public_key)
+        files = (("--public-key", signing.public_key), ("--certificate", signing.certificate))
+        more = tuple(word for option, path in files if path is not None for word in (option, str(path)))
+        command = _sign_command(run, again, key=signing.key, out=str(signing.out), more=more)
         kept = f"the run is approved and kept: {command}"
         error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
@@ -277,7 +280,6 @@ def _sign_command(run: RunDirectory, again: _Again, *, key: str, out: str, more:
 
 def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing, *, endorsed: Endorsed) -> None:
     """Judge once more, sign and let go; from here on nothing interrupts, so that the exit code tells the truth."""
-    from gatekeeper.pipeline.inputs import read_key
     from gatekeeper.pipeline.judgement import release
 
     ignore_interrupts()
@@ -286,7 +288,7 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
             run,
             policy=policy,
             candidate=candidate,
-            key=lambda: read_key(signing.key, passphrase=signing.passphrase, public_key=signing.public_key),
+            key=lambda: _open_key(signing),
             out=signing.out,
             endorsed=endorsed,
         )
@@ -294,6 +296,15 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
         place = error.filename if isinstance(error.filename, str) else str(signing.out)
         raise SigningError(f"can't be written or read: {error.strerror}", where=place) from error
     say(f"released: {signing.out}")
+
+
+def _open_key(signing: Signing) -> SigningKey:
+    from gatekeeper.pipeline.inputs import check_certificate, read_key
+
+    key = read_key(signing.key, passphrase=signing.passphrase, public_key=signing.public_key)
+    if signing.certificate is not None:
+        check_certificate(signing.certificate, key=key)
+    return key
 
 
 def _dry_run(policy: Policy, candidate: Candidate, runs: Path, device: DeviceChoice) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -29,15 +29,25 @@ class Signing:
         out: the release directory to create.
         passphrase: opens the key, or None where nothing has to be opened; never printed.
         public_key: the file of its public key; goes with a URI.
+        certificate: the file of its certificates, which must be valid when it signs, or None.
     """
 
     key: str
     out: Path
     passphrase: bytes | None = field(repr=False)
     public_key: Path | None = None
+    certificate: Path | None = None
 
 
-def prepare_signing(*, key: str, out: Path, runs: Path, passphrase_fd: int | None, public_key: Path | None) -> Signing:
+def prepare_signing(
+    *,
+    key: str,
+    out: Path,
+    runs: Path,
+    passphrase_fd: int | None,
+    public_key: Path | None = None,
+    certificate: Path | None = None,
+) -> Signing:
     """Check key, place and passphrase, in this order; the terminal is asked last, and only where something is locked.
 
     Args:
@@ -46,18 +56,29 @@ def prepare_signing(*, key: str, out: Path, runs: Path, passphrase_fd: int | Non
         runs: the run directory, or where one will be created: a release moves from there to `out` in one rename.
         passphrase_fd: where the passphrase can be read, or None.
         public_key: the file of the key's public key, or None.
+        certificate: the file of the key's certificates, or None.
 
     Raises:
         SigningError: the signature would fail.
     """
+    if certificate is not None:
+        from gatekeeper.pipeline.inputs import check_certificate
+
+        check_certificate(certificate, key=None)
+    signing = _prepare(key, out=out, runs=runs, descriptor=passphrase_fd, public_key=public_key)
+    return replace(signing, certificate=certificate)
+
+
+def _prepare(key: str, *, out: Path, runs: Path, descriptor: int | None, public_key: Path | None) -> Signing:
+    """How the key will be opened, and what for."""
     scheme = scheme_of(key)
     if (scheme is None) != (public_key is None):
         raise click.UsageError("--public-key goes with a --key that is a URI, and such a key needs it")
     if scheme is not None:
-        return _prepare_remote(key, scheme=scheme, out=out, runs=runs, descriptor=passphrase_fd, public_key=public_key)
+        return _prepare_remote(key, scheme=scheme, out=out, runs=runs, descriptor=descriptor, public_key=public_key)
     encrypted = is_encrypted(Path(key))
     _check_out(out, runs=runs)
-    passphrase = read_passphrase(passphrase_fd, ask=encrypted)
+    passphrase = read_passphrase(descriptor, ask=encrypted)
     if encrypted and passphrase is None:
         raise SigningError("is encrypted, and no passphrase was given", where=key, hint="give its passphrase")
     if not encrypted and passphrase is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -14,14 +15,8 @@ from gatekeeper.config.readers import TEXT, TIME, list_of, text
 from gatekeeper.config.scalars import Mismatch, to_text
 from gatekeeper.config.source import MAX_BYTES
 from gatekeeper.core.checks import check_sha256
-from gatekeeper.core.trust import (
-    TimestampAuthority,
-    TrustedKey,
-    TrustFile,
-    canonical_pem,
-    check_certificates,
-    check_role,
-)
+from gatekeeper.core.trust import CertifiedKey, TimestampAuthority, TrustedKey, TrustFile
+from gatekeeper.core.trust_checks import canonical_pem, check_certificates, check_role
 from gatekeeper.errors import InvalidValueError
 
 T = TypeVar("T")
@@ -44,7 +39,8 @@ def load_trust(path: Path) -> TrustFile:
     clocks = spec.optional("timestamp_authorities", list_of(_entry(partial(_authority, path.parent))), default=())
     trust = document.root.build(
         lambda: TrustFile(
-            keys=tuple(key.value for key in keys.value),
+            keys=tuple(key.value for key in keys.value if isinstance(key.value, TrustedKey)),
+            certified=tuple(key.value for key in keys.value if isinstance(key.value, CertifiedKey)),
             timestamp_authorities=tuple(clock.value for clock in clocks.value),
         ),
         blame="spec",
@@ -74,26 +70,68 @@ def _chain(pem: str) -> str:
     return pem
 
 
-def _key(folder: Path, section: Section) -> Read[TrustedKey]:
+def _key(folder: Path, section: Section) -> Read[TrustedKey] | Read[CertifiedKey]:
+    return _certified_key(folder, section) if section.has("certificates") else _plain_key(folder, section)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Common:
+    """What both kinds of entries have."""
+
+    fingerprint: Read[str]
+    roles: Read[tuple[str, ...]]
+    revoked_at: Read[str | None]
+    reason: Read[str | None]
+
+
+def _common(section: Section) -> _Common:
     fingerprint = section.required("fingerprint", text(check_sha256))
+    roles = section.required("roles", list_of(text(check_role)))
+    revoked = section.optional_mapping("revoked")
+    return _Common(
+        fingerprint=fingerprint,
+        roles=roles,
+        revoked_at=Read(revoked.required("at", TIME).content) if revoked else Read((None,)),
+        reason=Read(revoked.required("reason", TEXT).content) if revoked else Read((None,)),
+    )
+
+
+def _certified_key(folder: Path, section: Section) -> Read[CertifiedKey]:
+    common = _common(section)
+    certificates = section.required("certificates", _pem(folder, "chain of certificates", _chain))
+    authority = section.required("authority", _pem(folder, "certificate", _chain))
+    for key in ("public_key", "owner", "valid_from", "valid_until"):
+        if section.has(key):
+            section.report(key, f"an entry with certificates takes no {key}: they say it", hint="remove the key")
+    return section.build(
+        lambda: CertifiedKey(
+            fingerprint=common.fingerprint.value,
+            certificates=certificates.value,
+            authority=authority.value,
+            roles=common.roles.value,
+            revoked_at=common.revoked_at.value,
+            revocation_reason=common.reason.value,
+        ),
+        blame="certificates",
+    )
+
+
+def _plain_key(folder: Path, section: Section) -> Read[TrustedKey]:
+    common = _common(section)
     public_key = section.required("public_key", _pem(folder, "public key", canonical_pem))
     owner = section.required("owner", TEXT)
-    roles = section.required("roles", list_of(text(check_role)))
     valid_from = section.optional("valid_from", TIME, default=None)
     valid_until = section.optional("valid_until", TIME, default=None)
-    revoked = section.optional_mapping("revoked")
-    revoked_at = revoked.required("at", TIME) if revoked else Read((None,))
-    reason = revoked.required("reason", TEXT) if revoked else Read((None,))
     return section.build(
         lambda: TrustedKey(
-            fingerprint=fingerprint.value,
+            fingerprint=common.fingerprint.value,
             public_key=public_key.value,
             owner=owner.value,
-            roles=roles.value,
+            roles=common.roles.value,
             valid_from=valid_from.value,
             valid_until=valid_until.value,
-            revoked_at=revoked_at.value,
-            revocation_reason=reason.value,
+            revoked_at=common.revoked_at.value,
+            revocation_reason=common.reason.value,
         ),
         blame="fingerprint",
     )

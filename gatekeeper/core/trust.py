@@ -12,68 +12,21 @@ the earliest time at which it may have been in other hands, not the time at whic
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from gatekeeper.core.checks import check_sha256, check_text, check_tuple, check_utc_time
-from gatekeeper.errors import InvalidValueError
+from gatekeeper.core.trust_checks import canonical_pem, check_revocation, check_role, check_roles
+from gatekeeper.core.trusted_certificates import CertifiedKey, TimestampAuthority
+from gatekeeper.errors import InternalError, InvalidValueError
+
+__all__ = ["POLICY", "RELEASE", "CertifiedKey", "Distrust", "Reason", "TimestampAuthority", "TrustFile", "TrustedKey"]
 
 Reason = Literal["unknown", "wrong-role", "revoked", "not-yet-valid", "expired"]
 
 RELEASE = "release"
 POLICY = "policy"
-
-# SubjectPublicKeyInfo of P-256 up to its point (RFC 5480, section 2.1.1.1), and the point's uncompressed form.
-_P256_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + b"\x04"
-_P256_BYTES = 91
-_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END PUBLIC KEY-----")
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
-_LONGEST_CHAIN = 8
-_ROLE = re.compile(r"[a-z][a-z0-9-]{0,39}")
-
-
-def canonical_pem(text: str) -> str:
-    """The PEM of a P-256 public key in the one form that fingerprints are taken of: 64 columns, no comments.
-
-    Args:
-        text: SubjectPublicKeyInfo in PEM (RFC 7468, section 13), whatever its line ends.
-
-    Raises:
-        InvalidValueError: it is something else.
-    """
-    if "PRIVATE KEY-----" in text:
-        raise InvalidValueError("this is a private key; only public keys belong here", hint="give the .pub file")
-    found = _PEM.fullmatch(text.strip())
-    try:
-        der = base64.b64decode("".join(found[1].split()), validate=True) if found else b""
-    except binascii.Error:
-        der = b""
-    if len(der) != _P256_BYTES or not der.startswith(_P256_HEAD):
-        raise InvalidValueError("this is not the PEM of a P-256 public key", hint="give the .pub file of such a key")
-    body = base64.b64encode(der).decode()
-    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
-    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
-
-
-def check_certificates(**named: object) -> None:
-    """Require the PEM of X.509 certificates, one to eight, and nothing else; what they say is not looked at."""
-    ((name, value),) = named.items()
-    found = len(_CERTIFICATE.findall(value)) if isinstance(value, str) else 0
-    if not isinstance(value, str) or _CERTIFICATE.sub("", value).strip() or not 1 <= found <= _LONGEST_CHAIN:
-        raise InvalidValueError(f"{name} must be the PEM of 1 to {_LONGEST_CHAIN} certificates, and nothing else")
-
-
-def check_role(**named: object) -> None:
-    """Require a role: a word in lower case such as `release` or `privacy-officer`."""
-    ((name, value),) = named.items()
-    if not isinstance(value, str) or not _ROLE.fullmatch(value):
-        raise InvalidValueError(
-            f"{name} must be a word in lower case, such as release or privacy-officer, got {value!r}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,42 +64,13 @@ class TrustedKey:
                 hint="compare both with the key's owner before you change either",
             )
         check_text(owner=self.owner)
-        check_tuple(roles=self.roles, of=str)
-        for role in self.roles:
-            check_role(role=role)
-        if not self.roles or len(set(self.roles)) != len(self.roles):
-            raise InvalidValueError(f"roles must name at least one role, and none twice, got {self.roles!r}")
-        self._check_times()
-
-    def _check_times(self) -> None:
-        for name in ("valid_from", "valid_until", "revoked_at"):
+        check_roles(self.roles)
+        for name in ("valid_from", "valid_until"):
             if getattr(self, name) is not None:
                 check_utc_time(**{name: getattr(self, name)})
         if self.valid_from is not None and self.valid_until is not None and self.valid_from >= self.valid_until:
             raise InvalidValueError(f"valid_from {self.valid_from} must be before valid_until {self.valid_until}")
-        if (self.revoked_at is None) != (self.revocation_reason is None):
-            raise InvalidValueError("a revocation needs both its time and its reason")
-        if self.revocation_reason is not None:
-            check_text(revocation_reason=self.revocation_reason)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TimestampAuthority:
-    """Somebody whose clock is believed (RFC 3161).
-
-    Attributes:
-        name: who, for people.
-        certificates: PEM of the very certificate that its timestamps are signed with (another one is not accepted),
-            then those of its issuers up to the root, if it is not its own. A timestamp stays valid when they expire
-            later. An authority whose key was stolen must be removed.
-    """
-
-    name: str
-    certificates: str
-
-    def __post_init__(self) -> None:
-        check_text(name=self.name)
-        check_certificates(certificates=self.certificates)
+        check_revocation(at=self.revoked_at, reason=self.revocation_reason)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,19 +100,22 @@ class TrustFile:
     Attributes:
         keys: in the file's order; no key twice.
         timestamp_authorities: whose timestamps prove a time.
+        certified: keys whose owner and validity are still to be read from their certificates. Until they are among
+            `keys`, nothing is judged.
     """
 
     keys: tuple[TrustedKey, ...]
     timestamp_authorities: tuple[TimestampAuthority, ...] = ()
+    certified: tuple[CertifiedKey, ...] = ()
 
     def __post_init__(self) -> None:
         check_tuple(keys=self.keys, of=TrustedKey)
         check_tuple(timestamp_authorities=self.timestamp_authorities, of=TimestampAuthority)
-        seen: set[str] = set()
-        for key in self.keys:
-            if key.fingerprint in seen:
-                raise InvalidValueError(f"key {key.fingerprint} occurs twice; one entry says all of it")
-            seen.add(key.fingerprint)
+        check_tuple(certified=self.certified, of=CertifiedKey)
+        fingerprints = [*(key.fingerprint for key in self.keys), *(key.fingerprint for key in self.certified)]
+        for fingerprint in fingerprints:
+            if fingerprints.count(fingerprint) > 1:
+                raise InvalidValueError(f"key {fingerprint} occurs twice; one entry says all of it")
 
     def find(self, fingerprint: str) -> TrustedKey | None:
         """The key of that fingerprint, whatever its state."""
@@ -210,6 +137,8 @@ class TrustFile:
         Raises:
             InvalidValueError: a time is not one.
         """
+        if self.certified:
+            raise InternalError("a trust file was asked before the certificates in it were read")
         check_role(role=role)
         times = tuple(time for time in (claimed, now if proven is None else proven) if time is not None)
         for time in (now, *times):

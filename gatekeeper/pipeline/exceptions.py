@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from gatekeeper.core.certificate import Certificate
 from gatekeeper.core.trust import TrustFile
 from gatekeeper.errors import VerificationError
 from gatekeeper.pipeline.endorsing import approver_of, lock_of
+from gatekeeper.pipeline.locking import lock_text
+from gatekeeper.pipeline.reports import by_this_version
 from gatekeeper.pipeline.waiving import expiry_warnings
+
+if TYPE_CHECKING:
+    from gatekeeper.signing.layout import SideFile
 
 _WHERE = "attestations/certificate.sigstore.json"
 _UNTRUSTED = "its signature is not looked at, for no trust file was given"
+
+
+def lock_files(certificate: Certificate) -> tuple[SideFile, ...]:
+    """The lock as it travels with a release, where there is one; the certificate's `files` are not read."""
+    from gatekeeper.signing.layout import SideFile
+
+    lock = certificate.facts.lock
+    if lock is None:
+        return ()
+    return (SideFile(name="policy.lock.yaml", content=lock_text(lock, certificate.policy).encode()),)
+
+
+def check_lock_file(directory: Path, certificate: Certificate) -> None:
+    """The lock beside the certificate is the one that it states; of another version its layout may differ.
+
+    Raises:
+        VerificationError: it is missing, was added, or says something else.
+    """
+    from gatekeeper.signing.layout import LOCK_FILE
+
+    expected = lock_files(certificate)
+    if (LOCK_FILE in {file.name for file in certificate.files}) != bool(expected):
+        state = "binds no lock, and states one" if expected else "binds a lock, and states none"
+        raise VerificationError(state, where=_WHERE)
+    for file in expected if by_this_version(certificate) else ():
+        if (directory / file.path).read_bytes() != file.content:
+            raise VerificationError("is not the lock that the certificate states", where=file.path)
 
 
 def check_lock(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,6 +134,22 @@ def read_key(key: str, *, passphrase: bytes | None, public_key: Path | None = No
     if public_key is None:
         raise SigningError("a key in a device or service needs its public key", where=key)
     return load_remote(key, public_key=load_public(public_key), pin=passphrase)
+
+
+def check_certificate(path: Path, *, key: SigningKey | None) -> None:
+    """Whether the certificates of the release key let it sign at this moment; without a key, but for whose they are.
+
+    Raises:
+        SigningError: they can't be read, or don't.
+    """
+    from gatekeeper.signing.certificates import check_signing_chain
+
+    try:
+        pem = path.read_bytes()
+    except OSError as error:
+        raise SigningError(f"can't be read: {error.strerror}", where=str(path)) from error
+    now = datetime.datetime.now(datetime.UTC)
+    check_signing_chain(pem, public_key=None if key is None else key.public, now=now, where=str(path))
 
 
 def read_public_key(key: str, *, pin: Callable[[], bytes | None]) -> PublicKey:

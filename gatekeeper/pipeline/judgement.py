@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Certificate, Evidence, Facts
-from gatekeeper.core.codec import encode
 from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.mechanism import Mechanism
@@ -183,9 +182,10 @@ def release(
     Raises:
         SigningError: the run is not approved, the release key locked the policy, or the release can't be written.
     """
-    from gatekeeper.report import render
-    from gatekeeper.signing.layout import SideFile, digests_of
-    from gatekeeper.signing.release import write_release
+    from gatekeeper.pipeline.exceptions import lock_files
+    from gatekeeper.pipeline.reports import report_files
+    from gatekeeper.signing.layout import digests_of
+    from gatekeeper.signing.release import standard_side_files, write_release
 
     judgement = judge(run, policy=policy, candidate=candidate, endorsed=endorsed)
     approval = judgement.verdict
@@ -193,19 +193,16 @@ def release(
         raise SigningError(
             "the run is not approved, so nothing is signed", where=str(run.path), hint="see `gatekeeper report`"
         )
-    report = report_of(policy, judgement)
-    side_files = (
-        SideFile(name="policy.json", content=encode(policy).encode()),
-        SideFile(name="report.json", content=render(report, "json").encode()),
-    )
-    certificate = Certificate(
+    unbound = Certificate(
         gatekeeper_version=__version__,
         created=judgement.created,
         policy=policy,
         facts=judgement.facts,
         approval=approval,
-        files=digests_of(side_files),
+        files=(),
     )
+    side_files = (*standard_side_files(unbound), *report_files(unbound), *lock_files(unbound))
+    certificate = replace(unbound, files=digests_of(side_files))
     write_release(
         out=out,
         staging=run.staging,
@@ -227,9 +224,12 @@ def _other_than_the_lockers(key: SigningKey, judgement: Judgement) -> SigningKey
 
 def _check(directory: Path, certificate: Certificate) -> None:
     """What `verify` will recompute must hold before the release leaves."""
-    from gatekeeper.pipeline.verification import check_report, recompute
+    from gatekeeper.pipeline.exceptions import check_lock_file
+    from gatekeeper.pipeline.reports import check_report
+    from gatekeeper.pipeline.verification import recompute
 
     recompute(certificate)
+    check_lock_file(directory, certificate)
     check_report(directory, certificate)
 
 

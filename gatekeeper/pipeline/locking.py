@@ -38,6 +38,21 @@ def lock_policy(policy: Policy, *, key: SigningKey) -> str:
     )
 
 
+def lock_text(lock: PolicyLock, policy: Policy) -> str:
+    """A verified lock as the text of a lock file: what travels with a release."""
+    from gatekeeper.config import render_lock
+
+    return render_lock(
+        LockFile(
+            name=policy.name,
+            version=policy.version,
+            policy_digest=lock.policy_digest,
+            canonical=encode(policy),
+            bundle=lock.bundle,
+        )
+    )
+
+
 def read_lock(path: Path, policy: Policy, *, trust: TrustFile) -> PolicyLock:
     """A lock on this very policy, by a key that may lock policies.
 

@@ -39,9 +39,9 @@ def prove_time(directory: Path, *, trust: TrustFile | None) -> ProvenTime:
     Raises:
         SigningError: there are timestamps and authorities, and the extra `timestamp` is not installed.
     """
-    from gatekeeper.signing.timestamps import read_timestamps
+    from gatekeeper.signing.timestamps import check_timestamps
 
-    found = read_timestamps(directory, authorities=() if trust is None else trust.timestamp_authorities)
+    found = check_timestamps(directory, authorities=() if trust is None else trust.timestamp_authorities)
     if found.proven:
         first = found.proven[0]
         rest = f"; {found.others} others prove nothing to this trust file" if found.others else ""

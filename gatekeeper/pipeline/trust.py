@@ -6,13 +6,29 @@ import datetime
 from pathlib import Path
 
 from gatekeeper.core.trust import TrustFile
+from gatekeeper.errors import VerificationError
 
 
 def read_trust(path: Path) -> TrustFile:
-    """A trust file; every mistake in it at once (`ConfigError`)."""
+    """A trust file, with the certificates in it read.
+
+    Raises:
+        InvalidInputError: the file is missing or can't be read.
+        ConfigError: it has mistakes: every one, in the file's order.
+        VerificationError: a certificate does not say what it has to.
+    """
     from gatekeeper.config import load_trust
 
-    return load_trust(path)
+    trust = load_trust(path)
+    if not trust.certified:
+        return trust
+    from gatekeeper.signing.certificates import read_certified
+
+    try:
+        keys = tuple(read_certified(key) for key in trust.certified)
+    except VerificationError as error:
+        raise VerificationError(error.message, where=str(path), hint=error.hint) from error
+    return TrustFile(keys=trust.keys + keys, timestamp_authorities=trust.timestamp_authorities)
 
 
 def trust_schema() -> str:

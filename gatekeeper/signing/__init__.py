@@ -4,6 +4,7 @@ From the innermost layer out:
 
 - `keys`: P-256 key pairs and their fingerprints.
 - `remote_keys`: keys that never leave their device or service.
+- `certificates`: keys whose owner and validity X.509 certificates say.
 - `statements`: what is said of a model, as in-toto statements.
 - `dsse`: the signed envelope around a statement, as a Sigstore bundle.
 - `model_signature`: the statement about every file of a model directory (OpenSSF Model Signing 1.0).

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlparse
 
 from gatekeeper.core.key_uri import EXTRAS, scheme_of
-from gatekeeper.core.trust import canonical_pem
+from gatekeeper.core.trust_checks import canonical_pem
 from gatekeeper.errors import InvalidValueError, SigningError
 from gatekeeper.signing.extras import missing
 from gatekeeper.signing.keys import PublicKey, parse_public

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from gatekeeper.core.trust import TimestampAuthority
 from gatekeeper.errors import SigningError, VerificationError
+from gatekeeper.signing.additions import TIMESTAMPS
 from gatekeeper.signing.files import list_tree, place, read_file
-from gatekeeper.signing.layout import ATTESTATIONS, TIMESTAMPS
+from gatekeeper.signing.layout import ATTESTATIONS
 from gatekeeper.signing.model_signature import SIGNATURE_FILE
 from gatekeeper.signing.timestamp_check import Clock, client, clock_of, parse_response, proven_time
 
@@ -110,7 +111,7 @@ def accept(directory: Path, *, query: bytes, response: bytes, authority: Timesta
     return Timestamp(time=time, authority=authority.name, file=f"{TIMESTAMPS}/{name}")
 
 
-def read_timestamps(directory: Path, *, authorities: tuple[TimestampAuthority, ...]) -> Timestamps:
+def check_timestamps(directory: Path, *, authorities: tuple[TimestampAuthority, ...]) -> Timestamps:
     """What the timestamps in a release prove; those that prove nothing are counted, for anybody may have added them.
 
     Args:
