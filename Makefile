@@ -4,7 +4,7 @@
 #   make test      the tests (under 5 minutes on two cores; the ledger's on PostgreSQL skip without its server programs)
 #   make check     format, lint, types, architecture, imports, docs
 #   make slow      the tests that take minutes
-#   make interop   the tests against other programs
+#   make interop   the tests against other programs (needs softhsm2)
 #   make bench     ratios inside one run (BENCH=training)
 #   make fmt       format the code
 #

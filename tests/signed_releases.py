@@ -12,25 +12,27 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gatekeeper.core import codec
 from gatekeeper.core.certificate import Certificate
+from gatekeeper.core.policy import Policy
 from gatekeeper.signing.dsse import sign_statement
 from gatekeeper.signing.keys import SigningKey, signing_key
 from gatekeeper.signing.layout import SideFile, digests_of
-from gatekeeper.signing.release import write_release
-from tests.certificates import sample_certificate, sample_policy
+from gatekeeper.signing.release import standard_side_files, write_release
+from tests.certificates import sample_certificate
 
 MODEL = b"these bytes stand for an ONNX model" * 50
 KEY = signing_key(ec.derive_private_key(20_250_601, ec.SECP256R1()))
 OTHER_KEY = signing_key(ec.derive_private_key(20_250_602, ec.SECP256R1()))
-SIDE_FILES = (
+REPORTS = (
     SideFile(name="report.json", content=b'{"verdict":"approved"}\n'),
     SideFile(name="report.txt", content=b"approved\n"),
-    SideFile(name="policy.json", content=codec.encode(sample_policy()).encode()),
 )
+SIDE_FILES = (*REPORTS, *standard_side_files(sample_certificate(MODEL)))
 
 
-def bound_certificate() -> Certificate:
-    """The sample certificate of `MODEL`, which binds `SIDE_FILES`."""
-    return sample_certificate(MODEL, files=digests_of(SIDE_FILES))
+def bound_certificate(*, policy: Policy | None = None) -> Certificate:
+    """The sample certificate of `MODEL`, under `policy`, which binds what lies beside it."""
+    unbound = sample_certificate(MODEL, policy=policy)
+    return sample_certificate(MODEL, policy=policy, files=digests_of((*REPORTS, *standard_side_files(unbound))))
 
 
 def accept(directory: Path) -> None:

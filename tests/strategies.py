@@ -39,6 +39,7 @@ from gatekeeper.core.policy import (
     PrivacyTerms,
     RiskRule,
     UtilityRule,
+    WaiverTerms,
 )
 from gatekeeper.core.risk import EVIDENCE, MEASURES, Similarity
 
@@ -89,6 +90,7 @@ def utility_rules(draw: st.DrawFn, *, rule_id: str) -> UtilityRule:
         statistic=draw(st.sampled_from((guarding, "estimate"))),
         confidence=draw(st.floats(min_value=0.5, max_value=1, exclude_max=True)),
         min_units=draw(counts),
+        waivable=draw(st.booleans()),
     )
 
 
@@ -108,6 +110,7 @@ def risk_rules(draw: st.DrawFn, *, rule_id: str, worst: bool) -> RiskRule:
         "adversary": adversary,
         "maximum": draw(st.floats(min_value=1e-3, max_value=0.999)),
         "confidence": draw(st.floats(min_value=0.5, max_value=0.999)),
+        "waivable": draw(st.booleans()),
     }
     if adversary.knows != "nothing":
         return RiskRule(**limits, similarity=None, worst_max=None, evidence=("bound",))
@@ -155,6 +158,8 @@ def policies(draw: st.DrawFn) -> Policy:
         ),
         max_attempts=max_attempts,
         allow_code=tuple(draw(st.lists(code_files, max_size=2))),
+        require_lock=draw(st.booleans()),
+        waivers=draw(maybe(st.builds(WaiverTerms, max_days=counts, signed=st.booleans()))),
     )
 
 

@@ -35,6 +35,8 @@ HOMES = {
     "onnxruntime": ("export", "evaluation"),
     "yaml": ("config",),
     "cryptography": ("signing", "training"),
+    "rfc3161_client": ("signing",),
+    "securesystemslib": ("signing",),
     "mpmath": ("training",),
     "matplotlib": ("report.frontier_plot",),
     "click": ("cli",),

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gatekeeper.cli import output, preflight
 from gatekeeper.cli.interrupts import ignore_interrupts, interrupt_on_termination
@@ -28,6 +29,7 @@ from gatekeeper.core.verdict import Approval, Finding, Refusal
 from gatekeeper.errors import GatekeeperError, InternalError, PrivatePartError, RunDirectoryError, SigningError
 from gatekeeper.pipeline import child, counting, judgement, planning
 from gatekeeper.rundir import Judgement, RunDirectory
+from tests.authorities import DAY, NOW, certificate, pem
 from tests.facts import sample_facts, sample_policy
 from tests.test_end_to_end import CANDIDATE, POLICY
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
@@ -129,7 +131,7 @@ class Stage:
         self.calls.append(task)
         self.during_training(run)
 
-    def reserve(self, run: RunDirectory, policy: object, ledger: object) -> counting.Permission:
+    def reserve(self, run: RunDirectory, policy: object, ledger: object, *, lock: object = None) -> counting.Permission:
         self.everything.append("reserve")
         permit = Permit(attempt=1) if self.objection is None else None
         return counting.Permission(permit=permit, objection=self.objection)
@@ -140,12 +142,14 @@ class Stage:
     def conclude(self, run: RunDirectory, ledger: object, conclusion: str, detail: str = "") -> None:
         self.everything.append(f"{conclusion} {detail}".strip())
 
-    def judge(self, run: RunDirectory, *, policy: object, candidate: object) -> Judgement:
+    def judge(self, run: RunDirectory, *, policy: object, candidate: object, endorsed: object = None) -> Judgement:
         self.calls.append("judge")
         self.everything.append("judge")
         return Judgement(created="2026-01-01T00:00:00Z", facts=sample_facts(), verdict=self.verdict)
 
-    def release(self, run: RunDirectory, *, policy: object, candidate: object, key: object, out: Path) -> None:
+    def release(
+        self, run: RunDirectory, *, policy: object, candidate: object, key: object, out: Path, endorsed: object = None
+    ) -> None:
         self.calls.append("release")
         self.policies.append(encode(policy))
         self.during_release()
@@ -167,6 +171,20 @@ def new_run(root: Path) -> RunDirectory:
 
 
 # Usage
+
+
+def test_an_expired_certificate_of_the_key_stops_both_commands_before_anything_runs(stage: Stage, here: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    expired = certificate(private, "gate", uses=(), begins=NOW - 9 * DAY, ends=NOW - DAY)
+    (here / "chain.pem").write_text(pem(expired))
+    run = str(new_run(here / "runs").path)
+    sign = ("sign", run, "--policy", "policy.yaml", "--key", "release.key", "--out", "out")
+    for command in (SIGNED, sign):
+        ran = gatekeeper(*command, "--certificate", "chain.pem")
+        assert ran.code == 4
+        assert "chain.pem: the certificate of CN=gate has expired" in ran.stderr
+    assert gatekeeper(*CERTIFY, "--no-sign", "--certificate", "chain.pem").code == 2
+    assert stage.everything == []
 
 
 @pytest.mark.parametrize(
@@ -532,7 +550,7 @@ def test_the_training_can_be_interrupted_and_nothing_is_claimed(stage: Stage, he
 def test_what_an_interrupted_run_has_done_is_not_done_again(
     stage: Stage, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def reserve_again(run: RunDirectory, policy: object, ledger: object) -> counting.Permission:
+    def reserve_again(run: RunDirectory, policy: object, ledger: object, *, lock: object = None) -> counting.Permission:
         stage.everything.append("reserve again")
         return counting.Permission(permit=Permit(attempt=1), objection=None)
 

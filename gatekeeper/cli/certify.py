@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
+from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.output import Target, check_targets, deliver, format_option, output_option, render_outputs
 from gatekeeper.cli.passphrase import passphrase_option
@@ -25,7 +28,9 @@ from gatekeeper.errors import GatekeeperError, InternalError, SigningError
 from gatekeeper.rundir import Judgement, RunDirectory
 
 if TYPE_CHECKING:
+    from gatekeeper.pipeline.endorsing import Endorsed
     from gatekeeper.pipeline.ledgers import Ledger
+    from gatekeeper.signing.keys import SigningKey
 
 DEFAULT_RUNS = Path(".gatekeeper/runs")
 
@@ -41,7 +46,9 @@ runs_option = click.option(
 @click.command()
 @click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--policy", required=True, type=click.Path(dir_okay=False, path_type=Path), help="What must hold.")
-@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="The release key (encrypted PEM, P-256).")
+@key_option(required=False)
+@public_key_option
+@certificate_option
 @click.option("--out", type=click.Path(path_type=Path), help="The release directory to create; it must not exist.")
 @click.option("--dry-run", is_flag=True, help="Plan and price the run; train nothing.")
 @click.option("--no-sign", is_flag=True, help="Train and judge here; sign later, where the key is (`gatekeeper sign`).")
@@ -69,12 +76,15 @@ runs_option = click.option(
 @runs_option
 @ledger_option
 @ledger_key_option
+@endorsing_options
 @format_option
 @output_option
 def certify(
     candidate: Path,
     policy: Path,
-    key: Path | None,
+    key: str | None,
+    public_key: Path | None,
+    certificate: Path | None,
     out: Path | None,
     dry_run: bool,
     no_sign: bool,
@@ -88,6 +98,7 @@ def certify(
     ledger_key: Path,
     stdout_format: str,
     targets: tuple[Target, ...],
+    endorsing: EndorsingFiles,
 ) -> None:
     """Train CANDIDATE with differential privacy, judge it by a policy, and release it signed if it passes.
 
@@ -104,8 +115,8 @@ def certify(
     if not find_place().is_first:
         # The first process reads, counts, judges, signs and reports.
         raise click.exceptions.Exit(0 if dry_run else run_assistant(device=device))
-    if no_sign and (key is not None or out is not None):
-        raise click.UsageError("--no-sign signs nothing: leave out --key and --out")
+    if no_sign and any(given is not None for given in (key, public_key, certificate, out)):
+        raise click.UsageError("--no-sign signs nothing: leave out --key, --public-key, --certificate and --out")
     if dry_run and resume is not None:
         raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
@@ -113,13 +124,16 @@ def certify(
         _dry_run(the_policy, the_candidate, runs, device)
         return
     check_targets(targets, out=out)
+    endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
     if annex is not None:
         check_annex(annex, apart_from=out)
     signing = None
     if not no_sign:
         if key is None or out is None:
             raise click.UsageError("certify needs --key and --out, or --no-sign, or --dry-run")
-        signing = prepare_signing(key=key, out=out, runs=runs, passphrase_fd=passphrase_fd)
+        signing = prepare_signing(
+            key=key, out=out, runs=runs, passphrase_fd=passphrase_fd, public_key=public_key, certificate=certificate
+        )
     counted_in = find_ledger(ledger, key=ledger_key)
     if resume is None:
         run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
@@ -131,7 +145,9 @@ def certify(
         else:
             say(f"resuming {run.path}: {prepare_to_go_on(run)}")
         try:
-            judgement = _produce_and_judge(run, the_policy, the_candidate, counted_in, quiet=quiet, device=device)
+            judgement = _produce_and_judge(
+                run, the_policy, the_candidate, counted_in, quiet=quiet, device=device, endorsed=endorsed
+            )
         except KeyboardInterrupt:
             say(f"interrupted; to go on: {command_to_go_on(run)}")
             raise click.exceptions.Exit(130) from None
@@ -140,7 +156,9 @@ def certify(
             raise
         outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
-            _sign_or_say_how(run, the_policy, the_candidate, signing, policy_file=policy)
+            warn_of_waivers(judgement.verdict)
+            again = _Again(policy=policy, endorsing=endorsing, endorsed=endorsed)
+            _sign_or_say_how(run, the_policy, the_candidate, signing, again=again)
         deliver(outputs)
         if annex is not None:
             _write_annex(run, annex, quiet=quiet, device=device)
@@ -155,19 +173,25 @@ def certify(
     type=click.Path(dir_okay=False, path_type=Path),
     help="What must hold: your own copy, not the run's.",
 )
-@click.option("--key", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The release key.")
+@key_option(required=True)
+@public_key_option
+@certificate_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The release directory to create.")
 @click.option("--ledger", metavar="PATH|URL", help="The ledger that counted the run, to check what the run says of it.")
 @ledger_key_option
+@endorsing_options
 @passphrase_option
 def sign(
     run: Path,
     policy: Path,
-    key: Path,
+    key: str,
+    public_key: Path | None,
+    certificate: Path | None,
     out: Path,
     ledger: str | None,
     ledger_key: Path,
     passphrase_fd: int | None,
+    endorsing: EndorsingFiles,
 ) -> None:
     """Sign a RUN directory that the policy approves: the last step of certify, where the key is.
 
@@ -179,20 +203,42 @@ def sign(
 
     the_policy, directory = read_policy(policy), RunDirectory(run)
     check_beside(out, run=run)
-    signing = prepare_signing(key=key, out=out, runs=run, passphrase_fd=passphrase_fd)
+    signing = prepare_signing(
+        key=key, out=out, runs=run, passphrase_fd=passphrase_fd, public_key=public_key, certificate=certificate
+    )
     with directory.lock():
         if ledger is not None:
             check_statement(directory, find_ledger(ledger, key=ledger_key), policy=the_policy)
-        _release(directory, the_policy, directory.read_candidate(), signing)
+        the_candidate = directory.read_candidate()
+        endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
+        _release(directory, the_policy, the_candidate, signing, endorsed=endorsed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Again:
+    """What signing later needs: the files that were given, and what was believed of them."""
+
+    policy: Path
+    endorsing: EndorsingFiles
+    endorsed: Endorsed
 
 
 def _produce_and_judge(
-    run: RunDirectory, policy: Policy, candidate: Candidate, ledger: Ledger, *, quiet: bool, device: DeviceChoice
+    run: RunDirectory,
+    policy: Policy,
+    candidate: Candidate,
+    ledger: Ledger,
+    *,
+    quiet: bool,
+    device: DeviceChoice,
+    endorsed: Endorsed,
 ) -> Judgement:
     """The run, counted and judged; a run that must not begin is a refusal."""
     from gatekeeper.pipeline.certifying import DeclinedRun, produce_and_judge
 
-    judgement = produce_and_judge(run, policy, candidate, ledger, quiet=quiet, device=device, warn=say)
+    judgement = produce_and_judge(
+        run, policy, candidate, ledger, quiet=quiet, device=device, warn=say, endorsed=endorsed
+    )
     if isinstance(judgement, DeclinedRun):
         say(f"REFUSED before its first step: {judgement.objection}")
         raise click.exceptions.Exit(1)
@@ -210,29 +256,30 @@ def _write_annex(run: RunDirectory, folder: Path, *, quiet: bool, device: Device
 
 
 def _sign_or_say_how(
-    run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing | None, *, policy_file: Path
+    run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing | None, *, again: _Again
 ) -> None:
     """Release an approved run; without a key, or where that fails, say how to do it later."""
     if signing is None:
-        say(f"approved, not signed; to sign: {_sign_command(run, policy_file, key='KEY', out='DIR')}")
+        say(f"approved, not signed; to sign: {_sign_command(run, again, key='KEY', out='DIR')}")
         return
     try:
-        _release(run, policy, candidate, signing)
+        _release(run, policy, candidate, signing, endorsed=again.endorsed)
     except GatekeeperError as error:
-        command = _sign_command(run, policy_file, key=str(signing.key), out=str(signing.out))
+        files = (("--public-key", signing.public_key), ("--certificate", signing.certificate))
+        more = tuple(word for option, path in files if path is not None for word in (option, str(path)))
+        command = _sign_command(run, again, key=signing.key, out=str(signing.out), more=more)
         kept = f"the run is approved and kept: {command}"
         error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
 
 
-def _sign_command(run: RunDirectory, policy_file: Path, *, key: str, out: str) -> str:
-    words = ("gatekeeper", "sign", str(run.path), "--policy", str(policy_file), "--key", key, "--out", out)
-    return shlex.join(words)
+def _sign_command(run: RunDirectory, again: _Again, *, key: str, out: str, more: tuple[str, ...] = ()) -> str:
+    words = ("gatekeeper", "sign", str(run.path), "--policy", str(again.policy), "--key", key, "--out", out, *more)
+    return shlex.join((*words, *again.endorsing.words))
 
 
-def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing) -> None:
+def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing, *, endorsed: Endorsed) -> None:
     """Judge once more, sign and let go; from here on nothing interrupts, so that the exit code tells the truth."""
-    from gatekeeper.pipeline.inputs import read_key
     from gatekeeper.pipeline.judgement import release
 
     ignore_interrupts()
@@ -241,13 +288,23 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
             run,
             policy=policy,
             candidate=candidate,
-            key=lambda: read_key(signing.key, passphrase=signing.passphrase),
+            key=lambda: _open_key(signing),
             out=signing.out,
+            endorsed=endorsed,
         )
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else str(signing.out)
         raise SigningError(f"can't be written or read: {error.strerror}", where=place) from error
     say(f"released: {signing.out}")
+
+
+def _open_key(signing: Signing) -> SigningKey:
+    from gatekeeper.pipeline.inputs import check_certificate, read_key
+
+    key = read_key(signing.key, passphrase=signing.passphrase, public_key=signing.public_key)
+    if signing.certificate is not None:
+        check_certificate(signing.certificate, key=key)
+    return key
 
 
 def _dry_run(policy: Policy, candidate: Candidate, runs: Path, device: DeviceChoice) -> None:

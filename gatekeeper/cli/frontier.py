@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gatekeeper.cli.certify import runs_option
+from gatekeeper.cli.endorsing import EndorsingFiles, lock_options, read_endorsed
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.lists import Epsilons, Seeds
 from gatekeeper.cli.resuming import given_words
@@ -56,6 +57,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: b
 @runs_option
 @ledger_option
 @ledger_key_option
+@lock_options
 @click.option(
     "--schema", is_flag=True, is_eager=True, expose_value=False, callback=_print_schema, help="Print the JSON's schema."
 )
@@ -73,6 +75,7 @@ def frontier(
     runs: Path,
     ledger: str,
     ledger_key: Path,
+    endorsing: EndorsingFiles,
 ) -> None:
     """Train, attack and judge CANDIDATE at several budgets: accuracy and every adversary's risk at each.
 
@@ -93,6 +96,7 @@ def frontier(
     if annex is not None:
         check_annex(annex, apart_from=out)
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
+    endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
     counted_in = find_ledger(ledger, key=ledger_key)
     order = order_of(the_policy, the_candidate, epsilons=epsilons, seeds=seeds)
     with open_folder(out, order=order, resume=resume) as folder:
@@ -108,6 +112,7 @@ def frontier(
                     device=device,
                     annex=annex,
                     tell=say,
+                    endorsed=endorsed,
                 ),
             )
         except KeyboardInterrupt:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gatekeeper.cli.passphrase import VARIABLE, passphrase_option, read_passphrase
 
+if TYPE_CHECKING:
+    from gatekeeper.signing.keys import PublicKey
+
 
 @click.group("keys")
 def keys_group() -> None:
-    """Make release keys."""
+    """Make keys, and look at public ones."""
 
 
 @keys_group.command("generate")
@@ -29,3 +33,27 @@ def generate(prefix: Path, passphrase_fd: int | None) -> None:
     paths = make_keys(prefix, passphrase=passphrase)
     click.echo(f"private key: {paths.private} (keep it where models are signed)")
     click.echo(f"public key:  {paths.public} (give it to whoever verifies)")
+
+
+@keys_group.command("show")
+@click.argument("key", metavar="FILE|URI")
+@passphrase_option
+def show(key: str, passphrase_fd: int | None) -> None:
+    """Print the public key in FILE, or in an HSM (hsm:KEYID?label=TOKEN), and its fingerprint."""
+    public = _public_key(key, passphrase_fd)
+    click.echo(public.pem.decode(), nl=False)
+    click.echo(f"P-256, fingerprint {public.fingerprint}", err=True)
+
+
+@keys_group.command("fingerprint")
+@click.argument("key", metavar="FILE|URI")
+@passphrase_option
+def fingerprint(key: str, passphrase_fd: int | None) -> None:
+    """Print the fingerprint of the public key in FILE, or in an HSM: what a trust file names it by."""
+    click.echo(_public_key(key, passphrase_fd).fingerprint)
+
+
+def _public_key(key: str, passphrase_fd: int | None) -> PublicKey:
+    from gatekeeper.pipeline.inputs import read_public_key
+
+    return read_public_key(key, pin=lambda: read_passphrase(passphrase_fd, prompt="PIN of the token"))

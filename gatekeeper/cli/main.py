@@ -23,7 +23,10 @@ from gatekeeper.cli.ledger import ledger_group
 from gatekeeper.cli.policies import policy_group
 from gatekeeper.cli.runs import report, runs_group
 from gatekeeper.cli.streams import prepare_streams, say, settle_streams, show
+from gatekeeper.cli.timestamp import timestamp_group
+from gatekeeper.cli.trust import trust_group
 from gatekeeper.cli.verify import verify
+from gatekeeper.cli.waivers import waiver_group
 from gatekeeper.cli.weights import weights_group
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.version import __version__
@@ -48,7 +51,7 @@ def app() -> None:
 
 for _command in (
     *(init, certify, sign, verify, report, runs_group, policy_group, candidate_group, keys_group, budget),
-    *(ledger_group, weights_group, frontier, explain),
+    *(ledger_group, weights_group, frontier, explain, waiver_group, trust_group, timestamp_group),
 ):
     app.add_command(_command)
 

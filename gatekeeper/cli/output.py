@@ -158,10 +158,15 @@ def write_text(path: Path, text: str) -> None:
 
 def create_text(path: Path, text: str) -> None:
     """Write a new file, or leave nothing and raise an error that names it."""
+    create_bytes(path, text.encode())
+
+
+def create_bytes(path: Path, content: bytes) -> None:
+    """Write a new file, or leave nothing and raise an error that names it."""
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with path.open("xb") as file:
             try:
-                file.write(text)
+                file.write(content)
                 file.flush()
             except OSError:
                 path.unlink()

@@ -18,11 +18,14 @@ _MOST_DESCRIPTOR = 2**31 - 1
 passphrase_option = click.option(
     "--passphrase-fd",
     type=click.IntRange(min=0, max=_MOST_DESCRIPTOR),
-    help=f"Read the key's passphrase from this file descriptor. Otherwise from {VARIABLE}, otherwise asked for.",
+    help=f"Read the key's passphrase, or a token's PIN, from this file descriptor. Otherwise from {VARIABLE}, "
+    "otherwise asked for.",
 )
 
 
-def read_passphrase(descriptor: int | None, *, ask: bool = True, confirm: bool = False) -> bytes | None:
+def read_passphrase(
+    descriptor: int | None, *, ask: bool = True, confirm: bool = False, prompt: str = "passphrase of the key"
+) -> bytes | None:
     """The passphrase, or None where there is neither descriptor, variable nor terminal.
 
     It leaves the environment as it is read, so that no process started later inherits it.
@@ -31,6 +34,7 @@ def read_passphrase(descriptor: int | None, *, ask: bool = True, confirm: bool =
         descriptor: an open file descriptor whose first line it is, or None.
         ask: whether to ask for it on a terminal.
         confirm: whether to ask twice.
+        prompt: what to ask for.
 
     Raises:
         SigningError: it is empty, too long, or can't be read; the message holds no part of it.
@@ -42,7 +46,7 @@ def read_passphrase(descriptor: int | None, *, ask: bool = True, confirm: bool =
         return _checked(variable, where=VARIABLE)
     if not ask or sys.stdin is None or not sys.stdin.isatty():
         return None
-    answer: str = click.prompt("passphrase of the key", hide_input=True, confirmation_prompt=confirm, err=True)
+    answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
     return _checked(answer.encode(errors="surrogateescape"), where="the terminal")
 
 

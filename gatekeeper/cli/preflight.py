@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
 
 from gatekeeper.cli.output import lies_inside
 from gatekeeper.cli.passphrase import read_passphrase
+from gatekeeper.core.key_uri import scheme_of
 from gatekeeper.errors import SigningError
 
 _MOST_KEY_BYTES = 64 * 1024
@@ -24,39 +25,84 @@ class Signing:
     """How an approval will be signed.
 
     Attributes:
-        key: the private key's file.
+        key: the private key's file, or the URI of a key in a device or service.
         out: the release directory to create.
-        passphrase: opens the key, or None where it is not encrypted; never printed.
+        passphrase: opens the key, or None where nothing has to be opened; never printed.
+        public_key: the file of its public key; goes with a URI.
+        certificate: the file of its certificates, which must be valid when it signs, or None.
     """
 
-    key: Path
+    key: str
     out: Path
     passphrase: bytes | None = field(repr=False)
+    public_key: Path | None = None
+    certificate: Path | None = None
 
 
-def prepare_signing(*, key: Path, out: Path, runs: Path, passphrase_fd: int | None) -> Signing:
-    """Check key, place and passphrase, in this order; the terminal is asked last, and only for an encrypted key.
+def prepare_signing(
+    *,
+    key: str,
+    out: Path,
+    runs: Path,
+    passphrase_fd: int | None,
+    public_key: Path | None = None,
+    certificate: Path | None = None,
+) -> Signing:
+    """Check key, place and passphrase, in this order; the terminal is asked last, and only where something is locked.
 
     Args:
-        key: the private key's file.
+        key: the private key's file, or the URI of a key in a device or service.
         out: the release directory to create.
         runs: the run directory, or where one will be created: a release moves from there to `out` in one rename.
         passphrase_fd: where the passphrase can be read, or None.
+        public_key: the file of the key's public key, or None.
+        certificate: the file of the key's certificates, or None.
 
     Raises:
         SigningError: the signature would fail.
     """
-    encrypted = _is_encrypted(key)
+    if certificate is not None:
+        from gatekeeper.pipeline.inputs import check_certificate
+
+        check_certificate(certificate, key=None)
+    signing = _prepare(key, out=out, runs=runs, descriptor=passphrase_fd, public_key=public_key)
+    return replace(signing, certificate=certificate)
+
+
+def _prepare(key: str, *, out: Path, runs: Path, descriptor: int | None, public_key: Path | None) -> Signing:
+    """How the key will be opened, and what for."""
+    scheme = scheme_of(key)
+    if (scheme is None) != (public_key is None):
+        raise click.UsageError("--public-key goes with a --key that is a URI, and such a key needs it")
+    if scheme is not None:
+        return _prepare_remote(key, scheme=scheme, out=out, runs=runs, descriptor=descriptor, public_key=public_key)
+    encrypted = is_encrypted(Path(key))
     _check_out(out, runs=runs)
-    passphrase = read_passphrase(passphrase_fd, ask=encrypted)
+    passphrase = read_passphrase(descriptor, ask=encrypted)
     if encrypted and passphrase is None:
-        raise SigningError("is encrypted, and no passphrase was given", where=str(key), hint="give its passphrase")
+        raise SigningError("is encrypted, and no passphrase was given", where=key, hint="give its passphrase")
     if not encrypted and passphrase is not None:
-        raise SigningError("is not encrypted, but a passphrase was given", where=str(key), hint="give no passphrase")
+        raise SigningError("is not encrypted, but a passphrase was given", where=key, hint="give no passphrase")
     return Signing(key=key, out=out, passphrase=passphrase)
 
 
-def _is_encrypted(key: Path) -> bool:
+def _prepare_remote(
+    key: str, *, scheme: str, out: Path, runs: Path, descriptor: int | None, public_key: Path | None
+) -> Signing:
+    """The same for a key in a device or service; an HSM has a PIN, a service its own credentials."""
+    from gatekeeper.pipeline.inputs import read_key
+
+    _check_out(out, runs=runs)
+    read_key(key, passphrase=None, public_key=public_key)
+    pin = read_passphrase(descriptor, ask=scheme == "hsm", prompt="PIN of the token")
+    if scheme == "hsm" and pin is None:
+        raise SigningError("needs a PIN, and none was given", where=key, hint="give it as a passphrase is given")
+    if scheme != "hsm" and pin is not None:
+        raise SigningError("takes no passphrase, but one was given", where=key, hint="give no passphrase")
+    return Signing(key=key, out=out, passphrase=pin, public_key=public_key)
+
+
+def is_encrypted(key: Path) -> bool:
     """Whether a private key's file asks for a passphrase."""
     pem = _private_file(key)
     if b"PRIVATE KEY-----" not in pem:

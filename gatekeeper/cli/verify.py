@@ -11,9 +11,13 @@ import click
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option(
     "--public-key",
-    required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     help="The signer's public key, from your own copy: never from the release.",
+)
+@click.option(
+    "--trust",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Instead of a key, a trust file: whose keys may sign releases, from when until when, and which were revoked.",
 )
 @click.option("--policy", type=click.Path(dir_okay=False, path_type=Path), help="The policy that must have passed.")
 @click.option("--policy-digest", metavar="SHA256", help="Its digest instead, as `policy validate` prints it.")
@@ -26,7 +30,8 @@ import click
 @click.option("--report", "show_report", is_flag=True, help="Print the certified report afterwards.")
 def verify(
     directory: Path,
-    public_key: Path,
+    public_key: Path | None,
+    trust: Path | None,
     policy: Path | None,
     policy_digest: str | None,
     any_policy: bool,
@@ -38,9 +43,11 @@ def verify(
     from gatekeeper.pipeline.verification import verify as check
     from gatekeeper.report.content import RECOMPUTED, TRUSTED, verified_report
 
+    if (public_key is None) == (trust is None):
+        raise click.UsageError("say whose signature it must be: one of --public-key, --trust")
     digest = _demanded_digest(policy, policy_digest, any_policy=any_policy)
     head = None if ledger_head is None else LedgerHead.parse(ledger_head)
-    result = check(directory, public_key=public_key, policy_digest=digest, ledger_head=head)
+    result = check(directory, public_key=public_key, trust=trust, policy_digest=digest, ledger_head=head)
     for number, step in enumerate(result.steps, start=1):
         click.echo(f"{number:2d}. {step.title}: {step.detail}")
     click.echo(f"recomputed: {'; '.join(RECOMPUTED)}")

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import get_args
 
 from gatekeeper.config.document import Document, Read, Section
-from gatekeeper.config.header import POLICY, open_document
+from gatekeeper.config.header import POLICY, document_of
+from gatekeeper.config.lineage import KEY as EXTENDS
+from gatekeeper.config.lineage import check_only_tightened, inherit
 from gatekeeper.config.nodes import Node, shown
-from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
+from gatekeeper.config.readers import BOOLEAN, TEXT, choice, list_of, real, whole
 from gatekeeper.config.rules import RuleRead, read_rule
+from gatekeeper.config.yaml_tree import parse
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import check_open_probability, check_positive
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
-from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, WaiverTerms
 from gatekeeper.core.rounding import in_full
 from gatekeeper.errors import InvalidValueError
 
@@ -27,24 +30,32 @@ def load_policy(path: Path) -> Policy:
     """Read a release policy.
 
     Args:
-        path: a YAML file with `kind: ReleasePolicy`.
+        path: a YAML file with `kind: ReleasePolicy`; those that it extends are read too, and merged.
 
     Raises:
         InvalidInputError: the file is missing or can't be read.
-        ConfigError: the file has mistakes: every one, in the file's order.
+        ConfigError: the file has mistakes: every one, in the file's order; or it loosens what it extends.
     """
-    document = open_document(path, kind=POLICY)
+    return _load(path, ())
+
+
+def _load(path: Path, above: tuple[Path, ...]) -> Policy:
+    lineage = inherit(parse(path), path=path, above=above, load=_load)
+    document = document_of(lineage.tree, kind=POLICY)
     metadata = document.root.mapping("metadata")
     name = metadata.required("name", TEXT)
     version = metadata.required("version", whole(at_least=1))
     owner = metadata.required("owner", TEXT)
     description = metadata.optional("description", TEXT, default=None)
     spec = document.root.mapping("spec")
+    spec.optional(EXTENDS, list_of(TEXT), default=())
     privacy = _privacy(spec.mapping("privacy"))
     rules = _rules(spec)
     audit = _audit(spec.mapping("audit"))
     max_attempts = spec.optional("max_attempts", whole(at_least=1), default=None)
     allow_code = spec.optional("allow_code", list_of(_code), default=())
+    require_lock = spec.optional("require_lock", BOOLEAN, default=False)
+    waivers = _waivers(spec.optional_mapping("waivers"))
     for rule in rules:
         noun = rule.noun.value_or(None)
         if isinstance(noun, RiskRule):
@@ -60,9 +71,14 @@ def load_policy(path: Path) -> Policy:
             audit=audit.noun.value,
             max_attempts=max_attempts.value,
             allow_code=allow_code.value,
+            require_lock=require_lock.value,
+            waivers=waivers.value,
+            parents=lineage.pins,
         ),
         blame="spec",
     )
+    for each in policy.content:
+        check_only_tightened(document, lineage, each)
     return document.finish(policy)
 
 
@@ -94,6 +110,14 @@ def _privacy(section: Section) -> Read[PrivacyTerms]:
         ),
         blame="total_epsilon" if all_runs else "epsilon",
     )
+
+
+def _waivers(section: Section | None) -> Read[WaiverTerms] | Read[None]:
+    if section is None:
+        return Read((None,))
+    max_days = section.required("max_days", whole(at_least=1))
+    signed = section.optional("signed", BOOLEAN, default=True)
+    return section.build(lambda: WaiverTerms(max_days=max_days.value, signed=signed.value), blame="max_days")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from gatekeeper.config.document import Document, Read, Reader, nearest
 from gatekeeper.config.nodes import Node, Scalar, Sequence, shown
 from gatekeeper.config.scalars import Mismatch, to_boolean, to_real, to_text, to_whole
-from gatekeeper.core.checks import check_choice, check_integer, check_text
+from gatekeeper.core.checks import check_choice, check_integer, check_text, check_utc_time
 from gatekeeper.errors import InvalidValueError
 
 T = TypeVar("T")
@@ -37,6 +37,11 @@ def _scalar(convert: Callable[[Scalar], T | Mismatch], check: Check, *, wanted: 
         return Read((value,))
 
     return read
+
+
+def text(check: Check) -> Reader[str]:
+    """Reads text that `check` accepts."""
+    return _scalar(to_text, check, wanted="must be text")
 
 
 def real(check: Check) -> Reader[float]:
@@ -68,14 +73,14 @@ def choice(choices: tuple[str, ...]) -> Reader[Any]:
     """Reads one of a few words; typed loosely, because the words are those of a `Literal`."""
 
     def read(document: Document, name: str, node: Node) -> Read[Any]:
-        text: Read[str] = TEXT(document, name, node)
-        if not text.content or text.value in choices:
-            return text
+        word: Read[str] = TEXT(document, name, node)
+        if not word.content or word.value in choices:
+            return word
         try:
-            check_choice(choices=choices, **{name: text.value[:60]})
+            check_choice(choices=choices, **{name: word.value[:60]})
         except InvalidValueError as error:
-            return document.refuse(node, error.message, hint=nearest(text.value, list(choices)))
-        return text
+            return document.refuse(node, error.message, hint=nearest(word.value, list(choices)))
+        return word
 
     return read
 
@@ -113,5 +118,6 @@ def _anything(**named: object) -> None:
     """Both booleans are in range."""
 
 
-TEXT: Reader[str] = _scalar(to_text, check_text, wanted="must be text")
+TEXT: Reader[str] = text(check_text)
+TIME: Reader[str] = text(check_utc_time)
 BOOLEAN: Reader[bool] = _scalar(to_boolean, _anything, wanted="must be true or false")

@@ -8,7 +8,7 @@ from typing import Any
 
 from gatekeeper.config.document import Document, Read, Reader, Section
 from gatekeeper.config.nodes import Node
-from gatekeeper.config.readers import TEXT, choice, list_of, real, whole
+from gatekeeper.config.readers import BOOLEAN, TEXT, choice, list_of, real, whole
 from gatekeeper.core.adversary import (
     ATTACKS,
     KNOWS,
@@ -77,6 +77,7 @@ def _utility_rule(section: Section, rule_id: Read[str]) -> Read[UtilityRule]:
     statistic: Read[UtilityStatistic] = section.optional("statistic", choice((guarding, "estimate")), default=guarding)
     confidence = section.optional("confidence", real(check_open_probability), default=_DEFAULT_CONFIDENCE)
     min_units = section.optional("min_units", whole(at_least=1), default=30)
+    waivable = section.optional("waivable", BOOLEAN, default=True)
     return section.build(
         lambda: UtilityRule(
             id=rule_id.value,
@@ -87,6 +88,7 @@ def _utility_rule(section: Section, rule_id: Read[str]) -> Read[UtilityRule]:
             statistic=statistic.value,
             confidence=confidence.value,
             min_units=min_units.value,
+            waivable=waivable.value,
         ),
         blame="min",
     )
@@ -134,6 +136,7 @@ def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
     listed: Reader[tuple[AttackName, ...]] = list_of(choice(tuple(ATTACKS)))
     attacks = section.optional("attacks", listed, default=PAPER_ATTACKS if as_the_paper and "attack" in read else None)
     source: Read[Source | None] = section.optional("source", choice(SOURCES), default=None)
+    waivable = section.optional("waivable", BOOLEAN, default=True)
     return section.build(
         lambda: RiskRule(
             id=rule_id.value,
@@ -145,6 +148,7 @@ def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
             evidence=evidence.value,
             attacks=attacks.value,
             source=source.value,
+            waivable=waivable.value,
         ),
         blame=_blame(section, knows_nothing=knows_nothing),
     )

@@ -13,7 +13,7 @@ from gatekeeper.config.yaml_text import boolean, number, text
 from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
 from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.model_spec import Argument, ModelSpec
-from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
+from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule, WaiverTerms
 from gatekeeper.core.risk import Similarity
 
 T = TypeVar("T")
@@ -35,7 +35,8 @@ def render_policy(policy: Policy) -> str:
         policy: any policy; one whose `worst` rules have no stratum (`audit.worst_units` 0) can't be loaded back.
 
     Returns:
-        YAML with comments, ending in a newline; `load_policy` gives the same policy.
+        YAML with comments, ending in a newline; `load_policy` gives the same policy, but for its parents: what they
+        demand is written out, and that it came from them is not.
     """
     rules = (line for rule in policy.rules for line in _rule(rule))
     return _joined(
@@ -52,6 +53,12 @@ def render_policy(policy: Policy) -> str:
             "  max_attempts: {}  # on the same units; they share the rules' confidence", policy.max_attempts, str
         ),
         *_optional("  allow_code: [{}]", policy.allow_code or None, lambda code: _texts(tuple(map(str, code)))),
+        *(
+            ("  require_lock: true  # somebody else's key must have signed this policy before the run",)
+            if policy.require_lock
+            else ()
+        ),
+        *_optional("  waivers: {{{}}}  # on which terms a violation may be excused", policy.waivers, _waiver_terms),
         *_indented(_audit(policy.audit)),
     )
 
@@ -120,6 +127,7 @@ def _utility_rule(rule: UtilityRule) -> tuple[str, ...]:
         f"  statistic: {rule.statistic}{_STATISTIC_NOTES[rule.statistic]}",
         f"  confidence: {number(rule.confidence)}",
         f"  min_units: {rule.min_units}  # fewer test units than this decide nothing",
+        *_waivable(rule),
     )
 
 
@@ -138,7 +146,16 @@ def _risk_rule(rule: RiskRule) -> tuple[str, ...]:
         f"  evidence: [{', '.join(rule.evidence)}]  # the larger of those named is judged",
         *_optional("  attacks: [{}]  # each has to pass", rule.attacks, ", ".join),
         *_optional("  source: {}  # attacks on the run's own code alone", rule.source, str),
+        *_waivable(rule),
     )
+
+
+def _waivable(rule: UtilityRule | RiskRule) -> tuple[str, ...]:
+    return () if rule.waivable else ("  waivable: false",)
+
+
+def _waiver_terms(terms: WaiverTerms) -> str:
+    return f"max_days: {terms.max_days}, signed: {boolean(terms.signed)}"
 
 
 def _similarity(similarity: Similarity | None) -> tuple[str, ...]:

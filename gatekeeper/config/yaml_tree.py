@@ -35,7 +35,20 @@ def parse(path: Path) -> Tree:
         ConfigError: there is no tree: too large, not UTF-8, not YAML, empty, nested too deeply, or several
             documents. It carries every problem found up to there.
     """
-    return _Builder(file=str(path), text=read_text(path)).tree()
+    return parse_text(read_text(path), file=str(path))
+
+
+def parse_text(text: str, *, file: str) -> Tree:
+    """Parse text that is at hand already.
+
+    Args:
+        text: one YAML document.
+        file: what to call it in messages.
+
+    Raises:
+        ConfigError: as `parse` does.
+    """
+    return _Builder(file=file, text=text).tree()
 
 
 class _Builder:

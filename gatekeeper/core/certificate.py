@@ -9,11 +9,14 @@ from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.checks import check_integer, check_sha256, check_text, check_tuple, check_utc_time
 from gatekeeper.core.identification import Identification
 from gatekeeper.core.ledger import LedgerStatement
+from gatekeeper.core.lock import PolicyLock
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, ModelArtifact, TrainingPlan, TrainingRecord
 from gatekeeper.core.risk import AttackReport, RiskBound
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.core.verdict import Approval
+from gatekeeper.core.waiver import PresentedWaiver
+from gatekeeper.errors import InvalidValueError
 
 CERTIFICATE_TYPE = "urn:gatekeeper:certificate:v1"
 
@@ -60,6 +63,8 @@ class Facts:
         ledger: the data's past, this run included; the signer's word.
         total: what all runs in the ledger spent of the units that have spent the most, at the run's δ; recomputed by
             `verify` from the spends in `ledger`.
+        lock: the lock that the ledger counted the run with; None where the policy was not locked before the run.
+        waivers: those that were presented; of an approval, those that it rests on.
     """
 
     evidence: Evidence
@@ -67,9 +72,19 @@ class Facts:
     bounds: tuple[RiskBound, ...]
     ledger: LedgerStatement
     total: Guarantee
+    lock: PolicyLock | None = None
+    waivers: tuple[PresentedWaiver, ...] = ()
 
     def __post_init__(self) -> None:
         check_tuple(bounds=self.bounds, of=RiskBound)
+        check_tuple(waivers=self.waivers, of=PresentedWaiver)
+        if len({each.waiver.id for each in self.waivers}) != len(self.waivers):
+            raise InvalidValueError("waivers must have different ids")
+        if (None if self.lock is None else self.lock.note) != self.ledger.lock:
+            raise InvalidValueError(
+                f"the ledger counted the run with {self.ledger.lock or 'no lock on its policy'}, not with "
+                f"{self.lock.note if self.lock else 'none'}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

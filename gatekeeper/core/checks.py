@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 
@@ -129,5 +130,9 @@ def check_tuple(*, of: type, **named: object) -> None:
 def check_utc_time(**named: object) -> None:
     """Require a UTC time as RFC 3339 writes it, to the second: `2030-01-02T03:04:05Z`."""
     name, value = _one(named)
-    if not isinstance(value, str) or not _UTC_TIME.fullmatch(value):
+    if not isinstance(value, str) or not _UTC_TIME.fullmatch(value) or not value.isascii():
         raise InvalidValueError(f"{name} must be a UTC time such as 2030-01-02T03:04:05Z, got {value!r}")
+    try:
+        datetime.datetime.fromisoformat(value)
+    except ValueError as error:
+        raise InvalidValueError(f"{name} must be a time that exists, got {value!r}") from error

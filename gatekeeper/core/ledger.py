@@ -13,6 +13,7 @@ from gatekeeper.core.checks import (
     check_text,
     check_tuple,
 )
+from gatekeeper.core.lock import LockNote
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.errors import InvalidValueError
 
@@ -50,6 +51,7 @@ class Reservation:
         non_private: whether the run also (or only) trains without privacy: a twin, or ε = ∞.
         policy_name: the policy's name, for people.
         policy_digest: SHA-256 of the policy's canonical form.
+        lock: the lock on that policy, signed before the run, or None.
     """
 
     run: str
@@ -58,6 +60,7 @@ class Reservation:
     non_private: bool
     policy_name: str
     policy_digest: str
+    lock: LockNote | None = None
 
     def __post_init__(self) -> None:
         check_text(run=self.run)
@@ -193,6 +196,7 @@ class LedgerStatement:
         non_private_runs: runs without privacy that used any of them: what they yielded lies outside every ε.
         attempts: which attempt of its policy on these units the run is, from 1.
         spends: all spends of the units that have spent the most, this run's among them.
+        lock: the lock that the run was counted with before its first step, or None.
     """
 
     run: str
@@ -201,6 +205,7 @@ class LedgerStatement:
     non_private_runs: int
     attempts: int
     spends: tuple[Spend, ...]
+    lock: LockNote | None = None
 
     def __post_init__(self) -> None:
         check_text(run=self.run)

@@ -16,6 +16,7 @@ from gatekeeper.core.checks import (
     check_open_probability,
     check_positive,
     check_probability,
+    check_sha256,
     check_text,
     check_tuple,
 )
@@ -78,6 +79,7 @@ class UtilityRule:
         confidence: one-sided confidence of that end.
         min_units: fewer independent test units (groups of the split) than this make the rule inconclusive; of Dice
             those count that have the class.
+        waivable: whether a waiver may excuse a violation.
     """
 
     id: str
@@ -88,6 +90,7 @@ class UtilityRule:
     confidence: float
     min_units: int
     class_name: str | None = None
+    waivable: bool = True
 
     def __post_init__(self) -> None:
         check_text(id=self.id)
@@ -137,6 +140,7 @@ class RiskRule:
         attacks: the attacks that are read, each of which must have been run; None means every attack that played this
             adversary, of which there must be one.
         source: `production-step` reads attacks on the run's own code alone; None means either kind.
+        waivable: whether a waiver may excuse a violation, of the worst stratum too.
     """
 
     id: str
@@ -148,6 +152,7 @@ class RiskRule:
     evidence: tuple[Evidence, ...]
     attacks: tuple[AttackName, ...] | None = None
     source: Source | None = None
+    waivable: bool = True
 
     def __post_init__(self) -> None:
         check_text(id=self.id)
@@ -240,6 +245,45 @@ class AuditTerms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WaiverTerms:
+    """On which terms a violation may be excused.
+
+    Attributes:
+        max_days: the most days that a waiver may still have to run when a model is judged.
+        signed: whether each needs an approver's signature.
+    """
+
+    max_days: int
+    signed: bool = True
+
+    def __post_init__(self) -> None:
+        check_integer(max_days=self.max_days, at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParentPolicy:
+    """A policy that another one extends, and may only tighten.
+
+    Attributes:
+        name: the parent's name.
+        version: its version.
+        sha256: digest of its canonical form, in which its own parents are merged.
+    """
+
+    name: str
+    version: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_integer(version=self.version, at_least=1)
+        check_sha256(sha256=self.sha256)
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}@sha256:{self.sha256}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """What must hold before a model may be released.
 
@@ -254,6 +298,9 @@ class Policy:
         max_attempts: how often the policy may be tried on the same units; None means without end, at a price (see
             `confidence_of_attempt`).
         allow_code: the files of a candidate's own code that may run; none where it is empty.
+        parents: the policies that this one extends; what they demand is part of it already.
+        require_lock: whether a model passes only if the policy was locked before the run.
+        waivers: on which terms violations may be excused; None means never.
     """
 
     name: str
@@ -265,6 +312,9 @@ class Policy:
     audit: AuditTerms
     max_attempts: int | None = None
     allow_code: tuple[CodeFile, ...] = ()
+    parents: tuple[ParentPolicy, ...] = ()
+    require_lock: bool = False
+    waivers: WaiverTerms | None = None
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
@@ -273,6 +323,7 @@ class Policy:
         if self.max_attempts is not None:
             check_integer(max_attempts=self.max_attempts, at_least=1)
         check_tuple(allow_code=self.allow_code, of=CodeFile)
+        check_tuple(parents=self.parents, of=ParentPolicy)
         if not self.rules:
             raise InvalidValueError("a policy without rules approves nothing; add at least one")
         ids = [rule.id for rule in self.rules]

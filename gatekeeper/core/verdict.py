@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from gatekeeper.core.checks import check_choice, check_sha256, check_text, check_tuple
+from gatekeeper.core.waiver import WaiverUse
 from gatekeeper.errors import InvalidValueError
 
-Status = Literal["passed", "failed", "inconclusive"]
+Status = Literal["passed", "failed", "inconclusive", "waived"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +19,7 @@ class Finding:
     Attributes:
         rule: the rule's id, or the name of a condition that every policy implies.
         statement: what was demanded, in plain words.
-        status: passed, failed or inconclusive.
+        status: passed, failed, inconclusive; or waived: violated, and excused by a waiver.
         comparator: `≤` or `≥`.
         measured: the value that the rule reads; NaN where there is none.
         limit: what it was compared with.
@@ -28,6 +29,7 @@ class Finding:
         sample_size: how many units it rests on, or None.
         detail: what a reader needs to understand the outcome.
         remedy: what would change it; None where it passed.
+        waiver: the id of the waiver that excuses it; None unless it is waived.
     """
 
     rule: str
@@ -42,6 +44,7 @@ class Finding:
     sample_size: int | None
     detail: str
     remedy: str | None
+    waiver: str | None = None
 
     def __post_init__(self) -> None:
         check_text(rule=self.rule)
@@ -50,6 +53,8 @@ class Finding:
         check_choice(comparator=self.comparator, choices=("≤", "≥"))
         check_text(statistic=self.statistic)
         check_text(detail=self.detail)
+        if (self.status == "waived") != (self.waiver is not None):
+            raise InvalidValueError(f"finding {self.rule}: waived findings name their waiver, and no others do")
 
 
 def _check_findings(findings: tuple[Finding, ...]) -> None:
@@ -60,24 +65,30 @@ def _check_findings(findings: tuple[Finding, ...]) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approval:
-    """Every rule holds for this very file. Only an approval releases a model.
+    """Every rule holds for this very file, or is waived. Only an approval releases a model.
 
     Attributes:
         model_digest: SHA-256 of the ONNX file that is approved.
         policy_digest: SHA-256 of the policy's canonical form.
-        findings: one for each rule, all passed.
+        findings: one for each rule, all passed or waived.
+        waivers: the waivers that it rests on, one for each waived finding, in their order.
     """
 
     model_digest: str
     policy_digest: str
     findings: tuple[Finding, ...]
+    waivers: tuple[WaiverUse, ...] = ()
 
     def __post_init__(self) -> None:
         check_sha256(model_digest=self.model_digest)
         check_sha256(policy_digest=self.policy_digest)
         _check_findings(self.findings)
-        if any(finding.status != "passed" for finding in self.findings):
-            raise InvalidValueError("an approval can't hold a finding that did not pass")
+        check_tuple(waivers=self.waivers, of=WaiverUse)
+        if any(finding.status not in ("passed", "waived") for finding in self.findings):
+            raise InvalidValueError("an approval can't hold a finding that did not pass and is not waived")
+        waived = [(finding.rule, finding.waiver) for finding in self.findings if finding.status == "waived"]
+        if waived != [(use.rule, use.id) for use in self.waivers]:
+            raise InvalidValueError("an approval names the waiver of each waived finding, in order, and no others")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

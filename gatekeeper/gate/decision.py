@@ -10,6 +10,7 @@ from gatekeeper.errors import InvalidValueError
 from gatekeeper.gate.privacy import budget_findings
 from gatekeeper.gate.risk import risk_findings
 from gatekeeper.gate.utility import utility_finding
+from gatekeeper.gate.waivers import uses, with_waivers
 
 
 def decide(policy: Policy, facts: Facts) -> Verdict:
@@ -20,11 +21,12 @@ def decide(policy: Policy, facts: Facts) -> Verdict:
         facts: what was proven and measured.
 
     Returns:
-        `Refusal` if any rule is violated, else `Inconclusive` if any could not be judged, else `Approval`
-        of the file whose digest the facts hold.
+        `Refusal` if any rule is violated and not waived, else `Inconclusive` if any could not be judged, else
+        `Approval` of the file whose digest the facts hold.
 
     Raises:
-        InvalidValueError: the facts are about another unit of privacy or adjacency than the policy's.
+        InvalidValueError: the facts are about another unit of privacy or adjacency than the policy's, or the lock is on
+            another policy.
     """
     _check_subject(policy, facts)
     findings = budget_findings(policy, facts)
@@ -32,13 +34,18 @@ def decide(policy: Policy, facts: Facts) -> Verdict:
         findings += (
             [utility_finding(rule, facts)] if isinstance(rule, UtilityRule) else risk_findings(rule, policy, facts)
         )
-    statuses = {finding.status for finding in findings}
-    everything, policy_digest = tuple(findings), digest(policy)
+    everything = tuple(with_waivers(finding, policy, facts) for finding in findings)
+    statuses, policy_digest = {finding.status for finding in everything}, digest(policy)
     if "failed" in statuses:
         return Refusal(policy_digest=policy_digest, findings=everything)
     if "inconclusive" in statuses:
         return Inconclusive(policy_digest=policy_digest, findings=everything)
-    return Approval(model_digest=facts.evidence.model.sha256, policy_digest=policy_digest, findings=everything)
+    return Approval(
+        model_digest=facts.evidence.model.sha256,
+        policy_digest=policy_digest,
+        findings=everything,
+        waivers=uses(everything, facts),
+    )
 
 
 def _check_subject(policy: Policy, facts: Facts) -> None:
@@ -50,3 +57,7 @@ def _check_subject(policy: Policy, facts: Facts) -> None:
     ):
         if demanded != given:
             raise InvalidValueError(f"the policy's {name} is {demanded!r}, the run's is {given!r}")
+    if facts.lock is not None and facts.lock.policy_digest != digest(policy):
+        raise InvalidValueError(
+            f"the lock is on the policy with digest {facts.lock.policy_digest}, this one's is {digest(policy)}"
+        )

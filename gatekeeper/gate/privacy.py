@@ -14,7 +14,13 @@ from gatekeeper.gate.reading import NOT_A_NUMBER, margin_of, status_of
 
 def budget_findings(policy: Policy, facts: Facts) -> list[Finding]:
     """The findings that every policy has, and those on the ledger where the policy limits it."""
-    return [_epsilon(policy, facts), _delta(policy, facts), *_past(policy, facts), _own_code(policy, facts)]
+    return [
+        _epsilon(policy, facts),
+        _delta(policy, facts),
+        *_past(policy, facts),
+        *([_lock(facts)] if policy.require_lock else []),
+        _own_code(policy, facts),
+    ]
 
 
 def _epsilon(policy: Policy, facts: Facts) -> Finding:
@@ -105,6 +111,27 @@ def _attempts(limit: int, facts: Facts) -> Finding:
         sample_size=None,
         detail="from the ledger; refused and interrupted runs count",
         remedy=None if status == "passed" else "other units, or another policy",
+    )
+
+
+def _lock(facts: Facts) -> Finding:
+    """Whether somebody else had signed the policy when the run was counted; which policy is the gate's own question."""
+    measured, lock = float(facts.lock is not None), facts.lock
+    return Finding(
+        rule="policy-lock",
+        statement="the policy was locked before the run",
+        status="failed" if lock is None else "passed",
+        comparator="≥",
+        measured=measured,
+        limit=1.0,
+        margin=measured - 1.0,
+        statistic="count",
+        confidence=None,
+        sample_size=None,
+        detail="not locked before the run"
+        if lock is None
+        else f"locked by key {lock.locker}, by its own clock at {lock.claimed}; the ledger counted the run with it",
+        remedy=None if lock is not None else "lock the policy (`gatekeeper policy lock`), then certify with the lock",
     )
 
 

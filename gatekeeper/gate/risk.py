@@ -40,6 +40,11 @@ def risk_findings(rule: RiskRule, policy: Policy, facts: Facts) -> list[Finding]
     return [main] if rule.worst_max is None else [main, _worst(rule, outcomes, doubt=doubt)]
 
 
+def doubt_of(rule: RiskRule, policy: Policy, facts: Facts) -> str | None:
+    """Why the evidence on a rule can't support a pass, or None."""
+    return _doubt(rule, policy, facts, bound=find_bound(rule, facts), outcomes=_find_outcomes(rule, facts))
+
+
 def _achievement(rule: RiskRule) -> str:
     return "reconstructed" if rule.adversary.knows == "nothing" else "identified among the candidates"
 

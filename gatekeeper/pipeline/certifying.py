@@ -14,6 +14,7 @@ from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.ledger import Conclusion
 from gatekeeper.core.policy import Policy
 from gatekeeper.errors import GatekeeperError, LedgerError
+from gatekeeper.pipeline.endorsing import NOTHING, Endorsed
 from gatekeeper.rundir import Judgement, RunDirectory
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def produce_and_judge(
     device: DeviceChoice,
     warn: Callable[[str], None],
     plan: PlanTask = "plan",
+    endorsed: Endorsed = NOTHING,
 ) -> Judgement | DeclinedRun:
     """Plan, count, train, attack and judge a run; what an interrupted run has done already is not done again.
 
@@ -56,6 +58,7 @@ def produce_and_judge(
         device: where to train.
         warn: told what went wrong and changes nothing.
         plan: how to plan.
+        endorsed: the lock on the policy, which is counted with the run, and the waivers to judge it with.
 
     Raises:
         GatekeeperError: those of `run_private_part`, `reserve`, `settle` and `judge`.
@@ -69,7 +72,8 @@ def produce_and_judge(
     resumed = run.has("planned.json")
     if not resumed:
         run_private_part(run, plan, quiet=quiet)
-    permission = (counting.reserve_again if resumed else counting.reserve)(run, policy, ledger)
+    count = counting.reserve_again if resumed else counting.reserve
+    permission = count(run, policy, ledger, lock=endorsed.lock)
     if permission.permit is None:
         return DeclinedRun(objection=permission.objection or "the policy gives no reason")
     try:
@@ -77,7 +81,7 @@ def produce_and_judge(
             run_private_part(run, "produce", quiet=quiet, device=device)
         run.remove_training()
         counting.settle(run, ledger, permit=permission.permit)
-        judgement = judge(run, policy=policy, candidate=candidate)
+        judgement = judge(run, policy=policy, candidate=candidate, endorsed=endorsed)
     except GatekeeperError as error:
         conclude(run, ledger, "failed", error.code, warn=warn)
         raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gatekeeper.core.codec import digest
 from gatekeeper.core.ledger import Conclusion, History, LedgerStatement, Reservation, Spend, Standing
+from gatekeeper.core.lock import PolicyLock
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import Permit, PlannedRun
@@ -42,13 +43,14 @@ class Permission:
     objection: str | None
 
 
-def reserve(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permission:
+def reserve(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: PolicyLock | None = None) -> Permission:
     """Count a planned run before its first step, or say why it must not begin.
 
     Args:
         run: planned by the private part.
         policy: as read by this process.
         ledger: where it is counted.
+        lock: the lock on the policy, which is counted with the run, or None.
 
     Returns:
         A permit, which then lies in the run directory too; or why the policy refuses the run: the units' total would
@@ -68,6 +70,7 @@ def reserve(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permission:
         non_private=planned.non_private,
         policy_name=policy.name,
         policy_digest=digest(policy),
+        lock=None if lock is None else lock.note,
     )
     found = ledger.reserve(
         reservation, run.read_identities(), allow=lambda standing: _objection(planned, policy, standing)
@@ -79,7 +82,7 @@ def reserve(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permission:
     return Permission(permit=permit, objection=None)
 
 
-def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permission:
+def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: PolicyLock | None = None) -> Permission:
     """The permit of a run that goes on; it is counted once, however often it was interrupted.
 
     Args and raises: those of `reserve`, which does the rest where the run was interrupted before it was counted.
@@ -93,7 +96,7 @@ def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permissi
             raise InvalidInputError(
                 "this ledger never counted the run", where=str(run.path), hint="give the ledger that did"
             )
-        return reserve(run, policy, ledger)
+        return reserve(run, policy, ledger, lock=lock)
     planned = run.read_planned()
     if (own.reservation.mechanism, own.reservation.delta, own.reservation.policy_digest) != (
         planned.plan.mechanism,
@@ -101,6 +104,12 @@ def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger) -> Permissi
         digest(policy),
     ):
         raise InvalidInputError("the ledger counted another plan or policy for this run", where=str(run.path))
+    if own.reservation.lock != (None if lock is None else lock.note):
+        raise InvalidInputError(
+            f"the ledger counted the run with {own.reservation.lock or 'no lock on its policy'}",
+            where=str(run.path),
+            hint="go on with the lock that the run began with, or without one where it had none",
+        )
     permit = Permit(attempt=ledger.attempt(own.reservation.run))
     run.write_permit(permit)
     return Permission(permit=permit, objection=None)
@@ -174,6 +183,7 @@ def settle(run: RunDirectory, ledger: Ledger, *, permit: Permit) -> LedgerStatem
         non_private_runs=standing.non_private_runs,
         attempts=permit.attempt,
         spends=most.spends,
+        lock=None if own is None else own.reservation.lock,
     )
     run.write_ledger(statement)
     return statement
@@ -211,6 +221,8 @@ def _contradictions(
         yield "it was never reserved"
         return
     own = counted[name]
+    if own.reservation.lock != statement.lock:
+        yield f"it was counted with {own.reservation.lock or 'no lock on its policy'}"
     if own.reservation.policy_digest != digest(policy):
         yield f"it was reserved under policy {own.reservation.policy_name} with another digest"
     if not own.settled or own.mechanism != mechanism:

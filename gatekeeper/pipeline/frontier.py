@@ -24,6 +24,7 @@ from gatekeeper.errors import DataError, PrivacyError, PrivatePartError, Unresum
 from gatekeeper.pipeline.annex import deliver_annex
 from gatekeeper.pipeline.certifying import DeclinedRun, produce_and_judge
 from gatekeeper.pipeline.counting import run_id
+from gatekeeper.pipeline.endorsing import NOTHING, Endorsed
 from gatekeeper.pipeline.frontier_folder import FrontierEntry, FrontierFolder, FrontierOrder
 from gatekeeper.pipeline.frontier_points import judged_point, non_private_point, unmeasured_point
 from gatekeeper.pipeline.non_private import train_alone
@@ -68,6 +69,7 @@ class FrontierWalk:
         device: where to train.
         tell: told what begins, and what went wrong and changes nothing.
         annex: where a reviewer wants the best reconstructions at each budget, or None.
+        endorsed: the lock on the policy, if there is one, which every run is counted with.
     """
 
     policy: Policy
@@ -78,6 +80,7 @@ class FrontierWalk:
     device: DeviceChoice
     tell: Callable[[str], None]
     annex: Path | None = None
+    endorsed: Endorsed = NOTHING
 
 
 def walk(folder: FrontierFolder, on: FrontierWalk) -> Frontier:
@@ -174,6 +177,7 @@ def _judged(run: RunDirectory, on: FrontierWalk) -> Judgement | DeclinedRun:
             device=on.device,
             warn=on.tell,
             plan="plan-beyond",
+            endorsed=on.endorsed,
         )
     except DataError as error:
         # At this attempt no outcome could pass: the same as being declined, and likewise nothing was counted.

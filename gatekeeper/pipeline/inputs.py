@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.adversary import ONE_STEP
 from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
+from gatekeeper.core.key_uri import scheme_of
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
 from gatekeeper.core.risk import Similarity
+from gatekeeper.errors import SigningError
 
 if TYPE_CHECKING:
-    from gatekeeper.signing.keys import KeyPaths, SigningKey
+    from gatekeeper.signing.keys import KeyPaths, PublicKey, SigningKey
     from gatekeeper.training.networks.convert import ConvertedWeights
 
 _STARTER_UNITS = 300
@@ -110,11 +114,50 @@ def _starter_policy(unit: str) -> Policy:
     )
 
 
-def read_key(path: Path, *, passphrase: bytes | None) -> SigningKey:
-    """The release key."""
-    from gatekeeper.signing.keys import load_private
+def read_key(key: str, *, passphrase: bytes | None, public_key: Path | None = None) -> SigningKey:
+    """The release key.
 
-    return load_private(path, passphrase=passphrase)
+    Args:
+        key: a PEM file's path, or the URI of a key in a device or service.
+        passphrase: opens the file or the device, or None.
+        public_key: the file of its public key; a URI needs it.
+
+    Raises:
+        SigningError: the key can't be used.
+        VerificationError: the public key can't be read.
+    """
+    from gatekeeper.signing.keys import load_private, load_public
+    from gatekeeper.signing.remote_keys import load_remote
+
+    if scheme_of(key) is None:
+        return load_private(Path(key), passphrase=passphrase)
+    if public_key is None:
+        raise SigningError("a key in a device or service needs its public key", where=key)
+    return load_remote(key, public_key=load_public(public_key), pin=passphrase)
+
+
+def check_certificate(path: Path, *, key: SigningKey | None) -> None:
+    """Whether the certificates of the release key let it sign at this moment; without a key, but for whose they are.
+
+    Raises:
+        SigningError: they can't be read, or don't.
+    """
+    from gatekeeper.signing.certificates import check_signing_chain
+
+    try:
+        pem = path.read_bytes()
+    except OSError as error:
+        raise SigningError(f"can't be read: {error.strerror}", where=str(path)) from error
+    now = datetime.datetime.now(datetime.UTC)
+    check_signing_chain(pem, public_key=None if key is None else key.public, now=now, where=str(path))
+
+
+def read_public_key(key: str, *, pin: Callable[[], bytes | None]) -> PublicKey:
+    """A public key: of a PEM file, or of an HSM by its URI."""
+    from gatekeeper.signing.keys import load_public
+    from gatekeeper.signing.remote_keys import read_public
+
+    return load_public(Path(key)) if scheme_of(key) is None else read_public(key, pin=pin)
 
 
 def make_keys(prefix: Path, *, passphrase: bytes) -> KeyPaths:

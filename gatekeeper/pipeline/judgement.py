@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Certificate, Evidence, Facts
-from gatekeeper.core.codec import encode
 from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.mechanism import Mechanism
@@ -20,6 +19,8 @@ from gatekeeper.core.risk import IdentificationPower, RiskBound
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import InvalidInputError, InvalidValueError, SigningError
 from gatekeeper.gate import decide
+from gatekeeper.pipeline.endorsing import NOTHING, Endorsed
+from gatekeeper.pipeline.trust import utc_now
 from gatekeeper.rundir import Judgement, RunDirectory
 from gatekeeper.version import __version__
 
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from gatekeeper.signing.keys import SigningKey
 
 
-def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement) -> Facts:
+def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement, *, endorsed: Endorsed = NOTHING) -> Facts:
     """The facts that follow from evidence and ledger: what was spent, and what the mechanism withstands.
 
     Raises:
-        InvalidValueError: the evidence contradicts itself.
+        InvalidValueError: the evidence contradicts itself, or the ledger counted the run with another lock.
     """
     from gatekeeper.privacy import account, compose
 
@@ -45,6 +46,8 @@ def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement) ->
         total=compose([spend.taken for spend in statement.spends], delta),
         guarantee=account(mechanism, delta),
         bounds=withstood(mechanism, evidence, policy),
+        lock=endorsed.lock,
+        waivers=endorsed.waivers,
     )
 
 
@@ -100,13 +103,14 @@ def _check_powers(evidence: Evidence) -> None:
             )
 
 
-def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate) -> Judgement:
+def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate, endorsed: Endorsed = NOTHING) -> Judgement:
     """Verdict on a run, from evidence that must be about this very policy, candidate and file.
 
     Args:
         run: where the private part left its evidence.
         policy: as read by this process, not by the private part.
         candidate: likewise.
+        endorsed: the lock that the run was counted with, and the waivers that are presented, likewise.
 
     Raises:
         InvalidInputError: the evidence is about something else.
@@ -119,11 +123,26 @@ def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate) -> Judgeme
         raise InvalidInputError(
             f"model.onnx has sha256 {found}, the evidence is about {evidence.model.sha256}", where=str(run.model)
         )
-    facts = establish(evidence, policy, run.read_ledger())
+    created = utc_now()
+    facts = establish(evidence, policy, run.read_ledger(), endorsed=_presented(endorsed, at=created))
     check_bounds(facts)
-    judgement = Judgement(created=_now(), facts=facts, verdict=decide(policy, facts))
+    judgement = _without_idle_waivers(Judgement(created=created, facts=facts, verdict=decide(policy, facts)))
     run.write_judgement(judgement)
     return judgement
+
+
+def _presented(endorsed: Endorsed, *, at: str) -> Endorsed:
+    """The same, its waivers presented at the time of the judgement: they may have expired since they were read."""
+    return replace(endorsed, waivers=tuple(replace(each, presented=at) for each in endorsed.waivers))
+
+
+def _without_idle_waivers(judgement: Judgement) -> Judgement:
+    """An approval's facts hold the waivers that it rests on, and none of other models and rules."""
+    if not isinstance(judgement.verdict, Approval):
+        return judgement
+    used = {use.id for use in judgement.verdict.waivers}
+    waivers = tuple(each for each in judgement.facts.waivers if each.waiver.id in used)
+    return replace(judgement, facts=replace(judgement.facts, waivers=waivers))
 
 
 def report_of(policy: Policy, judgement: Judgement) -> Report:
@@ -140,7 +159,13 @@ def report_of(policy: Policy, judgement: Judgement) -> Report:
 
 
 def release(
-    run: RunDirectory, *, policy: Policy, candidate: Candidate, key: Callable[[], SigningKey], out: Path
+    run: RunDirectory,
+    *,
+    policy: Policy,
+    candidate: Candidate,
+    key: Callable[[], SigningKey],
+    out: Path,
+    endorsed: Endorsed = NOTHING,
 ) -> None:
     """Sign an approved run and let it leave, in one atomic rename, after it has verified itself.
 
@@ -152,56 +177,62 @@ def release(
         candidate: what the run must be about, likewise.
         key: opens the release key; called only for an approval.
         out: the release directory to create.
+        endorsed: lock and waivers, likewise.
 
     Raises:
-        SigningError: the run is not approved, or the release can't be written.
+        SigningError: the run is not approved, the release key locked the policy, or the release can't be written.
     """
-    from gatekeeper.report import render
-    from gatekeeper.signing.layout import SideFile, digests_of
-    from gatekeeper.signing.release import write_release
+    from gatekeeper.pipeline.exceptions import lock_files
+    from gatekeeper.pipeline.reports import report_files
+    from gatekeeper.signing.layout import digests_of
+    from gatekeeper.signing.release import standard_side_files, write_release
 
-    judgement = judge(run, policy=policy, candidate=candidate)
+    judgement = judge(run, policy=policy, candidate=candidate, endorsed=endorsed)
     approval = judgement.verdict
     if not isinstance(approval, Approval):
         raise SigningError(
             "the run is not approved, so nothing is signed", where=str(run.path), hint="see `gatekeeper report`"
         )
-    report = report_of(policy, judgement)
-    side_files = (
-        SideFile(name="policy.json", content=encode(policy).encode()),
-        SideFile(name="report.json", content=render(report, "json").encode()),
-    )
-    certificate = Certificate(
+    unbound = Certificate(
         gatekeeper_version=__version__,
         created=judgement.created,
         policy=policy,
         facts=judgement.facts,
         approval=approval,
-        files=digests_of(side_files),
+        files=(),
     )
+    side_files = (*standard_side_files(unbound), *report_files(unbound), *lock_files(unbound))
+    certificate = replace(unbound, files=digests_of(side_files))
     write_release(
         out=out,
         staging=run.staging,
         model=run.model,
         certificate=certificate,
         side_files=side_files,
-        key=key(),
+        key=_other_than_the_lockers(key(), judgement),
         check=lambda directory: _check(directory, certificate),
     )
 
 
+def _other_than_the_lockers(key: SigningKey, judgement: Judgement) -> SigningKey:
+    """The release key, which must not be the one that locked the policy: that would be locking one's own door."""
+    lock = judgement.facts.lock
+    if lock is not None and lock.locker == key.public.fingerprint:
+        raise SigningError(f"the release key {lock.locker} locked the policy itself", hint="lock it with another key")
+    return key
+
+
 def _check(directory: Path, certificate: Certificate) -> None:
     """What `verify` will recompute must hold before the release leaves."""
-    from gatekeeper.pipeline.verification import check_report, recompute
+    from gatekeeper.pipeline.exceptions import check_lock_file
+    from gatekeeper.pipeline.reports import check_report
+    from gatekeeper.pipeline.verification import recompute
 
     recompute(certificate)
+    check_lock_file(directory, certificate)
     check_report(directory, certificate)
 
 
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

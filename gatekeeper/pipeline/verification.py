@@ -6,33 +6,30 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gatekeeper.core.certificate import Certificate
-from gatekeeper.core.codec import digest, encode, plain
+from gatekeeper.core.codec import digest, plain
 from gatekeeper.core.coherence import check_bounds
 from gatekeeper.core.ledger import LedgerHead
 from gatekeeper.core.rounding import round_up
-from gatekeeper.core.verdict import Approval
+from gatekeeper.core.verdict import Approval, Verdict
 from gatekeeper.errors import GatekeeperError, VerificationError
 from gatekeeper.gate import decide
+from gatekeeper.pipeline.additions import check_approvals
+from gatekeeper.pipeline.endorsing import Endorsed
+from gatekeeper.pipeline.exceptions import check_lock, check_lock_file, check_waivers
 from gatekeeper.pipeline.judgement import establish
+from gatekeeper.pipeline.reports import by_this_version, check_report, without
+from gatekeeper.pipeline.steps import VerifiedStep
+from gatekeeper.pipeline.trust import utc_now
 
 # Other versions of numpy and scipy differ in the last digits; an edit that small changes no verdict.
 _RELATIVE_TOLERANCE = 1e-6
 _ABSOLUTE_TOLERANCE = 1e-12
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerifiedStep:
-    """One step of a verification that succeeded.
-
-    Attributes:
-        title: what was checked.
-        detail: what was found.
-    """
-
-    title: str
-    detail: str
+# The words of a finding may change from one version of gatekeeper to the next; an older release still verifies.
+_PROSE_OF_FINDINGS = ("statement", "detail", "remedy")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,31 +46,50 @@ class Verification:
 
 
 def verify(
-    directory: Path, *, public_key: Path, policy_digest: str | None, ledger_head: LedgerHead | None = None
+    directory: Path,
+    *,
+    public_key: Path | None = None,
+    trust: Path | None = None,
+    policy_digest: str | None,
+    ledger_head: LedgerHead | None = None,
 ) -> Verification:
-    """Check a release against a public key and, where given, a policy.
+    """Check a release against a public key or a trust file and, where given, a policy.
 
     Args:
         directory: the release.
-        public_key: a PEM file from outside the release.
+        public_key: a PEM file from outside the release, or None.
+        trust: a trust file from outside the release, or None; exactly one of the two is given.
         policy_digest: SHA-256 of the canonical form of the policy that must have passed, or None for any policy.
         ledger_head: how far the ledger had got when somebody last looked, or None; the release must have been
             counted in that very ledger, and not before.
 
     Raises:
-        VerificationError: naming the file, number or digest that disagrees.
+        ConfigError: the trust file has mistakes.
+        VerificationError: naming the file, number or digest that disagrees, or the key and why it is not trusted.
     """
-    from gatekeeper.signing.keys import load_public
-    from gatekeeper.signing.verification import check_trust_root, read_release
+    from gatekeeper.pipeline.signer import find_signer
+    from gatekeeper.pipeline.timestamps import prove_time
+    from gatekeeper.signing.verification import read_release
 
-    check_trust_root(public_key, directory=directory)
-    release = read_release(directory, public_key=load_public(public_key))
+    signer = find_signer(directory, public_key=public_key, trust=trust)
+    release = read_release(directory, public_key=signer.key)
     steps = [VerifiedStep(title=step.title, detail=step.detail) for step in release.steps]
     certificate = release.certificate
+    time = prove_time(directory, trust=signer.trust)
+    steps.append(VerifiedStep(title="timestamps", detail=time.detail))
+    trusted = signer.check(claimed=certificate.created, proven=time.proven)
+    steps.append(VerifiedStep(title="signer", detail=trusted))
     steps.append(_check_policy(certificate, policy_digest))
     steps.append(_check_ledger(certificate.facts.ledger.head, ledger_head))
+    now = utc_now()
+    check_lock_file(directory, certificate)
+    lock = check_lock(certificate, signer=signer.key.fingerprint, trust=signer.trust, now=now, proven=time.proven)
+    steps.append(VerifiedStep(title="policy lock", detail=lock))
+    waivers = check_waivers(certificate, trust=signer.trust, now=now, proven=time.proven)
+    steps.append(VerifiedStep(title="waivers", detail=waivers))
     steps += recompute(certificate)
     steps.append(check_report(directory, certificate))
+    steps.append(check_approvals(release.approvals))
     return Verification(certificate=certificate, steps=tuple(steps))
 
 
@@ -121,7 +137,8 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
     """
     claimed = certificate.facts
     try:
-        facts = establish(claimed.evidence, certificate.policy, claimed.ledger)
+        endorsed = Endorsed(lock=claimed.lock, waivers=claimed.waivers)
+        facts = establish(claimed.evidence, certificate.policy, claimed.ledger, endorsed=endorsed)
         check_bounds(facts)
         verdict = decide(certificate.policy, facts)
     except (GatekeeperError, ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
@@ -133,12 +150,13 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
         *_differences(plain(claimed.guarantee), plain(facts.guarantee), path="guarantee"),
         *_differences(plain(claimed.total), plain(facts.total), path="total"),
         *_differences([plain(b) for b in claimed.bounds], [plain(b) for b in facts.bounds], path="bounds"),
-        *_differences(
-            [plain(f) for f in certificate.approval.findings], [plain(f) for f in verdict.findings], path="findings"
-        ),
+        *_differences(_found(certificate.approval, certificate), _found(verdict, certificate), path="findings"),
     ]
-    if not isinstance(verdict, Approval):
-        failing = ", ".join(f.rule for f in verdict.findings if f.status != "passed")
+    if isinstance(verdict, Approval):
+        uses = [[plain(use) for use in approval.waivers] for approval in (certificate.approval, verdict)]
+        differences += _differences(*uses, path="waivers")
+    else:
+        failing = ", ".join(f.rule for f in verdict.findings if f.status not in ("passed", "waived"))
         differences.append(f"verdict: certificate says Approval, recomputed {type(verdict).__name__} ({failing})")
     if differences:
         raise VerificationError(
@@ -151,8 +169,19 @@ def recompute(certificate: Certificate) -> tuple[VerifiedStep, ...]:
             title="accounting", detail=f"ε ≤ {round_up(epsilon, digits=6)} at δ = {facts.guarantee.delta!r} recomputed"
         ),
         VerifiedStep(title="bounds", detail=f"{len(facts.bounds)} risk bounds recomputed"),
-        VerifiedStep(title="verdict", detail=f"{len(verdict.findings)} findings recomputed, all passed"),
+        VerifiedStep(title="verdict", detail=f"{len(verdict.findings)} findings recomputed, {_statuses(verdict)}"),
     )
+
+
+def _statuses(verdict: Verdict) -> str:
+    waived = sum(finding.status == "waived" for finding in verdict.findings)
+    return f"{len(verdict.findings) - waived} passed, {waived} WAIVED" if waived else "all passed"
+
+
+def _found(verdict: Verdict, certificate: Certificate) -> list[dict[str, Any]]:
+    """The findings as they are compared: with their words where the certificate is by this version of gatekeeper."""
+    words = () if by_this_version(certificate) else _PROSE_OF_FINDINGS
+    return [without(plain(finding), words) for finding in verdict.findings]
 
 
 def _differences(claimed: object, found: object, *, path: str) -> Iterator[str]:
@@ -173,24 +202,3 @@ def _alike(claimed: object, found: object) -> bool:
     if isinstance(claimed, float | int) and isinstance(found, float | int):
         return math.isclose(claimed, found, rel_tol=_RELATIVE_TOLERANCE, abs_tol=_ABSOLUTE_TOLERANCE)
     return claimed == found
-
-
-def check_report(directory: Path, certificate: Certificate) -> VerifiedStep:
-    """The report is the one that the certificate's facts give: whoever reads only the report is not misled."""
-    from gatekeeper.report import render
-    from gatekeeper.report.content import verified_report
-
-    expected = {
-        "report.json": render(verified_report(certificate), "json").encode(),
-        "policy.json": encode(certificate.policy).encode(),
-    }
-    folder = directory / "attestations"
-    names = {file.name.removeprefix("attestations/") for file in certificate.files}
-    if names != set(expected):
-        raise VerificationError(
-            f"the certificate binds {sorted(names)}, a release has {sorted(expected)}", where=str(folder)
-        )
-    for name, content in expected.items():
-        if (folder / name).read_bytes() != content:
-            raise VerificationError("is not what the certificate's facts give", where=f"attestations/{name}")
-    return VerifiedStep(title="report", detail="is what the certificate's facts give")

@@ -47,7 +47,8 @@ TRUSTED = (
     "the metrics on the test units and their limits (but for exact ones)",
     "the data set's description",
     "which weights training started from, and which of the candidate's own code ran",
-    "what the ledger says of earlier runs and attempts on these units",
+    "what the ledger says of earlier runs and attempts on these units, and of the lock that the run was counted with",
+    "who signed locks and waivers, unless a trust file is given",
 )
 
 RECOMPUTED = (
@@ -167,6 +168,34 @@ def ledger_sentence(facts: Facts) -> str:
         f"private and {ledger.non_private_runs} non-private runs on any of these units, and this policy's attempt "
         f"{ledger.attempts} on them."
     )
+
+
+def lock_sentence(facts: Facts) -> str:
+    """Whether the policy was locked before the run, and by whom."""
+    lock = facts.lock
+    if lock is None:
+        return "The policy was not locked before the run."
+    return (
+        f"The policy was locked before the run by key {lock.locker}: the ledger counted the run with that lock. The "
+        f"time that the locker claims, {lock.claimed}, is its own clock's and proves nothing."
+    )
+
+
+def waiver_sentences(report: Report) -> tuple[str, ...]:
+    """One for each waiver that the verdict rests on."""
+    waived = {finding.waiver: finding for finding in report.verdict.findings if finding.waiver is not None}
+    sentences = []
+    for each in report.facts.waivers:
+        waiver = each.waiver
+        finding = waived.get(waiver.id)
+        if finding is not None:
+            signed = "nobody signed it" if each.signer is None else f"signed with key {each.signer}"
+            sentences.append(
+                f"{waiver.id} excuses {waiver.rule}, measured {finding.measured!r} against {finding.comparator} "
+                f"{finding.limit!r}, up to {waiver.ceiling!r}, until the end of {waiver.expires} (UTC). Owner "
+                f"{waiver.owner}, approver {waiver.approver} ({signed}): {waiver.reason}"
+            )
+    return tuple(sentences)
 
 
 def arithmetic_sentence(facts: Facts) -> str:

@@ -19,7 +19,7 @@ NO_PROMISE = (
 )
 
 _WIDTH = 100
-_MARKS = {"passed": "PASS", "failed": "FAIL", "inconclusive": "OPEN"}
+_MARKS = {"passed": "PASS", "failed": "FAIL", "inconclusive": "OPEN", "waived": "WAIVED"}
 
 
 def render_explanation_text(explanation: Explanation) -> str:

@@ -26,11 +26,13 @@ from gatekeeper.report.content import (
     epsilon_meaning,
     interruption_sentence,
     ledger_sentence,
+    lock_sentence,
     model_sentence,
     privacy_sentence,
     provenance_sentence,
     twin_sentence,
     verdict_word,
+    waiver_sentences,
 )
 
 _COLOURS = {"approved": "bold green", "refused": "bold red", "inconclusive": "bold yellow"}
@@ -39,7 +41,12 @@ _DICE = (
     "of the unit's mean over its classes but the background. n: units with the class, in mask or prediction; others "
     "are left out"
 )
-_MARKS = {"passed": ("PASS", "green"), "failed": ("FAIL", "red"), "inconclusive": ("OPEN", "yellow")}
+_MARKS = {
+    "passed": ("PASS", "green"),
+    "failed": ("FAIL", "red"),
+    "inconclusive": ("OPEN", "yellow"),
+    "waived": ("WAIVED", "magenta"),
+}
 
 
 def render_text(report: Report, *, width: int = 100, colour: bool = False) -> str:
@@ -81,6 +88,8 @@ def _parts(report: Report) -> list[RenderableType]:
         Text(f"Privacy  {privacy_sentence(facts)} {epsilon_meaning(facts.guarantee.epsilon.high)}"),
         Text(f"Numbers  {arithmetic_sentence(facts)}"),
         Text(f"Ledger   {ledger_sentence(facts)}"),
+        Text(f"Lock     {lock_sentence(facts)}"),
+        *(Text(f"Waiver   {sentence}") for sentence in waiver_sentences(report)),
         Text(
             f"Data     {dataset.name}{synthetic}: {dataset.train_units} training and {dataset.test_units} test units "
             f"({dataset.unit}), {dataset.train_images} and {dataset.test_images} images of "
@@ -111,9 +120,10 @@ def _headline(report: Report) -> Text:
     findings = report.verdict.findings
     counts = {status: sum(f.status == status for f in findings) for status in _MARKS}
     summary = f"{len(findings)} checks, {counts['passed']} passed, {counts['failed']} failed, "
-    return Text(f"{word.upper()}   ", style=_COLOURS[word]).append(
-        summary + f"{counts['inconclusive']} inconclusive", style="not bold default"
-    )
+    summary += f"{counts['inconclusive']} inconclusive"
+    if counts["waived"]:
+        summary += f", {counts['waived']} WAIVED"
+    return Text(f"{word.upper()}   ", style=_COLOURS[word]).append(summary, style="not bold default")
 
 
 def _table(title: str) -> Table:

@@ -108,6 +108,15 @@ def verify_bundle(bundle: bytes, *, public_key: PublicKey, where: str) -> bytes:
     return parsed.payload
 
 
+def named_key(bundle: bytes, *, where: str) -> str:
+    """The fingerprint of the key that a bundle names; nothing is verified, so it only says which key to try.
+
+    Raises:
+        VerificationError: it is no such bundle.
+    """
+    return _parse_bundle(bundle, where=where).hint
+
+
 def _parse_bundle(bundle: bytes, *, where: str) -> _Bundle:
     plain = parse_json(bundle, where=where)
     found = member(plain, "mediaType", str, where=where)

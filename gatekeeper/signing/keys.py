@@ -12,6 +12,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -57,9 +58,20 @@ class PublicKey:
         return True
 
 
+class SigningKey(Protocol):
+    """A P-256 key that signs, wherever it is: in a file (`LocalKey`), or in a device or service (`RemoteKey`)."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The public key that verifies what it signs."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The DER-encoded ECDSA signature with SHA-256 of `message`; `SigningError` where that fails."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SigningKey:
-    """A P-256 private key, and the public key that verifies what it signs.
+class LocalKey:
+    """A P-256 private key in memory, and the public key that verifies what it signs.
 
     Attributes:
         private: the private key; never printed.
@@ -134,16 +146,16 @@ def _create(path: Path, content: bytes, *, mode: int) -> None:
         raise SigningError(f"can't be written: {error.strerror}", where=str(path)) from error
 
 
-def signing_key(private: ec.EllipticCurvePrivateKey) -> SigningKey:
+def signing_key(private: ec.EllipticCurvePrivateKey) -> LocalKey:
     """A private key that is already in memory as a `SigningKey`."""
-    return SigningKey(private=private, public=_public_key(private.public_key()))
+    return LocalKey(private=private, public=_public_key(private.public_key()))
 
 
 def _public_key(key: ec.EllipticCurvePublicKey) -> PublicKey:
     return PublicKey(pem=key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), key=key)
 
 
-def load_private(path: Path, *, passphrase: bytes | None) -> SigningKey:
+def load_private(path: Path, *, passphrase: bytes | None) -> LocalKey:
     """Read a private key from a PEM file that only its owner can read.
 
     Args:

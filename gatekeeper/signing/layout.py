@@ -4,9 +4,14 @@
 model.onnx                               the model
 model.sig                                signs every model file (OpenSSF Model Signing)
 attestations/certificate.sigstore.json   signs all the facts, and the side files by digest
-attestations/svr.sigstore.json           signs the pass, for any in-toto consumer
+attestations/NAME.sigstore.json          sign parts of it for others' tools: svr, vsa, test-result, provenance, mlbom
+attestations/claims.jsonl                these bundles once more, one a line
 attestations/signer.pub                  the key that signed: a convenience, never a reason to trust
-attestations/policy.json, report.…       side files
+attestations/policy.json, bom.cdx.json   side files: what must have held, and the bill of materials
+attestations/VERIFY.md, verify.sh        side files: how to check a release without gatekeeper
+attestations/report.…, policy.lock.yaml  side files: reports, and the lock where there is one
+attestations/approvals/NAME.sigstore.json    what people signed afterwards
+attestations/timestamps/NAME.tsr             when the release existed, by others' clocks, added afterwards
 ```
 """
 
@@ -23,15 +28,16 @@ from gatekeeper.signing.model_signature import SIGNATURE_FILE
 MODEL_FILE = "model.onnx"
 ATTESTATIONS = "attestations"
 CERTIFICATE_FILE = f"{ATTESTATIONS}/certificate.sigstore.json"
-SVR_FILE = f"{ATTESTATIONS}/svr.sigstore.json"
+CLAIMS_FILE = f"{ATTESTATIONS}/claims.jsonl"
 SIGNER_FILE = f"{ATTESTATIONS}/signer.pub"
 POLICY_FILE = f"{ATTESTATIONS}/policy.json"
+BOM_FILE = f"{ATTESTATIONS}/bom.cdx.json"
+LOCK_FILE = f"{ATTESTATIONS}/policy.lock.yaml"
 
 MODEL_FILES = (MODEL_FILE, SIGNATURE_FILE)
-ATTESTATION_FILES = (CERTIFICATE_FILE, SVR_FILE, SIGNER_FILE)
 
 _SIDE_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_RESERVED_ENDINGS = (".sigstore.json", ".pub", ".onnx")
+_RESERVED_ENDINGS = (".sigstore.json", ".pub", ".onnx", ".jsonl", ".tsr")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +45,7 @@ class SideFile:
     """A file that travels beside the model under `attestations/`: a report, the policy.
 
     Attributes:
-        name: its plain name, such as `report.json`; no path. `policy.json` must be the policy's canonical form.
+        name: its plain name, such as `report.json`; no path.
         content: its bytes.
     """
 

@@ -18,20 +18,19 @@ from pathlib import Path
 from gatekeeper.core import codec
 from gatekeeper.core.certificate import Certificate
 from gatekeeper.errors import SigningError
+from gatekeeper.signing.attestations import attest, claims_of
 from gatekeeper.signing.dsse import sign_statement
 from gatekeeper.signing.keys import SigningKey
 from gatekeeper.signing.layout import (
     ATTESTATIONS,
-    CERTIFICATE_FILE,
+    CLAIMS_FILE,
     MODEL_FILE,
-    POLICY_FILE,
     SIGNER_FILE,
-    SVR_FILE,
     SideFile,
     digests_of,
 )
 from gatekeeper.signing.model_signature import SIGNATURE_FILE, describe_model, encode_manifest
-from gatekeeper.signing.statements import Subject, certificate_statement, svr_statement
+from gatekeeper.signing.side_files import standard_side_files
 from gatekeeper.signing.verification import Step, VerifiedRelease, check_trust_root, read_release
 
 __all__ = [
@@ -41,6 +40,7 @@ __all__ = [
     "check_trust_root",
     "digests_of",
     "read_release",
+    "standard_side_files",
     "write_release",
 ]
 
@@ -64,7 +64,7 @@ def write_release(
         staging: a path inside the private run directory that does not exist yet, on the file system of `out`.
         model: the ONNX file; it is copied, never linked.
         certificate: names the model's digest, and the side files by `digests_of`.
-        side_files: what travels beside the model.
+        side_files: what travels beside the model: those of `standard_side_files`, and reports.
         key: signs.
         check: recomputes the verdict from the finished directory, and raises where it does not agree.
 
@@ -94,9 +94,9 @@ def _check_facts(certificate: Certificate, *, side_files: tuple[SideFile, ...]) 
     digests = digests_of(side_files)
     if certificate.files != digests:
         raise SigningError(f"the certificate binds {certificate.files}, the side files are {digests}")
-    for file in side_files:
-        if file.path == POLICY_FILE and file.content != codec.encode(certificate.policy).encode():
-            raise SigningError("is not the canonical form of the certificate's policy", where=file.path)
+    for file in standard_side_files(certificate):
+        if file not in side_files:
+            raise SigningError("is missing, or not what follows from the certificate", where=file.path)
 
 
 def _check_places(*, out: Path, staging: Path) -> None:
@@ -165,9 +165,10 @@ def _build(
         _write(staging / file.path, file.content)
     _write(staging / SIGNER_FILE, key.public.pem)
     manifest = describe_model(staging, name=name)
-    subjects = (Subject(name=MODEL_FILE, sha256=certificate.approval.model_digest), manifest.subject)
-    _write(staging / CERTIFICATE_FILE, sign_statement(certificate_statement(certificate, subjects=subjects), key=key))
-    _write(staging / SVR_FILE, sign_statement(svr_statement(certificate, subjects=subjects), key=key))
+    bundles = attest(certificate, manifest=manifest, key=key)
+    for bundle in bundles:
+        _write(staging / bundle.file, bundle.content)
+    _write(staging / CLAIMS_FILE, claims_of(bundles))
     _write(staging / SIGNATURE_FILE, sign_statement(encode_manifest(manifest), key=key))
     (staging / ATTESTATIONS).chmod(0o755)
     _sync(staging / ATTESTATIONS)

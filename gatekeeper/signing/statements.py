@@ -1,7 +1,6 @@
-"""What is said of a model, as in-toto statements: the simple verification result and the certificate.
+"""In-toto statements: who is spoken of, and what is said, in the one form that gatekeeper writes.
 
 Statement v1: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
-Simple Verification Result v0.2: https://github.com/in-toto/attestation/blob/main/spec/predicates/svr.md
 
 Statements are canonical JSON (`core.codec.canonical`), and a payload that differs from its own canonical
 form is refused: so nothing can hide in a payload that its reader does not see.
@@ -9,21 +8,16 @@ form is refused: so nothing can hide in a payload that its reader does not see.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gatekeeper.core import codec
-from gatekeeper.core.certificate import CERTIFICATE_TYPE, Certificate
 from gatekeeper.core.checks import check_sha256, check_text
-from gatekeeper.errors import SigningError, VerificationError
+from gatekeeper.errors import VerificationError
 
 T = TypeVar("T")
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-SVR_TYPE = "https://in-toto.io/attestation/svr/v0.2"
-VERIFIER_ID = "urn:gatekeeper:gate:v1"
-POLICY_PASSED = "GATEKEEPER_POLICY_PASSED"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,72 +135,3 @@ def _subject(item: object, *, where: str) -> Subject:
         return Subject(name=member(item, "name", str, where=where), sha256=member(digests, "sha256", str, where=where))
     except ValueError as error:
         raise VerificationError(f"has a subject that can't be: {error}", where=where) from error
-
-
-def _property(rule: str) -> str:
-    """A rule's name as a property: upper case, everything but A–Z and 0–9 replaced."""
-    return "GATEKEEPER_" + re.sub(r"[^A-Z0-9]", "_", rule.upper())
-
-
-def passed_properties(certificate: Certificate) -> tuple[str, ...]:
-    """What the gate verified: that the policy passed, and each rule, in the policy's order.
-
-    An approval holds passed findings only, so each of its rules is a property.
-
-    Raises:
-        SigningError: two rules have the same property name, so the result would not say which one passed.
-    """
-    rule_of = {POLICY_PASSED: ""}
-    for finding in certificate.approval.findings:
-        name = _property(finding.rule)
-        if rule_of.setdefault(name, finding.rule) != finding.rule:
-            other = rule_of[name] or "the whole policy"
-            raise SigningError(
-                f"rule {finding.rule!r} and {other!r} would both be called {name}",
-                hint="rename the rule in the policy",
-            )
-    return tuple(rule_of)
-
-
-def svr_predicate(certificate: Certificate) -> dict[str, Any]:
-    """The predicate of a simple verification result (SVR v0.2) that follows from a certificate.
-
-    Raises:
-        SigningError: two rules have the same property name.
-    """
-    policy = {"name": certificate.policy.name, "digest": {"sha256": certificate.approval.policy_digest}}
-    return {
-        "verifier": {"id": VERIFIER_ID, "policies": [policy]},
-        "timeCreated": certificate.created,
-        "properties": list(passed_properties(certificate)),
-    }
-
-
-def svr_statement(certificate: Certificate, *, subjects: tuple[Subject, ...]) -> bytes:
-    """The pass in the form that any in-toto consumer can read; the arguments are those of `certificate_statement`."""
-    predicate = svr_predicate(certificate)
-    return encode_statement(Statement(predicate_type=SVR_TYPE, subjects=subjects, predicate=predicate))
-
-
-def certificate_statement(certificate: Certificate, *, subjects: tuple[Subject, ...]) -> bytes:
-    """All the facts, as a statement.
-
-    Args:
-        certificate: the predicate, exactly.
-        subjects: the model file and the root digest of the model directory.
-    """
-    predicate = codec.plain(certificate)
-    return encode_statement(Statement(predicate_type=CERTIFICATE_TYPE, subjects=subjects, predicate=predicate))
-
-
-def certificate_of(statement: Statement, *, where: str) -> Certificate:
-    """The certificate in a statement of type `CERTIFICATE_TYPE`.
-
-    Raises:
-        VerificationError: a field is missing, unknown, of another type or outside its range, or a number is
-            not written as gatekeeper writes it.
-    """
-    try:
-        return codec.decode(codec.canonical(statement.predicate), Certificate)
-    except (ValueError, OverflowError, RecursionError) as error:  # numbers too large for a float, nesting too deep
-        raise VerificationError(f"is no certificate: {error}", where=where) from error

@@ -7,35 +7,39 @@ support the verdict is recomputed from the certificate afterwards, by whoever ca
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from gatekeeper.core import codec
-from gatekeeper.core.certificate import CERTIFICATE_TYPE, Certificate, FileDigest
+from gatekeeper.core.certificate import CERTIFICATE_TYPE, Certificate
 from gatekeeper.errors import SigningError, VerificationError
+from gatekeeper.signing.additions import (
+    FOLDERS,
+    Addition,
+    check_addition_names,
+    is_addition,
+    read_approvals,
+    read_timestamps,
+)
+from gatekeeper.signing.attestations import ATTESTATION_FILES, DERIVED, Bundle, basis_of, subjects_of
+from gatekeeper.signing.comparison import first_difference
 from gatekeeper.signing.dsse import verify_bundle
-from gatekeeper.signing.files import digest_file, list_tree, place, read_file
+from gatekeeper.signing.files import Tree, digest_file, list_tree, place, read_file
 from gatekeeper.signing.keys import PublicKey
 from gatekeeper.signing.layout import (
-    ATTESTATION_FILES,
     ATTESTATIONS,
     CERTIFICATE_FILE,
+    CLAIMS_FILE,
     MODEL_FILE,
     MODEL_FILES,
-    POLICY_FILE,
     SIGNER_FILE,
-    SVR_FILE,
 )
 from gatekeeper.signing.model_signature import Manifest, check_files, read_manifest
-from gatekeeper.signing.statements import (
-    SVR_TYPE,
-    Statement,
-    Subject,
-    certificate_of,
-    parse_statement,
-    svr_predicate,
-)
+from gatekeeper.signing.predicates import certificate_of, passed_properties
+from gatekeeper.signing.side_files import check_claims, check_side_files
+from gatekeeper.signing.statements import Statement, Subject, parse_statement
+
+_FIXED_FILES = (*MODEL_FILES, *ATTESTATION_FILES, CLAIMS_FILE, SIGNER_FILE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,27 +63,28 @@ class VerifiedRelease:
 
     Attributes:
         certificate: the facts; the signer's word until they are recomputed.
+        approvals: what was added to the folder of approvals after signing; unchecked.
+        timestamps: what was added to the folder of timestamps after signing; unchecked.
         steps: what was verified.
     """
 
     certificate: Certificate
+    approvals: tuple[Addition, ...]
+    timestamps: tuple[Addition, ...]
     steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Payloads:
-    """The signed bytes of both attestations."""
+class _Attested:
+    """An attestation whose signature was verified.
 
-    certificate: bytes
-    svr: bytes
+    Attributes:
+        bundle: as it lies in the release.
+        payload: the signed bytes.
+    """
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Statements:
-    """Both attestations, about this very model."""
-
-    certificate: Statement
-    svr: Statement
+    bundle: Bundle
+    payload: bytes
 
 
 def check_trust_root(public_key_path: Path, *, directory: Path) -> None:
@@ -115,71 +120,81 @@ def read_release(directory: Path, *, public_key: PublicKey) -> VerifiedRelease:
     Raises:
         VerificationError: the first step that fails; `where` names the file.
     """
-    beside = _check_names(directory)
+    tree = list_tree(directory)
+    beside = _check_names(directory, tree=tree)
     manifest = read_manifest(directory, public_key=public_key)
     check_files(directory, manifest=manifest)
-    payloads = _read_attestations(directory, public_key=public_key)
-    statements = _check_statements(directory, payloads=payloads, manifest=manifest)
-    certificate = _check_certificate(directory, statements=statements, manifest=manifest)
-    _check_side_files(directory, certificate=certificate, present=beside)
-    _check_svr(directory, statements=statements, certificate=certificate)
+    attested = _read_attestations(directory, public_key=public_key)
+    statements = _check_statements(directory, attested=attested, manifest=manifest)
+    certificate = _check_certificate(directory, statement=statements[0])
     _check_artifact(directory, certificate=certificate)
+    check_side_files(directory, certificate=certificate, present=beside)
+    _check_derived(directory, certificate=certificate, bundle=attested[0].bundle, statements=statements[1:])
+    check_claims(directory, bundles=tuple(each.bundle for each in attested))
     details = (
-        ("names and kinds of files", f"regular files only, {len(MODEL_FILES) + len(ATTESTATION_FILES) + len(beside)}"),
+        ("names and kinds of files", f"regular files only, {len(_FIXED_FILES) + len(beside)}"),
         ("signature of the model", f"model.sig by the key {public_key.fingerprint}"),
         ("model files", f"{len(manifest.resources)} by SHA-256, root digest {manifest.root_digest}"),
-        ("signatures of the attestations", "certificate and verification result by the same key"),
+        ("signatures of the attestations", f"{len(attested)} by the same key"),
         ("subjects of the attestations", "this model file and this root digest"),
         ("certificate", f"approves this model under the policy {certificate.approval.policy_digest}"),
-        ("side files and verification result", f"{len(beside)} files and every property as certified"),
         ("the judged file", f"{certificate.facts.evidence.model.size} bytes, the file that was measured"),
+        ("side files", f"{len(beside)} as the certificate binds them"),
+        ("other attestations", f"{', '.join(each.name for each in DERIVED)}: as they follow from the certificate"),
     )
-    steps = tuple(Step(number=n, title=title, detail=detail) for n, (title, detail) in enumerate(details, start=1))
-    return VerifiedRelease(certificate=certificate, steps=steps)
+    return VerifiedRelease(
+        certificate=certificate,
+        approvals=read_approvals(directory, tree=tree),
+        timestamps=read_timestamps(directory, tree=tree),
+        steps=tuple(Step(number=n, title=title, detail=detail) for n, (title, detail) in enumerate(details, start=1)),
+    )
 
 
-def _check_names(directory: Path) -> tuple[str, ...]:
+def _check_names(directory: Path, *, tree: Tree) -> tuple[str, ...]:
     """Step 1: regular files only, with the names of a release; gives the files beside the attestations."""
-    tree = list_tree(directory)
-    for name in (*MODEL_FILES, *ATTESTATION_FILES):
+    for name in _FIXED_FILES:
         if name not in tree.files:
             raise VerificationError(
                 "is missing", where=place(directory, name), hint="get the whole release from its signer"
             )
-    beside = tuple(name for name in tree.files if name not in MODEL_FILES + ATTESTATION_FILES)
+    check_addition_names(directory, tree=tree)
+    beside = tuple(name for name in tree.files if name not in _FIXED_FILES and not is_addition(name))
     strangers = [name for name in beside if not name.startswith(ATTESTATIONS + "/")]
-    for name in (*strangers, *(name for name in tree.directories if name != ATTESTATIONS)):
+    folders = [name for name in tree.directories if name not in (ATTESTATIONS, *FOLDERS)]
+    for name in (*strangers, *folders):
         raise VerificationError("does not belong to a release", where=place(directory, name), hint="remove it")
     return beside
 
 
-def _read_attestations(directory: Path, *, public_key: PublicKey) -> _Payloads:
-    """Step 4: both attestations carry this key's signature; nothing is parsed yet."""
+def _read_attestations(directory: Path, *, public_key: PublicKey) -> tuple[_Attested, ...]:
+    """Step 4: every attestation carries this key's signature; nothing is parsed yet."""
     if read_file(directory, SIGNER_FILE) != public_key.pem:
         raise VerificationError(
             f"is not the key that signed the release, {public_key.fingerprint}", where=place(directory, SIGNER_FILE)
         )
-    certificate, svr = (
-        verify_bundle(read_file(directory, name), public_key=public_key, where=place(directory, name))
-        for name in (CERTIFICATE_FILE, SVR_FILE)
+    bundles = (Bundle(file=name, content=read_file(directory, name)) for name in ATTESTATION_FILES)
+    return tuple(
+        _Attested(
+            bundle=bundle,
+            payload=verify_bundle(bundle.content, public_key=public_key, where=place(directory, bundle.file)),
+        )
+        for bundle in bundles
     )
-    return _Payloads(certificate=certificate, svr=svr)
 
 
-def _check_statements(directory: Path, *, payloads: _Payloads, manifest: Manifest) -> _Statements:
+def _check_statements(directory: Path, *, attested: tuple[_Attested, ...], manifest: Manifest) -> tuple[Statement, ...]:
     """Step 5: each attestation is of its type, and about this model file and this root digest."""
-    model = next((r for r in manifest.resources if r.name == MODEL_FILE), None)
-    if model is None:
-        raise VerificationError(f"does not sign {MODEL_FILE}", where=place(directory, MODEL_FILES[1]))
-    subjects = (Subject(name=MODEL_FILE, sha256=model.sha256), manifest.subject)
-    return _Statements(
-        certificate=_statement(
-            payloads.certificate,
-            predicate_type=CERTIFICATE_TYPE,
-            subjects=subjects,
-            where=place(directory, CERTIFICATE_FILE),
-        ),
-        svr=_statement(payloads.svr, predicate_type=SVR_TYPE, subjects=subjects, where=place(directory, SVR_FILE)),
+    if [resource.name for resource in manifest.resources] != [MODEL_FILE]:
+        raise VerificationError(f"does not sign {MODEL_FILE} alone", where=place(directory, MODEL_FILES[1]))
+    types = (CERTIFICATE_TYPE, *(attestation.predicate_type for attestation in DERIVED))
+    return tuple(
+        _statement(
+            each.payload,
+            predicate_type=predicate_type,
+            subjects=subjects_of(manifest),
+            where=place(directory, each.bundle.file),
+        )
+        for each, predicate_type in zip(attested, types, strict=True)
     )
 
 
@@ -191,12 +206,12 @@ def _statement(payload: bytes, *, predicate_type: str, subjects: tuple[Subject, 
     return statement
 
 
-def _check_certificate(directory: Path, *, statements: _Statements, manifest: Manifest) -> Certificate:
-    """Step 6: the certificate is one, and approves this model under the policy that it holds."""
+def _check_certificate(directory: Path, *, statement: Statement) -> Certificate:
+    """Step 6: the certificate is one, approves this model under the policy that it holds, and names rules apart."""
     where = place(directory, CERTIFICATE_FILE)
-    certificate = certificate_of(statements.certificate, where=where)
+    certificate = certificate_of(statement, where=where)
     approval = certificate.approval
-    model = statements.certificate.subjects[0].sha256
+    model = statement.subjects[0].sha256
     if approval.model_digest != model:
         raise VerificationError(f"approves the model {approval.model_digest}, this one is {model}", where=where)
     policy = codec.digest(certificate.policy)
@@ -204,61 +219,15 @@ def _check_certificate(directory: Path, *, statements: _Statements, manifest: Ma
         raise VerificationError(
             f"approves under the policy {approval.policy_digest}, but holds the policy {policy}", where=where
         )
+    try:
+        passed_properties(certificate)
+    except SigningError as error:
+        raise VerificationError(error.message, where=where) from error
     return certificate
 
 
-def _check_side_files(directory: Path, *, certificate: Certificate, present: tuple[str, ...]) -> None:
-    """Step 7, first half: the files beside the attestations are those that the certificate binds."""
-    bound = [file.name for file in certificate.files]
-    if bound != sorted(set(bound)):
-        raise VerificationError("binds files out of order or twice", where=place(directory, CERTIFICATE_FILE))
-    for name in sorted(set(present) ^ set(bound)):
-        state = "is missing, but" if name in bound else "was added: no such file is what"
-        raise VerificationError(f"{state} the certificate binds", where=place(directory, name))
-    for file in certificate.files:
-        content = read_file(directory, file.name)
-        found = FileDigest(name=file.name, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-        if found != file:
-            raise VerificationError(
-                f"has SHA-256 {found.sha256} and {found.size} bytes; the certificate binds {file.sha256} "
-                f"and {file.size} bytes",
-                where=place(directory, file.name),
-            )
-        if file.name == POLICY_FILE and content != codec.encode(certificate.policy).encode():
-            raise VerificationError(
-                f"is not the policy {certificate.approval.policy_digest} that was judged by",
-                where=place(directory, file.name),
-            )
-
-
-def _check_svr(directory: Path, *, statements: _Statements, certificate: Certificate) -> None:
-    """Step 7, second half: the verification result says what follows from the certificate, and no more."""
-    where = place(directory, SVR_FILE)
-    found = statements.svr.predicate
-    try:
-        needed = svr_predicate(certificate)
-    except SigningError as error:
-        raise VerificationError(error.message, where=place(directory, CERTIFICATE_FILE)) from error
-    if found.get("verifier") != needed["verifier"]:
-        raise VerificationError(
-            f"names the verifier and policy {found.get('verifier')!a}; the certificate's are {needed['verifier']!a}",
-            where=where,
-        )
-    if found.get("properties") != needed["properties"]:
-        raise VerificationError(
-            f"names the properties {found.get('properties')!a}; the certificate's are {needed['properties']!a}",
-            where=where,
-        )
-    if found != needed:
-        raise VerificationError(
-            f"was made at {found.get('timeCreated')!a} or says more than its certificate, made at "
-            f"{certificate.created}",
-            where=where,
-        )
-
-
 def _check_artifact(directory: Path, *, certificate: Certificate) -> None:
-    """Step 8: the file in the release is the file that was measured and attacked."""
+    """Step 7: the file in the release is the file that was measured and attacked."""
     artifact = certificate.facts.evidence.model
     found = digest_file(directory, MODEL_FILE)
     if (found.sha256, found.size) != (artifact.sha256, artifact.size):
@@ -267,3 +236,14 @@ def _check_artifact(directory: Path, *, certificate: Certificate) -> None:
             f"{artifact.size} bytes",
             where=place(directory, MODEL_FILE),
         )
+
+
+def _check_derived(
+    directory: Path, *, certificate: Certificate, bundle: Bundle, statements: tuple[Statement, ...]
+) -> None:
+    """Step 9: every other attestation says what follows from the certificate, and no more."""
+    basis = basis_of(certificate, bundle=bundle.content)
+    for attestation, statement in zip(DERIVED, statements, strict=True):
+        difference = first_difference(statement.predicate, attestation.predicate(basis))
+        if difference is not None:
+            raise VerificationError(difference, where=place(directory, attestation.file))

@@ -1,0 +1,74 @@
+"""What may be added to a release after it was signed: two folders, and nothing else.
+
+`attestations/approvals/` holds what people signed afterwards, `attestations/timestamps/` what clocks of others did.
+No signature of the release covers them, so anybody may have put them there: they count for nothing until whoever needs
+them has checked each one against a key of its own. Here only their names and sizes are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gatekeeper.errors import VerificationError
+from gatekeeper.signing.files import Tree, place, read_file
+from gatekeeper.signing.layout import ATTESTATIONS
+
+APPROVALS = f"{ATTESTATIONS}/approvals"
+TIMESTAMPS = f"{ATTESTATIONS}/timestamps"
+FOLDERS = (APPROVALS, TIMESTAMPS)
+
+_PLAIN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+_NAMES = {
+    APPROVALS: re.compile(rf"{APPROVALS}/{_PLAIN}\.sigstore\.json"),
+    TIMESTAMPS: re.compile(rf"{TIMESTAMPS}/{_PLAIN}\.tsr"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addition:
+    """A file that was added after signing: anybody's word, until somebody checks it.
+
+    Attributes:
+        file: where it lies, relative to the release directory.
+        content: its bytes.
+    """
+
+    file: str
+    content: bytes = field(repr=False)
+
+
+def is_addition(file: str) -> bool:
+    """Whether a file lies in one of the folders that may grow."""
+    return file.startswith(tuple(folder + "/" for folder in FOLDERS))
+
+
+def check_addition_names(directory: Path, *, tree: Tree) -> None:
+    """Refuse names that no addition has.
+
+    Raises:
+        VerificationError: a file in one of the folders is called otherwise, or lies deeper.
+    """
+    for file in filter(is_addition, tree.files):
+        if not any(pattern.fullmatch(file) for pattern in _NAMES.values()):
+            raise VerificationError(
+                "is not called as an addition is: approvals/NAME.sigstore.json or timestamps/NAME.tsr",
+                where=place(directory, file),
+                hint="remove it",
+            )
+
+
+def read_approvals(directory: Path, *, tree: Tree) -> tuple[Addition, ...]:
+    """What lies in the folder of approvals, unchecked."""
+    return _read(directory, APPROVALS, tree=tree)
+
+
+def read_timestamps(directory: Path, *, tree: Tree) -> tuple[Addition, ...]:
+    """What lies in the folder of timestamps, unchecked."""
+    return _read(directory, TIMESTAMPS, tree=tree)
+
+
+def _read(directory: Path, folder: str, *, tree: Tree) -> tuple[Addition, ...]:
+    files = (file for file in tree.files if file.startswith(folder + "/"))
+    return tuple(Addition(file=file, content=read_file(directory, file)) for file in files)
