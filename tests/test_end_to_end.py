@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.core.certificate import CERTIFICATE_TYPE, Certificate
-from gatekeeper.core.codec import canonical, digest, encode, from_plain, parse, plain
+from gatekeeper.core.codec import canonical, digest, from_plain, parse, plain
 from gatekeeper.core.policy import Policy
 from gatekeeper.signing.keys import load_private, load_public
 from gatekeeper.signing.layout import SideFile, digests_of
-from gatekeeper.signing.release import write_release
+from gatekeeper.signing.release import standard_side_files, write_release
 from gatekeeper.signing.verification import read_release
 
 PASSPHRASE = "correct horse"
@@ -128,10 +128,14 @@ def test_a_good_candidate_is_released_and_verifies(released: Bench) -> None:
         "model.onnx",
         "model.sig",
         "attestations/certificate.sigstore.json",
-        "attestations/svr.sigstore.json",
+        *(f"attestations/{name}.sigstore.json" for name in ("svr", "vsa", "test-result", "provenance", "mlbom")),
+        "attestations/claims.jsonl",
         "attestations/signer.pub",
         "attestations/policy.json",
+        "attestations/bom.cdx.json",
         "attestations/report.json",
+        "attestations/VERIFY.md",
+        "attestations/verify.sh",
     }
     result = released.verify()
     assert result.returncode == 0, result.stderr
@@ -198,10 +202,7 @@ def _resign(bench: Bench, directory: Path, edit: Callable[[dict], None]) -> Path
     edited = from_plain(facts, Certificate)
     report = json.loads((bench.path / "out/attestations/report.json").read_text())
     report["facts"], report["findings"] = plain(edited.facts), [plain(f) for f in edited.approval.findings]
-    side_files = (
-        SideFile(name="policy.json", content=encode(edited.policy).encode()),
-        SideFile(name="report.json", content=canonical(report).encode()),
-    )
+    side_files = (*standard_side_files(edited), SideFile(name="report.json", content=canonical(report).encode()))
     edited = dataclasses.replace(edited, files=digests_of(side_files))
     assert digest(edited.policy) == edited.approval.policy_digest
     key = load_private(bench.path / "release.key", passphrase=PASSPHRASE.encode())
