@@ -14,6 +14,7 @@ from gatekeeper.core import codec
 from gatekeeper.core.certificate import Certificate
 from gatekeeper.core.policy import Policy
 from gatekeeper.pipeline.reports import report_files
+from gatekeeper.signing.attestations import ATTESTATION_FILES
 from gatekeeper.signing.dsse import sign_statement
 from gatekeeper.signing.keys import SigningKey
 from gatekeeper.signing.layout import digests_of
@@ -90,12 +91,33 @@ def rewrite(name: str, change: Callable[[bytes], bytes]) -> Break:
 
 def statement(name: str, edit: Callable[[Plain], object]) -> Break:
     """Edit a signed statement and sign it again, as its signer could."""
-    return lambda release: edit_statement(release / name, lambda plain: ignore(edit(plain)))
+
+    def spoil(release: Path) -> None:
+        edit_statement(release / name, lambda plain: ignore(edit(plain)))
+        settle(release, changed=name)
+
+    return spoil
+
+
+def settle(release: Path, *, changed: str) -> None:
+    """What follows from a changed bundle is changed, too: the summary names the certificate, claims repeat them all."""
+    if changed == CERTIFICATE:
+        digest = hashlib.sha256((release / CERTIFICATE).read_bytes()).hexdigest()
+        edit_statement(
+            release / VSA,
+            lambda plain: plain["predicate"]["inputAttestations"][0]["digest"].update(sha256=digest),
+        )
+    (release / CLAIMS).write_bytes(b"".join((release / file).read_bytes() for file in ATTESTATION_FILES))
 
 
 def bundle(name: str, edit: Callable[[Plain], object]) -> Break:
     """Edit a bundle around its signature, as anybody could."""
-    return lambda release: edit_bundle(release / name, lambda plain: ignore(edit(plain)))
+
+    def spoil(release: Path) -> None:
+        edit_bundle(release / name, lambda plain: ignore(edit(plain)))
+        settle(release, changed="")
+
+    return spoil
 
 
 def ignore(_: object) -> None:
@@ -165,6 +187,7 @@ def other_release(name: str) -> Break:
         other = copy_good(fresh(release.with_name("other")))
         reissue(other, lambda plain: plain.update(created="2020-01-01T00:00:00Z"))
         shutil.copyfile(other / name, release / name)
+        settle(release, changed="")
 
     return spoil
 
@@ -203,7 +226,12 @@ def text_of_bundle(name: str, old: bytes, new: bytes) -> Break:
 
 
 def payload(name: str, change: Callable[[bytes], bytes]) -> Break:
-    return lambda release: sign_again(release / name, change(payload_of(release / name)))
+
+    def spoil(release: Path) -> None:
+        sign_again(release / name, change(payload_of(release / name)))
+        settle(release, changed=name)
+
+    return spoil
 
 
 def linked_attestations(release: Path) -> None:
@@ -217,11 +245,11 @@ def bound_instead(name: str, content: bytes) -> Break:
     def spoil(release: Path) -> None:
         write(name, content)(release)
         new = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-        edit_statement(
-            release / CERTIFICATE,
+        statement(
+            CERTIFICATE,
             lambda plain: plain["predicate"].update(
                 files=[new if file["name"] == name else file for file in plain["predicate"]["files"]]
             ),
-        )
+        )(release)
 
     return spoil
