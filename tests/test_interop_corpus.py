@@ -54,6 +54,21 @@ def spoilt(bad: Bad, tmp_path: Path) -> Path:
 # verify.sh, in the shells that read POSIX's language.
 
 
+@pytest.mark.parametrize("shell", [("sh",), ("bash", "--posix")])
+def test_the_script_accepts_the_golden_release_in_every_shell(shell: tuple[str, ...]) -> None:
+    assert run_script(GOLDEN / "release", shell=shell).returncode == 0
+
+
+def test_the_script_lets_additions_be_and_says_that_they_are_unchecked(tmp_path: Path) -> None:
+    release = copy_good(tmp_path)
+    for folder, name in (("approvals", "officer.sigstore.json"), ("timestamps", "model.tsr")):
+        (release / "attestations" / folder).mkdir()
+        (release / "attestations" / folder / name).write_bytes(b"anything")
+    done = run_script(release)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not looked at" in done.stdout
+
+
 @pytest.mark.parametrize("bad", seen_by(SCRIPT))
 def test_the_script_refuses(bad: Bad, tmp_path: Path) -> None:
     done = run_script(spoilt(bad, tmp_path))

@@ -126,7 +126,7 @@ def vsa_predicate(basis: Basis) -> dict[str, Any]:
     }
 
 
-def tested_predicate(basis: Basis) -> dict[str, Any]:
+def results_predicate(basis: Basis) -> dict[str, Any]:
     """Rule by rule: those that passed, and those that hold only by an exception, as warnings."""
     certificate = basis.certificate
     data = certificate.facts.evidence.dataset
