@@ -110,12 +110,14 @@ def sigstore_js(release: Path) -> dict[str, object]:
     return answer("node", script, GOLDEN / "gate.pub", *bundles(release), NODE_PATH=modules)
 
 
+@pytest.mark.nodejs
 def test_sigstore_js_accepts_every_bundle() -> None:
     answers = sigstore_js(GOLDEN / "release")
     assert len(answers) == len(BUNDLES)
     assert set(answers.values()) == {None}
 
 
+@pytest.mark.nodejs
 @pytest.mark.parametrize("bad", seen_by(SIGSTORE_JS))
 def test_sigstore_js_refuses(bad: Bad, tmp_path: Path) -> None:
     answers = sigstore_js(spoilt(bad, tmp_path))
