@@ -161,6 +161,10 @@ def test_help_loads_nothing_heavy() -> None:
         "frontier",
         "explain",
         "refuse",
+        "approve",
+        "waiver",
+        "trust",
+        "timestamp",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

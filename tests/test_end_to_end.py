@@ -194,6 +194,16 @@ def test_the_releases_own_key_is_no_trust_root(released: Bench) -> None:
     assert result.returncode == 4
 
 
+def test_a_trust_file_takes_the_place_of_the_key(released: Bench) -> None:
+    fingerprint = released.run("keys", "fingerprint", "release.pub").stdout.strip()
+    entry = f"{{fingerprint: {fingerprint}, owner: the gate, roles: [release], public_key: release.pub}}"
+    head = "apiVersion: gatekeeper/v1\nkind: TrustFile\nmetadata: {name: hospital}\nspec:\n  keys:\n"
+    (released.path / "trust.yaml").write_text(f"{head}    - {entry}\n")
+    result = released.run("verify", "out", "--trust", "trust.yaml", "--policy", "policy.yaml")
+    assert result.returncode == 0, result.stderr
+    assert f"signer: {fingerprint} (the gate) may sign releases" in result.stdout
+
+
 def test_one_flipped_byte_is_found_and_the_file_named(released: Bench, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(released.path / "out", copy)
