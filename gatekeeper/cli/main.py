@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import click
 
+from gatekeeper.cli.approve import approve
 from gatekeeper.cli.budget import budget
 from gatekeeper.cli.candidates import candidate_group, init
 from gatekeeper.cli.certify import certify, sign
@@ -51,7 +52,7 @@ def app() -> None:
 
 
 for _command in (
-    *(init, certify, sign, verify, report, runs_group, policy_group, candidate_group, keys_group, budget),
+    *(init, certify, sign, verify, approve, report, runs_group, policy_group, candidate_group, keys_group, budget),
     *(ledger_group, weights_group, frontier, explain, refuse, waiver_group, trust_group, timestamp_group),
 ):
     app.add_command(_command)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.key_options import key_option, public_key_option
 from gatekeeper.cli.passphrase import passphrase_option
 from gatekeeper.cli.preflight import check_beside, prepare_signing
 from gatekeeper.cli.streams import say
@@ -20,10 +21,11 @@ from gatekeeper.rundir import RunDirectory
     type=click.Path(dir_okay=False, path_type=Path),
     help="What did not hold: your own copy, not the run's.",
 )
-@click.option("--key", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The key that signs.")
+@key_option(required=True)
+@public_key_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to create; it must not exist.")
 @passphrase_option
-def refuse(run: Path, policy: Path, key: Path, out: Path, passphrase_fd: int | None) -> None:
+def refuse(run: Path, policy: Path, key: str, public_key: Path | None, out: Path, passphrase_fd: int | None) -> None:
     """Sign that a RUN did not pass the policy, for those who keep records.
 
     The statement names the policy and the rules, never the model: nothing about a failure is signed over a model's
@@ -34,13 +36,15 @@ def refuse(run: Path, policy: Path, key: Path, out: Path, passphrase_fd: int | N
 
     the_policy, directory = read_policy(policy), RunDirectory(run)
     check_beside(out, run=run)
-    signing = prepare_signing(key=key, out=out, runs=out.absolute().parent, passphrase_fd=passphrase_fd)
+    signing = prepare_signing(
+        key=key, out=out, runs=out.absolute().parent, passphrase_fd=passphrase_fd, public_key=public_key
+    )
     with directory.lock():
         sign_refusal(
             directory,
             policy=the_policy,
             candidate=directory.read_candidate(),
-            key=lambda: read_key(signing.key, passphrase=signing.passphrase),
+            key=lambda: read_key(signing.key, passphrase=signing.passphrase, public_key=public_key),
             out=out,
         )
     say(f"signed: {out}")

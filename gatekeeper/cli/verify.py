@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.demanded_policy import demanded_digest, demanded_policy_options
 from gatekeeper.cli.verify_prints import print_options
 
 
@@ -21,13 +22,17 @@ from gatekeeper.cli.verify_prints import print_options
     type=click.Path(dir_okay=False, path_type=Path),
     help="Instead of a key, a trust file: whose keys may sign releases, from when until when, and which were revoked.",
 )
-@click.option("--policy", type=click.Path(dir_okay=False, path_type=Path), help="The policy that must have passed.")
-@click.option("--policy-digest", metavar="SHA256", help="Its digest instead, as `policy validate` prints it.")
-@click.option("--any-policy", is_flag=True, help="Accept whatever policy the signer chose.")
+@demanded_policy_options
 @click.option(
     "--ledger-head",
     metavar="ID:LENGTH:DIGEST",
     help="How far the ledger had got when you last looked; a release counted in another, or before, is refused.",
+)
+@click.option("--max-age", type=click.FloatRange(min=0, min_open=True), metavar="DAYS", help="Refuse what is older.")
+@click.option(
+    "--require-approvals",
+    metavar="ROLE[:PEOPLE],…",
+    help="Who must have countersigned, such as privacy-officer,approver:2; goes with --trust.",
 )
 @click.option("--report", "show_report", is_flag=True, help="Print the certified report afterwards.")
 @print_options
@@ -39,18 +44,35 @@ def verify(
     policy_digest: str | None,
     any_policy: bool,
     ledger_head: str | None,
+    max_age: float | None,
+    require_approvals: str | None,
     show_report: bool,
 ) -> None:
     """Verify a release DIRECTORY: signatures, digests, then accounting, bounds and verdict once more."""
+    from gatekeeper.core.countersignature import parse_requirements
     from gatekeeper.core.ledger import LedgerHead
     from gatekeeper.pipeline.verification import verify as check
     from gatekeeper.report.content import RECOMPUTED, TRUSTED, verified_report
 
     if (public_key is None) == (trust is None):
         raise click.UsageError("say whose signature it must be: one of --public-key, --trust")
-    digest = _demanded_digest(policy, policy_digest, any_policy=any_policy)
+    digest = demanded_digest(policy, policy_digest, any_policy=any_policy)
     head = None if ledger_head is None else LedgerHead.parse(ledger_head)
-    result = check(directory, public_key=public_key, trust=trust, policy_digest=digest, ledger_head=head)
+    try:
+        required = () if require_approvals is None else parse_requirements(require_approvals)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--require-approvals") from error
+    if required and trust is None:
+        raise click.UsageError("--require-approvals needs --trust: it says whose approvals count")
+    result = check(
+        directory,
+        public_key=public_key,
+        trust=trust,
+        policy_digest=digest,
+        ledger_head=head,
+        max_age_days=max_age,
+        required=required,
+    )
     for number, step in enumerate(result.steps, start=1):
         click.echo(f"{number:2d}. {step.title}: {step.detail}")
     click.echo(f"recomputed: {'; '.join(RECOMPUTED)}")
@@ -60,17 +82,3 @@ def verify(
         from gatekeeper.report import render_text
 
         click.echo(render_text(verified_report(result.certificate)), nl=False)
-
-
-def _demanded_digest(policy: Path | None, policy_digest: str | None, *, any_policy: bool) -> str | None:
-    """The digest of the policy that must have passed, or None where any will do."""
-    from gatekeeper.core.codec import digest
-    from gatekeeper.pipeline.inputs import read_policy
-
-    if sum((policy is not None, policy_digest is not None, any_policy)) != 1:
-        raise click.UsageError("say which policy must have passed: one of --policy, --policy-digest, --any-policy")
-    if policy is not None:
-        return digest(read_policy(policy))
-    if policy_digest is not None and (len(policy_digest) != 64 or set(policy_digest) - set("0123456789abcdef")):
-        raise click.UsageError(f"--policy-digest takes 64 lower-case hexadecimal digits, got {policy_digest!r}")
-    return policy_digest

@@ -6,23 +6,28 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatekeeper.core.certificate import Certificate
 from gatekeeper.core.codec import digest, plain
 from gatekeeper.core.coherence import check_bounds
+from gatekeeper.core.countersignature import Requirement
 from gatekeeper.core.ledger import LedgerHead
 from gatekeeper.core.rounding import round_up
 from gatekeeper.core.verdict import Approval, Verdict
 from gatekeeper.errors import GatekeeperError, VerificationError
 from gatekeeper.gate import decide
 from gatekeeper.pipeline.additions import check_approvals
+from gatekeeper.pipeline.age import check_age
 from gatekeeper.pipeline.endorsing import Endorsed
 from gatekeeper.pipeline.exceptions import check_lock, check_lock_file, check_waivers
 from gatekeeper.pipeline.judgement import establish
 from gatekeeper.pipeline.reports import by_this_version, check_report, without
 from gatekeeper.pipeline.steps import VerifiedStep
 from gatekeeper.pipeline.trust import utc_now
+
+if TYPE_CHECKING:
+    from gatekeeper.signing.verification import VerifiedRelease
 
 # Other versions of numpy and scipy differ in the last digits; an edit that small changes no verdict.
 _RELATIVE_TOLERANCE = 1e-6
@@ -38,10 +43,12 @@ class Verification:
 
     Attributes:
         certificate: its facts and approval.
+        release: what was read of it.
         steps: what was checked, in order.
     """
 
     certificate: Certificate
+    release: VerifiedRelease
     steps: tuple[VerifiedStep, ...]
 
 
@@ -52,6 +59,8 @@ def verify(
     trust: Path | None = None,
     policy_digest: str | None,
     ledger_head: LedgerHead | None = None,
+    max_age_days: float | None = None,
+    required: tuple[Requirement, ...] = (),
 ) -> Verification:
     """Check a release against a public key or a trust file and, where given, a policy.
 
@@ -62,6 +71,8 @@ def verify(
         policy_digest: SHA-256 of the canonical form of the policy that must have passed, or None for any policy.
         ledger_head: how far the ledger had got when somebody last looked, or None; the release must have been
             counted in that very ledger, and not before.
+        max_age_days: how many days ago it may have been judged at most, or None.
+        required: who must have approved it.
 
     Raises:
         ConfigError: the trust file has mistakes.
@@ -83,14 +94,17 @@ def verify(
     steps.append(_check_ledger(certificate.facts.ledger.head, ledger_head))
     now = utc_now()
     check_lock_file(directory, certificate)
+    steps.append(check_age(certificate, max_days=max_age_days, proven=time.proven, now=now))
     lock = check_lock(certificate, signer=signer.key.fingerprint, trust=signer.trust, now=now, proven=time.proven)
     steps.append(VerifiedStep(title="policy lock", detail=lock))
     waivers = check_waivers(certificate, trust=signer.trust, now=now, proven=time.proven)
     steps.append(VerifiedStep(title="waivers", detail=waivers))
     steps += recompute(certificate)
     steps.append(check_report(directory, certificate))
-    steps.append(check_approvals(release.approvals))
-    return Verification(certificate=certificate, steps=tuple(steps))
+    steps.append(
+        check_approvals(release, signer=signer.key.fingerprint, trust=signer.trust, required=required, now=now)
+    )
+    return Verification(certificate=certificate, release=release, steps=tuple(steps))
 
 
 def _check_policy(certificate: Certificate, demanded: str | None) -> VerifiedStep:

@@ -7,11 +7,12 @@ them has checked each one against a key of its own. Here only their names and si
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gatekeeper.errors import VerificationError
+from gatekeeper.errors import SigningError, VerificationError
 from gatekeeper.signing.files import Tree, place, read_file
 from gatekeeper.signing.layout import ATTESTATIONS
 
@@ -61,14 +62,30 @@ def check_addition_names(directory: Path, *, tree: Tree) -> None:
 
 def read_approvals(directory: Path, *, tree: Tree) -> tuple[Addition, ...]:
     """What lies in the folder of approvals, unchecked."""
-    return _read(directory, APPROVALS, tree=tree)
-
-
-def read_timestamps(directory: Path, *, tree: Tree) -> tuple[Addition, ...]:
-    """What lies in the folder of timestamps, unchecked."""
-    return _read(directory, TIMESTAMPS, tree=tree)
-
-
-def _read(directory: Path, folder: str, *, tree: Tree) -> tuple[Addition, ...]:
-    files = (file for file in tree.files if file.startswith(folder + "/"))
+    files = (file for file in tree.files if file.startswith(APPROVALS + "/"))
     return tuple(Addition(file=file, content=read_file(directory, file)) for file in files)
+
+
+def add(directory: Path, addition: Addition) -> Path:
+    """Write a new file that everybody may read into a release, or leave none.
+
+    Raises:
+        SigningError: it is there already, or can't be written.
+    """
+    path = directory / addition.file
+    try:
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    except FileExistsError as error:
+        raise SigningError("is in the release already", where=str(path)) from error
+    except OSError as error:
+        raise SigningError(f"can't be written: {error.strerror}", where=str(path)) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(addition.content)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        path.unlink()
+        raise SigningError(f"can't be written: {error.strerror}", where=str(path)) from error
+    return path

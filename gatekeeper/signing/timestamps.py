@@ -12,14 +12,13 @@ in it. A response is kept whole under `attestations/timestamps/`, for `openssl t
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from gatekeeper.core.trust import TimestampAuthority
-from gatekeeper.errors import SigningError, VerificationError
-from gatekeeper.signing.additions import TIMESTAMPS
+from gatekeeper.errors import VerificationError
+from gatekeeper.signing.additions import TIMESTAMPS, Addition, add
 from gatekeeper.signing.files import list_tree, place, read_file
 from gatekeeper.signing.layout import ATTESTATIONS
 from gatekeeper.signing.model_signature import SIGNATURE_FILE
@@ -107,8 +106,9 @@ def accept(directory: Path, *, query: bytes, response: bytes, authority: Timesta
     if parsed.tst_info.nonce != nonce:
         raise VerificationError("the response answers another query", hint="send the query again")
     name = f"{re.sub('[-:]', '', time)}-{hashlib.sha256(response).hexdigest()[:8]}.tsr"
-    _store(directory / TIMESTAMPS / name, response)
-    return Timestamp(time=time, authority=authority.name, file=f"{TIMESTAMPS}/{name}")
+    added = Addition(file=f"{TIMESTAMPS}/{name}", content=response)
+    add(directory, added)
+    return Timestamp(time=time, authority=authority.name, file=added.file)
 
 
 def check_timestamps(directory: Path, *, authorities: tuple[TimestampAuthority, ...]) -> Timestamps:
@@ -138,22 +138,3 @@ def _proven(directory: Path, file: str, *, message: bytes, clocks: list[Clock]) 
             continue
         return Timestamp(time=time, authority=clock.name, file=file)
     return None
-
-
-def _store(path: Path, content: bytes) -> None:
-    """Write a new file that everybody may read, or leave none."""
-    try:
-        path.parent.mkdir(mode=0o755, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-    except FileExistsError as error:
-        raise SigningError("is in the release already", where=str(path)) from error
-    except OSError as error:
-        raise SigningError(f"can't be written: {error.strerror}", where=str(path)) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-    except OSError as error:
-        path.unlink()
-        raise SigningError(f"can't be written: {error.strerror}", where=str(path)) from error

@@ -7,6 +7,7 @@ support the verdict is recomputed from the certificate afterwards, by whoever ca
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from gatekeeper.signing.additions import (
     check_addition_names,
     is_addition,
     read_approvals,
-    read_timestamps,
 )
 from gatekeeper.signing.attestations import ATTESTATION_FILES, DERIVED, Bundle, basis_of, subjects_of
 from gatekeeper.signing.comparison import first_difference
@@ -63,14 +63,16 @@ class VerifiedRelease:
 
     Attributes:
         certificate: the facts; the signer's word until they are recomputed.
+        certificate_digest: SHA-256 of its bundle.
+        subjects: what every attestation is about: the model files and the root digest.
         approvals: what was added to the folder of approvals after signing; unchecked.
-        timestamps: what was added to the folder of timestamps after signing; unchecked.
         steps: what was verified.
     """
 
     certificate: Certificate
+    certificate_digest: str
+    subjects: tuple[Subject, ...]
     approvals: tuple[Addition, ...]
-    timestamps: tuple[Addition, ...]
     steps: tuple[Step, ...]
 
 
@@ -144,8 +146,9 @@ def read_release(directory: Path, *, public_key: PublicKey) -> VerifiedRelease:
     )
     return VerifiedRelease(
         certificate=certificate,
+        certificate_digest=hashlib.sha256(attested[0].bundle.content).hexdigest(),
+        subjects=subjects_of(manifest),
         approvals=read_approvals(directory, tree=tree),
-        timestamps=read_timestamps(directory, tree=tree),
         steps=tuple(Step(number=n, title=title, detail=detail) for n, (title, detail) in enumerate(details, start=1)),
     )
 
