@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gatekeeper.audit.attacks.inversion import Search
-from tests.bench import audit, audit_speed
+from tests.bench import audit, audit_speed, rounds
 from tests.bench.audit_results import CostResult, GrowthRow, SpeedRow
 
 
@@ -81,7 +81,7 @@ def test_the_loop_of_attack_b_descends_as_the_attack_does() -> None:
 def test_every_arm_runs_once_a_round_and_once_before() -> None:
     ran: list[str] = []
     ticks = iter(range(100))
-    took = audit_speed.seconds(
+    took = rounds.seconds(
         {"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, rounds=2, clock=lambda: float(next(ticks))
     )
     assert ran == ["a", "b", "a", "b", "b", "a"]

@@ -27,22 +27,10 @@ from gatekeeper.audit.attacks.inversion import Search
 from gatekeeper.audit.similarity import mean_image
 from tests.bench import audit_loops as loops
 from tests.bench.audit_results import BreachingRow, Reached
-from tests.bench.audit_speed import (
-    QUICK_SHAPES,
-    SHAPES,
-    SIGMA,
-    Clock,
-    Run,
-    attacked,
-    interleaved,
-    inverting,
-    simulated,
-    strangers,
-    timed,
-    victims,
-)
+from tests.bench.audit_speed import QUICK_SHAPES, SHAPES, SIGMA, attacked, inverting, simulated, strangers, victims
 from tests.bench.breaching_attacks import Centred, Inversion, Row, similarities
 from tests.bench.breaching_process import ROOT, Breaching, BreachingError
+from tests.bench.rounds import Clock, Run, interleaved, timed
 from tests.bench.training_results import spread
 
 ENVIRONMENT = ROOT / "build/breaching"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,12 +22,10 @@ from gatekeeper.training.losses import cross_entropy
 from gatekeeper.training.networks import NormalisedInput, build
 from tests.bench import audit_loops as loops
 from tests.bench.audit_results import SpeedRow
+from tests.bench.rounds import Clock, Run, seconds
 from tests.bench.training_results import spread
 from tests.reference import audit_inversion as reference
 from tests.tiny import TinyUnits, tiny_units
-
-Clock = Callable[[], float]
-Run = Callable[[], Any]
 
 SIGMA = 0.01
 HELD_OUT = 48
@@ -40,36 +37,6 @@ QUICK_SHAPES = ((1, 8, 8), (3, 8, 8))
 # Network, width, channels and side of an image.
 NETWORKS = (("mlp", 64, 1, 8), ("mlp", 64, 1, 16), ("lenet", 8, 1, 8), ("lenet", 8, 1, 16))
 INVERTED = 16
-
-
-def seconds(arms: dict[str, Run], *, rounds: int, clock: Clock, warm_up: bool = True) -> dict[str, list[float]]:
-    """Seconds of each arm, round by round."""
-    return interleaved({name: timed(run, clock) for name, run in arms.items()}, rounds=rounds, warm_up=warm_up)
-
-
-def interleaved(arms: dict[str, Clock], *, rounds: int, warm_up: bool = True) -> dict[str, list[float]]:
-    """What the arms say they took, round by round; every round begins with another, and all have run once before."""
-    gc.collect()
-    for run in arms.values() if warm_up else ():
-        run()
-    found: dict[str, list[float]] = {name: [] for name in arms}
-    names = list(arms)
-    for number in range(rounds):
-        turn = number % len(names)
-        for name in [*names[turn:], *names[:turn]]:
-            found[name].append(arms[name]())
-    return found
-
-
-def timed(run: Run, clock: Clock) -> Clock:
-    """Runs it and says how long that took."""
-
-    def seconds_of_run() -> float:
-        began = clock()
-        run()
-        return clock() - began
-
-    return seconds_of_run
 
 
 def speed(*, rounds: int, quick: bool, clock: Clock) -> Iterator[SpeedRow]:

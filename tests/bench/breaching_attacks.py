@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 # What torchvision's Python half registers more of when it is imported.
 _TORCHVISION_OPERATORS = ("nms", "qnms")
+# Where that is done in its place: an operator goes when its library goes.
+_DECLARED: list[torch.library.Library] = []
 
 
 class Centred(nn.Module):
@@ -100,7 +102,7 @@ def import_breaching() -> Any:
             operators.define(f"{name}(Tensor dets) -> Tensor")
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
-        import_breaching.__dict__["operators"] = operators  # they go with it
+        _DECLARED.append(operators)
     import breaching
 
     return breaching

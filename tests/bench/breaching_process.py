@@ -67,7 +67,7 @@ class Breaching:
     """
 
     def __init__(self, environment: Path, *, cpu_time: bool) -> None:
-        self._environment, self._clock = environment, "process_time" if cpu_time else "perf_counter"
+        self._environment, self._clock = environment.absolute(), "process_time" if cpu_time else "perf_counter"
 
     def __enter__(self) -> Breaching:
         call = f"serve(threads={torch.get_num_threads()}, clock={self._clock!r})"
