@@ -39,7 +39,7 @@ ENVIRONMENT = ROOT / "build/breaching"
 RECOVERED = 0.9
 
 # Of attack B: images of a round, and network, width, channels and side of an image. So many steps find the image behind
-# a perceptron's gradient; with images of noise nobody finds the one behind convolutions and pooling.
+# a perceptron's gradient; behind one of convolutions and pooling both come near, no more.
 _INVERTED, _SEARCH = 8, Search(iterations=200, starts=1)
 _NETWORKS = (("mlp", 64, 3, 16), ("lenet", 8, 3, 8))
 
