@@ -90,6 +90,7 @@ def bench(tmp_path: Path) -> Patient:
     return Patient(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_asked_to_stop_loses_nothing_and_says_how_to_go_on(bench: Patient) -> None:
     bench.plan(allowance=0, sampling="balls-and-bins")
     code, stderr = bench.stop(bench.start(*CERTIFY), signal.SIGTERM, when=lambda: bench.claims() > 0)
