@@ -30,10 +30,11 @@ class HookedLayer:
 
         self._module, self._views = module, views
         self._run = module.forward
-        self._rule = None if isinstance(module, _CONVOLUTIONS) else GradSampleModule.GRAD_SAMPLERS.get(type(module))
-        if self._rule is None:
+        rule = None if isinstance(module, _CONVOLUTIONS) else GradSampleModule.GRAD_SAMPLERS.get(type(module))
+        if rule is None:
             prepare_layer(module, batch_first=True)
-            self._rule = ft_compute_per_sample_gradient
+            rule = ft_compute_per_sample_gradient
+        self._rule = rule
 
     def forward(self, inputs: Tensor) -> Forward:
         """See `Layer.forward`."""
