@@ -10,9 +10,11 @@
 #
 # TORCH names the torch to install. On Linux x86_64 a plain `pip install torch` may take a CUDA build of
 # several GB; for the CPU build: make TORCH="torch==2.13.0 --index-url <the index of CPU builds>"
+# TORCHVISION goes with it; only build/breaching has it.
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+TORCHVISION ?= torchvision==0.28.0
 VENV ?= .venv
 BUILD := build
 BIN := $(VENV)/bin
@@ -90,6 +92,14 @@ interop: $(VENV)/installed-test $(BUILD)/oms/installed $(BUILD)/auditor/installe
 	GATEKEEPER_WITNESS=$(abspath $(BUILD)/witness/bin/python) \
 	GATEKEEPER_SIGSTORE_JS=$(abspath $(SIGSTORE_JS)) \
 	$(PYTEST) -q -m "$(if $(NPM),interop,interop and not nodejs)" --no-skips tests
+
+# Another venv with breaching, for who wants `make bench BENCH=audit` to compare with it; its torchvision is TORCH's.
+$(BUILD)/breaching/installed:
+	$(PYTHON) -m venv $(BUILD)/breaching
+	$(BUILD)/breaching/bin/pip --disable-pip-version-check -q install $(TORCH)
+	$(BUILD)/breaching/bin/pip --disable-pip-version-check -q install $(TORCHVISION)
+	$(BUILD)/breaching/bin/pip --disable-pip-version-check -q install breaching==0.1.2
+	@touch $@
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m tests.bench.$(or $(BENCH),training)

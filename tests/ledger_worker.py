@@ -13,6 +13,10 @@ import time
 from itertools import count
 from pathlib import Path
 
+# Loaded here once, and not by every process that is started.
+import psycopg  # noqa: F401
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
+
 from gatekeeper.core.ledger import Standing
 from gatekeeper.ledger import Ledger, open_ledger
 from tests.ledger_samples import POLICY, go, mechanism, people, reservation

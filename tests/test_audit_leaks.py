@@ -70,7 +70,7 @@ def test_honest_code_stays_below_the_bound_and_not_far_below(sampling: str) -> N
 
 
 def test_a_step_with_more_noise_than_it_says_is_found_far_below(monkeypatch: pytest.MonkeyPatch) -> None:
-    _add_noise_of_a_share(monkeypatch, 1.6)
+    _add_noise_of_a_share(monkeypatch, 2.0)
     assert not any(is_near_the_best(each) for each in matched(trials=500))
 
 

@@ -26,7 +26,7 @@ class Table:
     """Where threads lay down their arrays for one another."""
 
     def __init__(self) -> None:
-        self.barrier = threading.Barrier(COUNT, timeout=60)
+        self.barrier = threading.Barrier(COUNT, timeout=600)
         self.laid: dict[int, NDArray[np.float64]] = {}
 
     def sum(self, index: int, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -132,7 +132,12 @@ def test_the_shares_fall_to_the_null_as_the_noise_grows_and_those_of_attack_e_la
             clipping_norm=0.7,
         )
         once = Participations(counts=(1,), probabilities=(1.0,), tail=0.0)
-        one: dict[str, Any] = {"adversary": ONE_STEP_SPECTRAL, "noise_multiplier": sigma, "participations": once}
+        one: dict[str, Any] = {
+            "adversary": ONE_STEP_SPECTRAL,
+            "noise_multiplier": sigma,
+            "participations": once,
+            "draws": 1,
+        }
         beaten = calibrate_with_guesses(
             attack,
             similarity=Similarity(),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gatekeeper.audit.attacks.inversion import Search
-from tests.bench import audit, audit_speed
+from tests.bench import audit, audit_speed, rounds
 from tests.bench.audit_results import CostResult, GrowthRow, SpeedRow
 
 
@@ -19,7 +19,7 @@ from tests.bench.audit_results import CostResult, GrowthRow, SpeedRow
 def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a quick run writes."""
     path = tmp_path_factory.mktemp("bench") / "audit.json"
-    audit.main(["--quick", "--rounds", "1", "--output", str(path)])
+    audit.main(["--quick", "--rounds", "1", "--breaching", str(path.parent / "absent"), "--output", str(path)])
     found: dict[str, Any] = json.loads(path.read_text())
     return found
 
@@ -29,7 +29,7 @@ def _names(noun: type) -> set[str]:
 
 
 def test_a_quick_run_writes_every_table(quick: dict[str, Any]) -> None:
-    assert set(quick) == {"schema", "machine", "settings", "speed", "cost", "growth"}
+    assert set(quick) == {"schema", "machine", "settings", "speed", "breaching", "cost", "growth"}
     assert quick["schema"] == "gatekeeper/bench-audit/1"
     assert quick["settings"] == {"rounds": 1, "quick": True, "clock": "wall"}
     assert {row["attack"] for row in quick["speed"]} == {"A", "E", "B"}
@@ -68,19 +68,20 @@ def test_the_loops_reach_what_the_attacks_reach(attack: str, channels: int, side
 
 def test_the_loop_of_attack_b_descends_as_the_attack_does() -> None:
     search = Search(iterations=4, starts=1)
-    arms = audit_speed.inverting("mlp", width=16, channels=1, side=8, images=3, search=search)
+    given = audit_speed.victims("mlp", width=16, channels=1, side=8, images=3)
+    arms = audit_speed.inverting(given, search=search)
     found, expected = (torch.as_tensor(arms[name]()) for name in ("ours", "loop"))
     # Steps go by the gradient's sign, which rounding may turn where it is all but 0.
     assert float(((found - expected).abs() < 1e-5).float().mean()) > 0.95
     shorter = Search(iterations=3, starts=1)
-    other = audit_speed.inverting("mlp", width=16, channels=1, side=8, images=3, search=shorter)["loop"]()
+    other = audit_speed.inverting(given, search=shorter)["loop"]()
     assert float(((found - torch.as_tensor(other)).abs() < 1e-5).float().mean()) < 0.8
 
 
 def test_every_arm_runs_once_a_round_and_once_before() -> None:
     ran: list[str] = []
     ticks = iter(range(100))
-    took = audit_speed.seconds(
+    took = rounds.seconds(
         {"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, rounds=2, clock=lambda: float(next(ticks))
     )
     assert ran == ["a", "b", "a", "b", "b", "a"]

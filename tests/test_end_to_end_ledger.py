@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from gatekeeper.core.codec import canonical
-from tests.test_end_to_end import PASSPHRASE, Bench
+from tests.test_end_to_end import ENVIRONMENT, Bench, released_bench
 
 LEDGER = ".gatekeeper/ledger.sqlite"
 
@@ -27,16 +28,23 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+@pytest.fixture
+def spent(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Bench:
+    """A bench that released a model with all the ε that its policy allows in total."""
+    shutil.copytree(released_bench(tmp_path_factory).path, tmp_path, dirs_exist_ok=True)
+    return Bench(tmp_path)
+
+
 def _runs(bench: Bench) -> list[dict[str, Any]]:
     """The ledger's runs, as `ledger show` prints them for machines."""
-    shown = bench.run("ledger", "show", "--format", "json")
+    shown = bench.here("ledger", "show", "--format", "json")
     assert shown.returncode == 0, shown.stderr
     runs: list[dict[str, Any]] = json.loads(shown.stdout)["runs"]
     return runs
 
 
 def _head(bench: Bench) -> str:
-    shown = json.loads(bench.run("ledger", "show", "--format", "json").stdout)["head"]
+    shown = json.loads(bench.here("ledger", "show", "--format", "json").stdout)["head"]
     return f"{shown['ledger']}:{shown['length']}:{shown['digest']}"
 
 
@@ -55,38 +63,34 @@ def test_a_second_run_on_the_same_units_composes_with_the_first(bench: Bench) ->
     assert [run["conclusion"] for run in _runs(bench)] == ["approved", "approved"]
 
     verify = ("verify", "two", "--public-key", "release.pub", "--policy", "policy.yaml", "--ledger-head")
-    assert bench.run(*verify, before).returncode == 0
+    assert bench.here(*verify, before).returncode == 0
     ledger, _, digest = before.split(":")
     for wrong, said in (
         (f"{'0' * 32}:1:{digest}", "not in 0000"),
         (f"{ledger}:900:{digest}", "before the remembered 900"),
         ("nonsense", "ID:LENGTH:DIGEST"),
     ):
-        refused = bench.run(*verify, wrong)
+        refused = bench.here(*verify, wrong)
         assert refused.returncode in (2, 4)
         assert said in refused.stderr
 
 
-def test_a_run_that_would_pass_the_total_is_refused_before_its_first_step(bench: Bench) -> None:
-    bench.write(attempts=3, total=", total_epsilon: {max: 1.0e+3}, epsilon: {max: 1.0e+3}")
-    policy = (bench.path / "policy.yaml").read_text().replace("epsilon: {max: 1.0e+12}, ", "")
-    (bench.path / "policy.yaml").write_text(policy)
-    assert bench.certify(out="one").returncode == 0
-    result = bench.certify(out="two")
-    assert result.returncode == 1
+def test_a_run_that_would_pass_the_total_is_refused_before_its_first_step(spent: Bench) -> None:
+    spent.edit("policy.yaml", "max_attempts: 1", "max_attempts: 3")
+    (before,) = (spent.path / ".gatekeeper/runs").iterdir()
+    result = spent.certify(out="two")
+    assert result.returncode == 1, result.stderr
     assert "REFUSED before its first step" in result.stderr
     assert "total_epsilon allows 1000" in result.stderr
-    assert not (bench.path / "two").exists()
-    (latest,) = sorted((bench.path / ".gatekeeper/runs").iterdir())[1:]
+    assert not (spent.path / "two").exists()
+    (latest,) = set((spent.path / ".gatekeeper/runs").iterdir()) - {before}
     assert not (latest / "evidence.json").exists()
     assert not (latest / "model.onnx").exists()
-    assert len(_runs(bench)) == 1
+    assert len(_runs(spent)) == 1
 
 
-@pytest.mark.slow
-def test_one_attempt_too_many_never_begins(bench: Bench) -> None:
-    assert bench.certify(out="one").returncode == 0
-    result = bench.certify(out="two")
+def test_one_attempt_too_many_never_begins(spent: Bench) -> None:
+    result = spent.certify(out="two")
     assert result.returncode == 1
     assert "attempt 2 of policy tiny" in result.stderr
 
@@ -133,20 +137,17 @@ def test_certify_never_makes_a_ledger(bench: Bench) -> None:
     assert not (bench.path / ".gatekeeper/runs").exists()
 
 
-@pytest.mark.slow
-def test_certify_finds_an_edited_ledger(bench: Bench) -> None:
-    bench.write(attempts=3)
-    assert bench.certify(out="one").returncode == 0
-    with sqlite3.connect(bench.path / LEDGER) as database:
+def test_certify_finds_an_edited_ledger(spent: Bench) -> None:
+    with sqlite3.connect(spent.path / LEDGER) as database:
         database.execute("DROP TRIGGER ledger_entries_no_update")
         edited = database.execute(
             "UPDATE ledger_entries SET payload = replace(payload, '\"noise_multiplier\":', '\"noise_multiplier\":9')"
         )
         assert edited.rowcount > 0
-    result = bench.certify(out="two")
+    result = spent.certify(out="two")
     assert result.returncode == 2
     assert "ledger" in result.stderr
-    assert bench.run("ledger", "check").returncode == 4
+    assert spent.here("ledger", "check").returncode == 4
 
 
 def _certify_in_background(bench: Bench) -> subprocess.Popen[bytes]:
@@ -154,7 +155,7 @@ def _certify_in_background(bench: Bench) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "gatekeeper", *command],
         cwd=bench.path,
-        env={**os.environ, "GATEKEEPER_KEY_PASSPHRASE": PASSPHRASE},
+        env={**os.environ, **ENVIRONMENT},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -177,7 +178,7 @@ def test_however_a_run_is_killed_the_ledger_never_understates(bench: Bench) -> N
         time.sleep(generator.uniform(0.5, 9.0))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert bench.run("ledger", "check").returncode == 0
+        assert bench.here("ledger", "check").returncode == 0
         counted = _runs(bench)
         # A run may be counted without its permit (killed between the two), never the other way round.
         assert {path.parent.name for path in _began(bench)} <= {run["reservation"]["run"] for run in counted}

@@ -43,12 +43,12 @@ def _allow(bench: Bench) -> str:
 
 
 def test_code_that_is_not_allowed_costs_no_attempt(bench: Bench) -> None:
-    before = bench.run("ledger", "show").stdout
+    before = bench.here("ledger", "show").stdout
     refused = bench.certify()
     assert refused.returncode == 2
     digest = hashlib.sha256((bench.path / "mine.py").read_bytes()).hexdigest()
     assert f'"mine.py@sha256:{digest}"' in refused.stderr
-    assert bench.run("ledger", "show").stdout == before
+    assert bench.here("ledger", "show").stdout == before
     assert not bench.models()
 
 
@@ -63,11 +63,11 @@ def test_code_that_changed_since_it_was_allowed_does_not_run(bench: Bench) -> No
 def test_weights_that_do_not_fit_cost_no_attempt(bench: Bench) -> None:
     _allow(bench)
     _replace(bench.path / "candidate.yaml", "trainable:", "base: none.safetensors, trainable:")
-    before = bench.run("ledger", "show").stdout
+    before = bench.here("ledger", "show").stdout
     refused = bench.certify()
     assert refused.returncode == 2
     assert "none.safetensors: the weights can't be read" in refused.stderr
-    assert bench.run("ledger", "show").stdout == before
+    assert bench.here("ledger", "show").stdout == before
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_training_starts_from_converted_weights_and_the_certificate_names_them(b
          "features.3.bias": torch.zeros(8)},
         bench.path / "w.pth",
     )  # fmt: skip
-    assert bench.run("weights", "convert", "w.pth", "w.safetensors").returncode == 0
+    assert bench.here("weights", "convert", "w.pth", "w.safetensors").returncode == 0
     certified = bench.certify()
     assert certified.returncode in (0, 1), certified.stderr
     digest = hashlib.sha256((bench.path / "w.safetensors").read_bytes()).hexdigest()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_end_to_end import PASSPHRASE
+from tests.test_end_to_end import ENVIRONMENT, PATIENCE
 from tests.test_end_to_end_ledger import _runs
 from tests.test_end_to_end_resume import CERTIFY, Patient
 
@@ -29,7 +29,7 @@ class Team(Patient):
         return subprocess.Popen(
             [*launcher, "-m", "gatekeeper", *arguments],
             cwd=self.path,
-            env={**os.environ, "GATEKEEPER_KEY_PASSPHRASE": PASSPHRASE, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -62,7 +62,7 @@ def _wait(moment: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 def test_two_processes_certify_what_verifies(bench: Team) -> None:
     process = bench.torchrun(*CERTIFY)
-    stdout, stderr = process.communicate(timeout=200)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, stderr
     evidence = json.loads(stdout)["facts"]["evidence"]
     assert evidence["record"]["device"] == "2 × cpu"
@@ -80,7 +80,7 @@ def test_a_process_that_is_killed_fails_the_run_and_one_process_goes_on_with_it(
     (child,) = bench.processes("assist")
     parent = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(child if victim == "the child" else parent, signal.SIGKILL)
-    stdout, stderr = process.communicate(timeout=100)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert stdout == ""
     assert not bench.processes("gatekeeper.cli.worker"), "nobody goes on training"
@@ -98,13 +98,13 @@ def test_both_stop_when_asked_and_go_on_together(bench: Team) -> None:
     process = bench.torchrun(*CERTIFY)
     _wait(lambda: bench.claims() > 0, process)
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=100)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert "interrupted; to go on: gatekeeper certify" in stderr
     (run,) = _runs(bench)
     assert (run["settled"], run["conclusion"]) == (False, "failed")
     process = bench.torchrun(*CERTIFY, "--resume")
-    stdout, stderr = process.communicate(timeout=200)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     result = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
     record = bench.facts(result)["evidence"]["record"]
     assert (record["redone_steps"], record["starts"], record["device"]) == (0, 2, "2 × cpu")
@@ -113,7 +113,7 @@ def test_both_stop_when_asked_and_go_on_together(bench: Team) -> None:
 def test_a_refusal_before_the_training_ends_both(bench: Team) -> None:
     assert bench.certify().returncode == 0
     process = bench.torchrun(*("other" if word == "out" else word for word in CERTIFY))
-    stdout, stderr = process.communicate(timeout=100)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert "REFUSED before its first step" in stderr
     assert stdout == ""

@@ -60,9 +60,8 @@ def masks_bench(path: Path, kind: dict[str, object]) -> Bench:
     return bench
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(SLICES, id="slices"), pytest.param(VOLUMES, id="volumes", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [pytest.param(SLICES, id="slices"), pytest.param(VOLUMES, id="volumes")])
 def test_a_segmentation_is_released_verified_and_takes_other_sizes(kind: dict[str, object], tmp_path: Path) -> None:
     bench = masks_bench(tmp_path, kind)
     result = bench.certify("-o", "json:report.json", "-o", "text:report.txt")
@@ -89,4 +88,4 @@ def test_a_policy_for_classifiers_is_refused_before_the_ledger_is_asked(tmp_path
     assert result.returncode == 2
     assert "rule mcc judges mcc, which is no metric of segmentation" in result.stderr
     assert "use dice in rule mcc" in result.stderr
-    assert json.loads(bench.run("ledger", "show", "--format", "json").stdout)["runs"] == []
+    assert json.loads(bench.here("ledger", "show", "--format", "json").stdout)["runs"] == []

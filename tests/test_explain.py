@@ -28,8 +28,8 @@ from gatekeeper.pipeline.planning import make_plan
 from gatekeeper.privacy import account
 from gatekeeper.report.explanation import explanation_schema, render_explanation_json, render_explanation_text
 from gatekeeper.rundir import Failure, Judgement, RunDirectory
+from tests.command_line import gatekeeper
 from tests.facts import SIMILARITY, bound, measurement, outcome, sample_facts, sample_policy
-from tests.test_cli import gatekeeper
 
 # That of the rules here which read it fails, as it should.
 TRIVIAL = IdentificationPower(

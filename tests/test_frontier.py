@@ -28,8 +28,8 @@ from gatekeeper.pipeline.planning import make_plan, without_ceiling
 from gatekeeper.privacy import identification_power, participations
 from gatekeeper.report import frontier_plot
 from gatekeeper.rundir import Failure, RunDirectory
+from tests.command_line import Ran, gatekeeper
 from tests.facts import every_outcome, identification, measurement, outcome, sample_facts, spectrum
-from tests.test_cli import Ran, gatekeeper
 from tests.test_end_to_end import CANDIDATE, POLICY, Bench
 from tests.test_end_to_end_resume import Patient
 from tests.tiny import tiny_card, tiny_units

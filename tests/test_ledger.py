@@ -244,4 +244,4 @@ def test_fifty_thousand_units_take_seconds(tmp_path: Path) -> None:
     start = time.process_time()
     ledger.reserve(reservation("one", steps=1), people(*range(50_000)), allow=go)
     assert steps_of(ledger.standing(people(*range(-1000, 2000)), policy_digest=POLICY)) == [(1000, []), (2000, [1])]
-    assert time.process_time() - start < 15
+    assert time.process_time() - start < 120, "of the processor: work that grows with the square would take hours"

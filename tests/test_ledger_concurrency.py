@@ -58,7 +58,7 @@ class Worker:
         return self._words.read_text()
 
     def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (self._words.exists() and text in self.said()):
             assert time.monotonic() < deadline, text
             time.sleep(0.002)

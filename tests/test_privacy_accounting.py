@@ -95,7 +95,9 @@ def test_the_participation_bound_is_the_mixture_it_says_it_is() -> None:
 # --- privacy loss distributions
 
 
-@pytest.mark.parametrize(("rate", "sigma", "steps"), [(0.1, 1.0, 8), (0.3, 0.7, 4), (0.02, 0.6, 12)])
+@pytest.mark.parametrize(
+    ("rate", "sigma", "steps"), [(0.1, 1.0, 8), (0.3, 0.7, 4), pytest.param(0.02, 0.6, 12, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("delta", [1e-2, 1e-5])
 def test_losses_lie_between_the_slow_twins_bounds(rate: float, sigma: float, steps: int, delta: float) -> None:
     mechanism = _mechanism(sampling_rate=rate, noise_multiplier=sigma, steps=steps)

@@ -146,7 +146,7 @@ def test_dp_accounting_agrees_on_different_runs() -> None:
 
 
 @pytest.mark.parametrize("scale", [3.0, 0.1, 1e-3])
-@pytest.mark.parametrize("count", [20, 150])
+@pytest.mark.parametrize("count", [20, 40])
 def test_many_different_runs_answer_and_stay_below_their_sum(scale: float, count: int) -> None:
     generator = np.random.default_rng(0)
     runs = [

@@ -55,9 +55,9 @@ def _views(units: int, *, brightness: float = 1.0, seed: int = 0) -> Views:
 
 
 def _is_normal(sample: np.ndarray, deviation: float) -> bool:
-    """Whether a sample's mean square fits N(0, deviation²) within 5 standard errors."""
+    """Whether a sample's mean square fits N(0, deviation²) within 6 standard errors."""
     ratio = float(np.mean(sample**2)) / deviation**2
-    return abs(ratio - 1) < 5 * math.sqrt(2 / len(sample))
+    return abs(ratio - 1) < 6 * math.sqrt(2 / len(sample))
 
 
 # The noise of the count
@@ -164,7 +164,7 @@ def test_c_finds_the_quantile_of_the_norms(middle: float) -> None:
     """Norms are log-normal around `middle`; batches vary in size as Poisson's do."""
     settled = _settled(lambda generator: middle * np.exp(generator.normal(size=generator.poisson(64))))
     expected = middle * math.exp(TARGET_NORMAL)
-    assert settled == pytest.approx(expected, rel=0.1)
+    assert settled == pytest.approx(expected, rel=0.12)  # six deviations of what the noise does
     assert settled != pytest.approx(1.3 * expected, rel=0.1)
 
 

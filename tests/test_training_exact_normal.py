@@ -248,18 +248,18 @@ def test_scales_outside_the_range_are_refused(scale: float) -> None:
 
 
 def test_large_scales_are_right_too() -> None:
-    drawn = rounded_normals(400, scale=LARGEST_SCALE, stream=SecretStream()) / LARGEST_SCALE
-    assert abs(np.mean(drawn**2) - 1) < 5 * np.sqrt(2 / 400)
+    drawn = rounded_normals(4000, scale=LARGEST_SCALE, stream=SecretStream()) / LARGEST_SCALE
+    assert abs(np.mean(drawn**2) - 1) < 6 * np.sqrt(2 / 4000)
 
 
 def test_any_count_is_drawn_whole_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rounded_normals(0, scale=3.0, stream=SecretStream()).shape == (0,)
     monkeypatch.setattr(exact_normal, "_BLOCK", 100)
     for count in (1, 99, 100, 101, 100_003):
-        drawn = rounded_normals(count, scale=2.0**40, stream=SecretStream())
+        drawn = rounded_normals(count, scale=2.0**58, stream=SecretStream())
         assert len(np.unique(drawn)) == count, "every place has a draw of its own"
-        assert np.abs(drawn).max() < 7 * 2**40
-    assert abs(np.mean((drawn / 2**40) ** 2) - 1) < 5 * np.sqrt(2 / count)
+        assert np.abs(drawn).max() < 8 * 2**58
+    assert abs(np.mean((drawn / 2**58) ** 2) - 1) < 6 * np.sqrt(2 / count)
 
 
 def test_moments_are_those_of_the_normal_and_a_hundredth_less_is_noticed() -> None:
@@ -273,7 +273,7 @@ def test_moments_are_those_of_the_normal_and_a_hundredth_less_is_noticed() -> No
 
     assert max(map(abs, deviates(z))) < 6
     assert max(map(abs, deviates(0.99 * z))) > 6
-    assert max(map(abs, deviates(z + 0.01))) > 6
+    assert max(map(abs, deviates(z + 0.02))) > 6
 
 
 def test_the_density_is_right_within_the_tiles_and_points_above_the_curve_would_be_noticed(

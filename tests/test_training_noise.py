@@ -31,7 +31,7 @@ def test_each_coordinate_of_every_sum_gets_a_draw_of_its_own(monkeypatch: pytest
     assert [tuple(sum_.shape) for sum_ in noisy] == SHAPES
     drawn = torch.cat([sum_.flatten() for sum_ in noisy]).numpy() / 2.0**40
     assert len(np.unique(drawn)) == len(drawn)
-    assert abs(np.mean(drawn**2) - 1) < 5 * np.sqrt(2 / len(drawn))
+    assert abs(np.mean(drawn**2) - 1) < 7 * np.sqrt(2 / len(drawn))  # fails once in 10⁹ by chance
 
 
 @pytest.mark.usefixtures("three_threads")

@@ -28,6 +28,7 @@ there the pattern can be read off the outputs, up to an error of T Φ(−20) < 1
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,6 +135,8 @@ def _told_method(mechanism: Mechanism) -> str:
     return "gaussian" if mechanism.sampling_rate == 1 else "participation-bound"
 
 
+# Kept, since a run asks for the same figures when it is planned, bounded, audited and judged.
+@functools.lru_cache(maxsize=32)
 def _worst_case(mechanism: Mechanism, told: _Bound, prior_success: float) -> _Bound:
     composed = _composed(mechanism)
     return told if composed is None else _least(told, composed, prior_success=prior_success)
@@ -152,6 +155,7 @@ def _composed(mechanism: Mechanism) -> Source | None:
     return Epochs(batches=batches, mu=mu, times=mechanism.epochs_begun, direction="remove")
 
 
+@functools.lru_cache(maxsize=32)
 def _relaxed(mechanism: Mechanism, told: _Bound, prior_success: float) -> _Bound:
     """Balls and bins with the bins revealed are K steps, each of which uses the target."""
     dealt = mechanism.sampling == "balls-and-bins"

@@ -7,9 +7,9 @@ import hashlib
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 
 import numpy as np
-import opacus
 import torch
 from torch import nn
 
@@ -173,7 +173,7 @@ def software() -> tuple[Software, ...]:
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "opacus": opacus.__version__,
+        "opacus": metadata.version("opacus"),  # imported only where a layer needs it: that takes seconds
         "numpy": np.__version__,
     }
     return tuple(Software(name=name, version=version) for name, version in versions.items())

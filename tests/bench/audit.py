@@ -2,9 +2,9 @@
 
 Absolute times mean nothing on shared machines; the ratio of two things that ran side by side does. In every round each
 arm does the same work once, and the tables show medians over rounds. Attacks A, E and B are compared with the plainest
-code that does the same, one image at a time by autograd (`audit_loops`). Breaching, the library of gradient inversion
-that one would compare with, is not among the arms: it needs torchvision, hydra and lpips, which this project's
-environment does not have. So nothing here says how fast it is.
+code that does the same, one image at a time by autograd (`audit_loops`). A and B are also compared with breaching, the
+library of gradient inversion (Geiping et al. 2020), where it is installed: `make build/breaching/installed` gives it an
+environment of its own (`audit_breaching`). It has nothing like attack E.
 
 The whole training is never run: a few epochs are, and their time is scaled by the number of steps.
 """
@@ -21,8 +21,9 @@ import torch
 from rich.console import Console
 
 from gatekeeper.training.memory import keep_freed_memory
+from tests.bench.audit_breaching import ENVIRONMENT, beside_breaching
 from tests.bench.audit_cost import cost, growth
-from tests.bench.audit_results import SCHEMA, print_cost, print_growth, print_speed
+from tests.bench.audit_results import SCHEMA, print_breaching, print_cost, print_growth, print_speed
 from tests.bench.audit_speed import speed
 from tests.bench.training import machine
 
@@ -35,6 +36,9 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (default: 5)")
     parser.add_argument("--quick", action="store_true", help="tiny images and networks: to see that it works")
     parser.add_argument("--cpu-time", action="store_true", help="processor seconds on one thread: for a busy machine")
+    parser.add_argument(
+        "--breaching", type=Path, default=ENVIRONMENT, help="its environment (default: build/breaching)"
+    )
     parser.add_argument("--output", type=Path, default=Path("build/bench/audit.json"))
     return parser.parse_args(arguments)
 
@@ -50,6 +54,10 @@ def main(arguments: list[str] | None = None) -> None:
     rounds, quick = options.rounds, options.quick
     speeds = list(speed(rounds=rounds, quick=quick, clock=clock))
     print_speed(console, speeds)
+    library = list(
+        beside_breaching(options.breaching, rounds=rounds, quick=quick, clock=clock, cpu_time=options.cpu_time)
+    )
+    print_breaching(console, library)
     share = cost(rounds=rounds, quick=quick, clock=clock)
     print_cost(console, share)
     growing = list(growth(rounds=rounds, quick=quick, clock=clock))
@@ -59,6 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": machine(),
         "settings": {"rounds": rounds, "quick": quick, "clock": "processor" if options.cpu_time else "wall"},
         "speed": [dataclasses.asdict(row) for row in speeds],
+        "breaching": [dataclasses.asdict(row) for row in library],
         "cost": dataclasses.asdict(share),
         "growth": [dataclasses.asdict(row) for row in growing],
     }

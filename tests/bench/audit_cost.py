@@ -24,7 +24,7 @@ from gatekeeper.pipeline.planning import make_plan
 from gatekeeper.privacy import participations
 from gatekeeper.training import train
 from tests.bench.audit_results import CostResult, GrowthRow
-from tests.bench.audit_speed import Clock, Run, seconds
+from tests.bench.rounds import Clock, Run, seconds
 from tests.bench.training_results import spread
 from tests.tiny import tiny_plan, tiny_units
 

@@ -37,6 +37,48 @@ class SpeedRow:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Reached:
+    """What attacks get to without noise.
+
+    Attributes:
+        recovered: images whose NCC with what was found is at least `audit_breaching.RECOVERED`.
+        median_similarity: NCC.
+    """
+
+    recovered: int
+    median_similarity: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BreachingRow:
+    """An attack beside that of the library breaching. Where there is a failure, nothing was measured.
+
+    Attributes:
+        attack: which.
+        setting: image shape, and for attack B the network.
+        images: in each round.
+        iterations: of attack B's searches; None for attack A.
+        rounds: how many.
+        images_per_second: of the product's attack.
+        over_breaching: the library's seconds over the product's, round by round: above 1 the product is faster.
+        ours: what the product's attack gets to without noise.
+        theirs: what the library's does.
+        failure: `not installed`, or what went wrong; None where nothing did.
+    """
+
+    attack: str
+    setting: str
+    images: int
+    iterations: int | None
+    rounds: int = 0
+    images_per_second: Spread | None = None
+    over_breaching: Spread | None = None
+    ours: Reached | None = None
+    theirs: Reached | None = None
+    failure: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CostResult:
     """The default audit beside the training whose model it judges.
 
@@ -98,11 +140,32 @@ def print_speed(console: Console, rows: list[SpeedRow]) -> None:
     """A line for each attack and setting."""
     table = _table("attack", "images/s", "× loop", "quartiles")
     for row in rows:
-        name = f"{row.attack}, {row.setting}" + (f", {row.iterations} iterations" if row.iterations else "")
         table.add_row(
-            name, f"{row.images_per_second.median:.3g}", f"{row.over_loop.median:.2f}", _quartiles(row.over_loop)
+            _name(row), f"{row.images_per_second.median:.3g}", f"{row.over_loop.median:.2f}", _quartiles(row.over_loop)
         )
     console.print("Attacks beside a loop over single images (above 1 the product's is faster)", table)
+
+
+def print_breaching(console: Console, rows: list[BreachingRow]) -> None:
+    """A line for each attack and setting; without noise, how many images each recovers and its median NCC."""
+    table = _table("attack", "images/s", "× breaching", "quartiles", "recovered", "breaching's")
+    table.columns[0].no_wrap = False  # failures are long
+    for row in rows:
+        rate, ratio = row.images_per_second, row.over_breaching
+        if rate is None or ratio is None:
+            table.add_row(f"{_name(row)}: {row.failure}")
+            continue
+        reached = (_reached(of, images=row.images) for of in (row.ours, row.theirs))
+        table.add_row(_name(row), f"{rate.median:.3g}", f"{ratio.median:.2f}", _quartiles(ratio), *reached)
+    console.print("Attacks beside the library breaching (above 1 the product's is faster)", table)
+
+
+def _reached(of: Reached | None, *, images: int) -> str:
+    return "" if of is None else f"{of.recovered}/{images}, {of.median_similarity:.2f}"
+
+
+def _name(row: SpeedRow | BreachingRow) -> str:
+    return f"{row.attack}, {row.setting}" + (f", {row.iterations} iterations" if row.iterations else "")
 
 
 def print_cost(console: Console, cost: CostResult) -> None:

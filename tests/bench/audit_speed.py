@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import gc
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from gatekeeper.audit.attacks.analytic import Analytic, plant
 from gatekeeper.audit.attacks.denoised import Denoised
@@ -17,15 +19,13 @@ from gatekeeper.audit.prior import linear_prior
 from gatekeeper.audit.rows import rows_of
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.training.losses import cross_entropy
-from gatekeeper.training.networks import build
+from gatekeeper.training.networks import NormalisedInput, build
 from tests.bench import audit_loops as loops
 from tests.bench.audit_results import SpeedRow
+from tests.bench.rounds import Clock, Run, seconds
 from tests.bench.training_results import spread
 from tests.reference import audit_inversion as reference
 from tests.tiny import TinyUnits, tiny_units
-
-Clock = Callable[[], float]
-Run = Callable[[], Any]
 
 SIGMA = 0.01
 HELD_OUT = 48
@@ -39,22 +39,6 @@ NETWORKS = (("mlp", 64, 1, 8), ("mlp", 64, 1, 16), ("lenet", 8, 1, 8), ("lenet",
 INVERTED = 16
 
 
-def seconds(arms: dict[str, Run], *, rounds: int, clock: Clock, warm_up: bool = True) -> dict[str, list[float]]:
-    """Seconds of each arm, round by round; every round begins with another arm, and all have run once before."""
-    gc.collect()
-    for run in arms.values() if warm_up else ():
-        run()
-    found: dict[str, list[float]] = {name: [] for name in arms}
-    names = list(arms)
-    for number in range(rounds):
-        turn = number % len(names)
-        for name in [*names[turn:], *names[:turn]]:
-            began = clock()
-            arms[name]()
-            found[name].append(clock() - began)
-    return found
-
-
 def speed(*, rounds: int, quick: bool, clock: Clock) -> Iterator[SpeedRow]:
     """A row for each attack and setting."""
     for channels, side, images in QUICK_SHAPES if quick else SHAPES:
@@ -63,7 +47,8 @@ def speed(*, rounds: int, quick: bool, clock: Clock) -> Iterator[SpeedRow]:
     search = Search(iterations=2 if quick else 50, starts=1)
     for name, width, channels, side in NETWORKS[:1] if quick else NETWORKS:
         images = 2 if quick else INVERTED
-        arms = inverting(name, width=width, channels=channels, side=side, images=images, search=search)
+        given = victims(name, width=width, channels=channels, side=side, images=images)
+        arms = inverting(given, search=search)
         setting = f"{name} of width {width}, {channels}×{side}×{side}"
         yield _row("B", setting, arms, images=images, rounds=rounds, clock=clock, iterations=search.iterations)
 
@@ -83,31 +68,43 @@ def _row(
     )
 
 
-def simulated(*, channels: int, side: int, images: int, seed: int = 0) -> dict[str, dict[str, Run]]:
+def attacked(*, channels: int, side: int, images: int) -> TinyUnits:
+    """Units of one image each."""
+    return tiny_units(units=images, most_images=1, side=side, channels=channels)
+
+
+def strangers(*, channels: int, side: int) -> TinyUnits:
+    """Held-out units, whose mean attackers know."""
+    return tiny_units(units=HELD_OUT, most_images=1, side=side, channels=channels, seed=1)
+
+
+def simulated(
+    *, channels: int, side: int, images: int, seed: int = 0, sigma: float = SIGMA
+) -> dict[str, dict[str, Run]]:
     """Attacks A and E, each by the product and by the loop, with the same noise."""
-    data = tiny_units(units=images, most_images=1, side=side, channels=channels)
-    held_out = tiny_units(units=HELD_OUT, most_images=1, side=side, channels=channels, seed=1)
+    data = attacked(channels=channels, side=side, images=images)
+    held_out = strangers(channels=channels, side=side)
     row, prior, norm = plant(held_out, clipping_norm=loops.CLIPPING_NORM), linear_prior(held_out), loops.CLIPPING_NORM
 
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(seed)
 
     def analytic() -> object:
-        return loops.analytic(data.images, mean=prior.mean, sigma=SIGMA, generator=generator())
+        return loops.analytic(data.images, mean=prior.mean, sigma=sigma, generator=generator())
 
     def denoised() -> object:
-        return loops.denoised(data.images, prior=prior, read_out="shaped", sigma=SIGMA, generator=generator())
+        return loops.denoised(data.images, prior=prior, read_out="shaped", sigma=sigma, generator=generator())
 
     return {
-        "A": {"ours": _ours(Analytic(row=row, clipping_norm=norm), data, generator), "loop": analytic},
+        "A": {"ours": _ours(Analytic(row=row, clipping_norm=norm), data, generator, sigma=sigma), "loop": analytic},
         "E": {
-            "ours": _ours(Denoised(prior=prior, read_out="shaped", clipping_norm=norm), data, generator),
+            "ours": _ours(Denoised(prior=prior, read_out="shaped", clipping_norm=norm), data, generator, sigma=sigma),
             "loop": denoised,
         },
     }
 
 
-def _ours(attack: SimulatedAttack, data: TinyUnits, generator: Callable[[], torch.Generator]) -> Run:
+def _ours(attack: SimulatedAttack, data: TinyUnits, generator: Callable[[], torch.Generator], *, sigma: float) -> Run:
     units = np.arange(data.units)
 
     def run() -> object:
@@ -115,7 +112,7 @@ def _ours(attack: SimulatedAttack, data: TinyUnits, generator: Callable[[], torc
             data,
             rows=rows_of(data, units=units),
             measure="ncc",
-            noise_multiplier=SIGMA,
+            noise_multiplier=sigma,
             participations=np.ones(data.units, dtype=np.int64),
             generator=generator(),
         )
@@ -123,27 +120,57 @@ def _ours(attack: SimulatedAttack, data: TinyUnits, generator: Callable[[], torc
     return run
 
 
-def inverting(network: Any, *, width: int, channels: int, side: int, images: int, search: Search) -> dict[str, Run]:
-    """Attack B by the product and by the loop, from the same starts."""
-    data = tiny_units(units=images, most_images=1, side=side, channels=channels)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Victims:
+    """What attack B is given.
+
+    Attributes:
+        images: the truth.
+        network: whose weights the attacker knows.
+        gradients: of each image, without noise, flat.
+        targets: the images' classes.
+        starts: of the search.
+    """
+
+    images: NDArray[np.uint8]
+    network: NormalisedInput
+    gradients: Tensor
+    targets: Tensor
+    starts: Tensor
+
+
+def victims(network: Any, *, width: int, channels: int, side: int, images: int) -> Victims:
+    """Images and the gradients that a network of random weights has of them."""
+    data = attacked(channels=channels, side=side, images=images)
     model = build(ModelSpec(network=network, width=width), image_shape=data.images.shape[1:], classes=2, seed=0)
     pictures, targets = torch.from_numpy(data.images / 255).float(), torch.from_numpy(data.labels)
     pairs = zip(pictures, targets, strict=True)
-    gradients = torch.stack([reference.gradient(model, cross_entropy, *pair) for pair in pairs])
-    starts = torch.rand(pictures.shape, generator=torch.Generator().manual_seed(0))
+    return Victims(
+        images=data.images,
+        network=model,
+        gradients=torch.stack([reference.gradient(model, cross_entropy, *pair) for pair in pairs]),
+        targets=targets,
+        starts=torch.rand(pictures.shape, generator=torch.Generator().manual_seed(0)),
+    )
 
-    def ours() -> object:
+
+def inverting(given: Victims, *, search: Search) -> dict[str, Run]:
+    """Attack B by the product and by the loop, from the same starts."""
+
+    def ours() -> Tensor:
         return invert(
-            model,
+            given.network,
             loss=cross_entropy,
-            gradients=gradients,
-            targets=targets,
-            image_shape=data.images.shape[1:],
+            gradients=given.gradients,
+            targets=given.targets,
+            image_shape=given.images.shape[1:],
             search=search,
             generator=torch.Generator().manual_seed(0),
         )
 
-    def loop() -> object:
-        return loops.inversion(model, gradients=gradients, targets=targets, starts=starts, search=search)
+    def loop() -> Tensor:
+        return loops.inversion(
+            given.network, gradients=given.gradients, targets=given.targets, starts=given.starts, search=search
+        )
 
     return {"ours": ours, "loop": loop}

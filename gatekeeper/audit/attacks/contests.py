@@ -57,6 +57,7 @@ def contests(similarity: Similarity, *, prior: LinearPrior, audited: Audited) ->
             adversary=adversary,
             noise_multiplier=audited.noise_multiplier,
             participations=audited.participations,
+            draws=audited.audit.noise_draws,
             confidence=confidence,
             rng=audited.rng,
         )

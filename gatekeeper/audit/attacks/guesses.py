@@ -35,11 +35,13 @@ def guess_similarities(
     measure: Measure,
     noise_multiplier: float,
     participations: Participations,
+    draws: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """The best similarity of each unit's images to a guess for each, shape (units,).
+    """The best similarity of each unit's images to the guesses of several draws, shape (units,).
 
-    This noise hides nothing, so all processes draw the same, from `rng`.
+    An attack succeeds if any of its noise draws does, so there are as many guesses. This noise hides nothing: all
+    processes draw the same, from `rng`.
 
     Args:
         attack: whose read-out guesses.
@@ -49,17 +51,23 @@ def guess_similarities(
         measure: how guesses are compared with images.
         noise_multiplier: σ of the run.
         participations: the distribution of K.
+        draws: how many guesses for each unit, at least 1.
         rng: draws K and the noise.
     """
-    return attack.reconstruct(
-        data,
-        rows=rows_of(data, units=units),
-        measure=measure,
-        noise_multiplier=noise_multiplier,
-        participations=draw_participations(adversary, participations, units=len(units), rng=rng),
-        generator=torch.Generator().manual_seed(int(rng.integers(2**62))),
-        absent=True,
-    )
+    rows, generator = rows_of(data, units=units), torch.Generator().manual_seed(int(rng.integers(2**62)))
+    guesses = [
+        attack.reconstruct(
+            data,
+            rows=rows,
+            measure=measure,
+            noise_multiplier=noise_multiplier,
+            participations=draw_participations(adversary, participations, units=len(units), rng=rng),
+            generator=generator,
+            absent=True,
+        )
+        for _ in range(draws)
+    ]
+    return np.asarray(np.max(guesses, axis=0))
 
 
 def calibrate_with_guesses(
@@ -72,6 +80,7 @@ def calibrate_with_guesses(
     adversary: Adversary,
     noise_multiplier: float,
     participations: Participations,
+    draws: int,
     confidence: float,
     rng: np.random.Generator,
 ) -> NullCalibration:
@@ -86,6 +95,7 @@ def calibrate_with_guesses(
         adversary: whom the attack plays.
         noise_multiplier: σ of the run.
         participations: the distribution of K.
+        draws: of the attack, any of which counts.
         confidence: one-sided confidence of each limit of the quantile.
         rng: draws K and the noise.
 
@@ -100,6 +110,7 @@ def calibrate_with_guesses(
         measure=similarity.measure,
         noise_multiplier=noise_multiplier,
         participations=participations,
+        draws=draws,
         rng=rng,
     )
     return calibrated_on(strangers, similarity=similarity, confidence=confidence, guesser=adversary, guesses=guesses)
@@ -144,6 +155,7 @@ def guessing_control(
     adversary: Adversary,
     noise_multiplier: float,
     participations: Participations,
+    draws: int,
     units: int,
     rng: np.random.Generator,
 ) -> Count:
@@ -156,6 +168,7 @@ def guessing_control(
         adversary: whom it plays.
         noise_multiplier: σ of the run.
         participations: the distribution of K.
+        draws: of the attack, any of which counts.
         units: how many to use; all where there are fewer.
         rng: chooses units, draws K and the noise.
     """
@@ -171,6 +184,7 @@ def guessing_control(
             measure=null.similarity.measure,
             noise_multiplier=noise_multiplier,
             participations=participations,
+            draws=draws,
             rng=rng,
         )
         passed, trials = passed + int((best >= null.threshold).sum()), trials + len(chosen)

@@ -6,8 +6,6 @@ Slower and larger than the engine's own layers, and right for whatever Opacus ha
 from __future__ import annotations
 
 import torch
-from opacus.grad_sample import GradSampleModule
-from opacus.grad_sample.functorch import ft_compute_per_sample_gradient, prepare_layer
 from torch import Tensor, nn
 
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, trainable
@@ -26,11 +24,17 @@ class HookedLayer:
     """
 
     def __init__(self, module: nn.Module, *, views: int) -> None:
+        # Opacus takes seconds to load, and most networks have no such layer.
+        from opacus.grad_sample import GradSampleModule
+        from opacus.grad_sample.functorch import ft_compute_per_sample_gradient, prepare_layer
+
         self._module, self._views = module, views
         self._run = module.forward
-        self._rule = None if isinstance(module, _CONVOLUTIONS) else GradSampleModule.GRAD_SAMPLERS.get(type(module))
-        if self._rule is None:
+        rule = None if isinstance(module, _CONVOLUTIONS) else GradSampleModule.GRAD_SAMPLERS.get(type(module))
+        if rule is None:
             prepare_layer(module, batch_first=True)
+            rule = ft_compute_per_sample_gradient
+        self._rule = rule
 
     def forward(self, inputs: Tensor) -> Forward:
         """See `Layer.forward`."""
@@ -38,11 +42,7 @@ class HookedLayer:
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
-        found: dict[nn.Parameter, Tensor]
-        if self._rule is None:
-            found = ft_compute_per_sample_gradient(self._module, [inputs], gradients)
-        else:
-            found = self._rule(self._module, [inputs], gradients)
+        found: dict[nn.Parameter, Tensor] = self._rule(self._module, [inputs], gradients)
         contributions = [
             Contribution(share=Materialised([self._of_units(each)]), parameters=(parameter,))
             for parameter, each in found.items()
