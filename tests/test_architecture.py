@@ -162,6 +162,7 @@ def test_help_loads_nothing_heavy() -> None:
         "explain",
         "trust",
         "timestamp",
+        "refuse",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

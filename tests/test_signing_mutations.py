@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from gatekeeper.core import codec
 from gatekeeper.core.certificate import FileDigest
 from gatekeeper.errors import VerificationError
+from gatekeeper.signing.attestations import ATTESTATION_FILES, certificate_statement
 from gatekeeper.signing.dsse import sign_statement
 from gatekeeper.signing.layout import digests_of
-from gatekeeper.signing.attestations import ATTESTATION_FILES, certificate_statement
 from gatekeeper.signing.predicates import certificate_of
 from gatekeeper.signing.release import SideFile, read_release
 from gatekeeper.signing.statements import Subject, parse_statement
