@@ -86,7 +86,7 @@ def test_a_service_that_is_down_is_an_error_with_its_reason(service: Callable[[t
 @pytest.mark.parametrize("scheme", ["awskms", "gcpkms", "azurekms"])
 def test_a_missing_package_is_named_with_its_extra(scheme: str) -> None:
     with pytest.raises(SigningError, match=r"need the extra \[kms\]") as caught:
-        load_remote(f"{scheme}:name/key/1", public_key=KEY.public, pin=None)
+        load_remote(f"{scheme}://name/keys/key/1", public_key=KEY.public, pin=None)
     assert 'pip install "gatekeeper[kms]"' in str(caught.value)
 
 

@@ -1,8 +1,13 @@
 """Keys that never leave their device or service: HSMs by PKCS #11, and key management services.
 
-The signers are securesystemslib's, and so are the URIs: `hsm:KEYID?label=TOKEN` (the environment variable PYKCS11LIB
-names the module), `awskms:KEY`, `azurekms:VAULT/KEY/VERSION`, `gcpkms:projects/…/cryptoKeyVersions/1`. None of them is
-believed: each signature is verified with the public key that was given before it is used.
+The signers are securesystemslib's, and so are the URIs:
+
+    hsm:KEYID?label=TOKEN                                  the environment variable PYKCS11LIB names the module
+    awskms:KEY
+    azurekms://VAULT.vault.azure.net/keys/KEY/VERSION
+    gcpkms:projects/…/cryptoKeyVersions/N
+
+None of them is believed: each signature is verified with the public key that was given before it is used.
 """
 
 from __future__ import annotations
