@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.config import load_policy
-from gatekeeper.core.codec import digest
-from gatekeeper.core.policy import ParentPolicy, RiskRule, UtilityRule
+from gatekeeper.core.codec import decode, digest, encode
+from gatekeeper.core.policy import ParentPolicy, Policy, RiskRule, UtilityRule
 from gatekeeper.core.policy_order import compare
 from gatekeeper.errors import ConfigError
 from tests.config_files import POLICY, file_of, problems_of
@@ -61,6 +61,7 @@ def test_a_child_that_says_nothing_demands_what_its_parent_does_under_another_di
     parent, child = load_policy(tmp_path / "base.yaml"), load_policy(child_of(tmp_path, "", pin))
     assert compare(parent, child).conclusion == "equal"
     assert digest(parent) != digest(child), "the canonical form says where it comes from"
+    assert decode(encode(child), Policy) == child
 
 
 def test_a_grandchild_is_held_to_all_of_them(tmp_path: Path) -> None:
