@@ -156,6 +156,11 @@ def test_the_mistakes_of_a_parent_are_told_with_their_own_lines(tmp_path: Path) 
     assert {Path(problem.file).name for problem in problems} == {"child.yaml", "base.yaml"}
 
 
+def test_a_list_of_nothing_is_a_mistake(tmp_path: Path) -> None:
+    (problem,) = problems_of(load_policy, child_of(tmp_path, ""))
+    assert (problem.line, problem.message) == (5, "extends names no policy")
+
+
 def test_a_list_that_is_no_list_is_a_mistake_like_any_other(tmp_path: Path) -> None:
     path = file_of(tmp_path, POLICY.replace("spec:\n", "spec:\n  extends: base.yaml\n"))
     with pytest.raises(ConfigError, match=r"spec\.extends must be a list"):
