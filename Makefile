@@ -67,10 +67,29 @@ $(BUILD)/auditor/installed: pyproject.toml
 	$(BUILD)/auditor/bin/pip --disable-pip-version-check -q install --no-deps -e .
 	@touch $@
 
-interop: $(VENV)/installed-test $(BUILD)/oms/installed $(BUILD)/auditor/installed
+# Another venv with programs that read attestations and know nothing of gatekeeper.
+$(BUILD)/witness/installed: pyproject.toml
+	$(PYTHON) -m venv $(BUILD)/witness
+	$(BUILD)/witness/bin/pip --disable-pip-version-check -q install "securesystemslib[crypto]>=1.3,<2" \
+	  "in-toto-attestation==0.9.3" "cyclonedx-python-lib[validation]>=11,<12"
+	@touch $@
+
+# sigstore-js, where there is npm.
+NPM := $(shell command -v npm 2>/dev/null)
+SIGSTORE_JS := $(BUILD)/sigstore-js/node_modules
+$(SIGSTORE_JS): pyproject.toml
+	mkdir -p $(BUILD)/sigstore-js
+	npm install --silent --no-audit --no-fund --prefix $(BUILD)/sigstore-js @sigstore/bundle@4.0.0 @sigstore/verify@3.1.1
+	@touch $@
+
+interop: $(VENV)/installed-test $(BUILD)/oms/installed $(BUILD)/auditor/installed $(BUILD)/witness/installed \
+  $(if $(NPM),$(SIGSTORE_JS))
+	$(if $(NPM),,@echo "sigstore-js is left out: there is no npm")
 	GATEKEEPER_MODEL_SIGNING=$(abspath $(BUILD)/oms/bin/model_signing) \
 	GATEKEEPER_AUDITOR=$(abspath $(BUILD)/auditor/bin/gatekeeper) \
-	$(PYTEST) -q -m "interop" --no-skips tests
+	GATEKEEPER_WITNESS=$(abspath $(BUILD)/witness/bin/python) \
+	GATEKEEPER_SIGSTORE_JS=$(abspath $(SIGSTORE_JS)) \
+	$(PYTEST) -q -m "$(if $(NPM),interop,interop and not nodejs)" --no-skips tests
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m tests.bench.$(or $(BENCH),training)

@@ -160,6 +160,9 @@ def test_help_loads_nothing_heavy() -> None:
         "weights",
         "frontier",
         "explain",
+        "trust",
+        "timestamp",
+        "refuse",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

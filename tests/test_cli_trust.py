@@ -69,6 +69,7 @@ def test_a_release_by_a_trusted_key_verifies_and_says_whose_it_is(here: Path) ->
     ("line", "says"),
     [
         ("      valid_from: 2030-07-01T00:00:00Z", "is valid only from 2030-07-01T00:00:00Z"),
+        ("      valid_from: 2026-01-01T00:00:00Z", "is valid only from 2026-01-01T00:00:00Z; the signature is of 2025"),
         ("      valid_until: 2030-06-01T00:00:00Z", "was valid until 2030-06-01T00:00:00Z"),
         (REVOKED, "was revoked as of 2030-03-01T00:00:00Z (laptop stolen), and no trusted timestamp proves"),
     ],

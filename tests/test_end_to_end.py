@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.core.certificate import CERTIFICATE_TYPE, Certificate
-from gatekeeper.core.codec import canonical, digest, encode, from_plain, parse, plain
+from gatekeeper.core.codec import canonical, digest, from_plain, parse, plain
 from gatekeeper.core.policy import Policy
+from gatekeeper.rundir import RunDirectory
+from gatekeeper.signing.dsse import verify_bundle
 from gatekeeper.signing.keys import load_private, load_public
 from gatekeeper.signing.layout import SideFile, digests_of
-from gatekeeper.signing.release import write_release
+from gatekeeper.signing.refusals import REFUSAL_TYPE
+from gatekeeper.signing.release import standard_side_files, write_release
 from gatekeeper.signing.verification import read_release
 
 PASSPHRASE = "correct horse"
@@ -128,10 +131,14 @@ def test_a_good_candidate_is_released_and_verifies(released: Bench) -> None:
         "model.onnx",
         "model.sig",
         "attestations/certificate.sigstore.json",
-        "attestations/svr.sigstore.json",
+        *(f"attestations/{name}.sigstore.json" for name in ("svr", "vsa", "test-result", "provenance", "mlbom")),
+        "attestations/claims.jsonl",
         "attestations/signer.pub",
         "attestations/policy.json",
+        "attestations/bom.cdx.json",
         "attestations/report.json",
+        "attestations/VERIFY.md",
+        "attestations/verify.sh",
     }
     result = released.verify()
     assert result.returncode == 0, result.stderr
@@ -166,6 +173,14 @@ def test_a_release_is_never_overwritten(released: Bench) -> None:
     assert "never overwritten" in result.stderr
 
 
+def test_an_approved_run_is_not_signed_as_refused(released: Bench) -> None:
+    run = released.run("runs", "list").stdout.split()[0]
+    result = released.run("refuse", run, "--policy", "policy.yaml", "--key", "release.key", "--out", "refusal.json")
+    assert result.returncode == 4
+    assert "no refusal to sign" in result.stderr
+    assert not (released.path / "refusal.json").exists()
+
+
 def test_the_policy_must_be_named(released: Bench) -> None:
     assert released.run("verify", "out", "--public-key", "release.pub").returncode == 2
     assert released.run("verify", "out", "--public-key", "release.pub", "--any-policy").returncode == 0
@@ -177,6 +192,16 @@ def test_the_policy_must_be_named(released: Bench) -> None:
 def test_the_releases_own_key_is_no_trust_root(released: Bench) -> None:
     result = released.run("verify", "out", "--public-key", "out/attestations/signer.pub", "--any-policy")
     assert result.returncode == 4
+
+
+def test_a_trust_file_takes_the_place_of_the_key(released: Bench) -> None:
+    fingerprint = released.run("keys", "fingerprint", "release.pub").stdout.strip()
+    entry = f"{{fingerprint: {fingerprint}, owner: the gate, roles: [release], public_key: release.pub}}"
+    head = "apiVersion: gatekeeper/v1\nkind: TrustFile\nmetadata: {name: hospital}\nspec:\n  keys:\n"
+    (released.path / "trust.yaml").write_text(f"{head}    - {entry}\n")
+    result = released.run("verify", "out", "--trust", "trust.yaml", "--policy", "policy.yaml")
+    assert result.returncode == 0, result.stderr
+    assert f"signer: {fingerprint} (the gate) may sign releases" in result.stdout
 
 
 def test_one_flipped_byte_is_found_and_the_file_named(released: Bench, tmp_path: Path) -> None:
@@ -198,10 +223,7 @@ def _resign(bench: Bench, directory: Path, edit: Callable[[dict], None]) -> Path
     edited = from_plain(facts, Certificate)
     report = json.loads((bench.path / "out/attestations/report.json").read_text())
     report["facts"], report["findings"] = plain(edited.facts), [plain(f) for f in edited.approval.findings]
-    side_files = (
-        SideFile(name="policy.json", content=encode(edited.policy).encode()),
-        SideFile(name="report.json", content=canonical(report).encode()),
-    )
+    side_files = (*standard_side_files(edited), SideFile(name="report.json", content=canonical(report).encode()))
     edited = dataclasses.replace(edited, files=digests_of(side_files))
     assert digest(edited.policy) == edited.approval.policy_digest
     key = load_private(bench.path / "release.key", passphrase=PASSPHRASE.encode())
@@ -272,6 +294,16 @@ def test_a_refusal_exits_1_prints_every_reason_and_leaves_no_model(bench: Bench)
     assert result.stdout.count("FAIL") >= 2
     assert not bench.models()
     assert not (bench.path / "out").exists()
+    run = bench.run("runs", "list").stdout.split()[0]
+    command = ("refuse", run, "--policy", "policy.yaml", "--key", "release.key", "--out", "refusal.sigstore.json")
+    signed = bench.run(*command)
+    assert signed.returncode == 0, signed.stderr
+    public_key = load_public(bench.path / "release.pub")
+    refusal = (bench.path / "refusal.sigstore.json").read_bytes()
+    payload = verify_bundle(refusal, public_key=public_key, where="refusal.sigstore.json")
+    assert json.loads(payload)["predicateType"] == REFUSAL_TYPE
+    assert RunDirectory(bench.path / run).model_sha256().encode() not in payload
+    assert "never overwritten" in bench.run(*command).stderr
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from gatekeeper.core import codec
 from gatekeeper.errors import VerificationError
@@ -21,6 +22,7 @@ from gatekeeper.signing.model_signature import (
     read_manifest,
     sign_model,
 )
+from tests.oms_schema import BUNDLE, STATEMENT
 from tests.signed_releases import KEY, OTHER_KEY, edit_statement, payload_of
 
 FILES = {"b.onnx": b"second", "a.onnx": b"first", "sub/c.bin": b"third", "Z.txt": b"upper case comes first"}
@@ -69,6 +71,15 @@ def test_the_statement_is_that_of_the_specification(model: Path) -> None:
     assert plain["predicate"]["resources"] == [
         {"name": name, "algorithm": "sha256", "digest": hashlib.sha256(FILES[name]).hexdigest()} for name in names
     ]
+
+
+def test_bundle_and_statement_fit_the_schemas_of_the_specification(model: Path) -> None:
+    bundle, statement = json.loads((model / "model.sig").read_text()), json.loads(payload_of(model / "model.sig"))
+    Draft202012Validator(BUNDLE).validate(bundle)
+    Draft202012Validator(STATEMENT).validate(statement)
+    for spoilt in ({**statement, "subject": statement["subject"] * 2}, {**statement, "predicateType": "x"}, bundle):
+        assert not Draft202012Validator(STATEMENT).is_valid(spoilt)
+    assert not Draft202012Validator(BUNDLE).is_valid({**bundle, "dsseEnvelope": {}})
 
 
 def test_the_signature_does_not_depend_on_the_order_of_creation(model: Path, tmp_path: Path) -> None:

@@ -231,6 +231,17 @@ def test_the_accuracy_of_a_clock_counts_against_the_signature() -> None:
     assert latest(time, accuracy=datetime.timedelta(seconds=2)) == "2030-01-01T12:00:02Z"
 
 
+def test_a_clock_without_an_accuracy_is_taken_to_the_second(release: Path, tmp_path: Path) -> None:
+    clock = Authority(tmp_path / "other")
+    config = clock.folder / "tsa.cnf"
+    config.write_text(config.read_text().replace("accuracy = secs:1, millisecs:500\n", ""))
+    query = make_query(release)
+    response = clock.answer(query)
+    told = rfc3161_client.decode_timestamp_response(response).tst_info.gen_time
+    found = accept(release, query=query, response=response, authority=trusted(clock.certificate))
+    assert found.time == told.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def test_a_missing_package_is_named_with_its_extra(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rfc3161_client", None)
     with pytest.raises(SigningError, match=r"need the extra \[timestamp\]") as caught:

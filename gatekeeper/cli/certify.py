@@ -15,7 +15,7 @@ from gatekeeper.cli.key_options import certificate_option, key_option, public_ke
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.output import Target, check_targets, deliver, format_option, output_option, render_outputs
 from gatekeeper.cli.passphrase import passphrase_option
-from gatekeeper.cli.preflight import Signing, check_beside, prepare_signing
+from gatekeeper.cli.preflight import Signing, check_beside, open_key, prepare_signing
 from gatekeeper.cli.resuming import LATEST, command_to_go_on, find_interrupted, prepare_to_go_on
 from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
@@ -30,7 +30,6 @@ from gatekeeper.rundir import Judgement, RunDirectory
 if TYPE_CHECKING:
     from gatekeeper.pipeline.endorsing import Endorsed
     from gatekeeper.pipeline.ledgers import Ledger
-    from gatekeeper.signing.keys import SigningKey
 
 DEFAULT_RUNS = Path(".gatekeeper/runs")
 
@@ -288,7 +287,7 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
             run,
             policy=policy,
             candidate=candidate,
-            key=lambda: _open_key(signing),
+            key=lambda: open_key(signing),
             out=signing.out,
             endorsed=endorsed,
         )
@@ -296,15 +295,6 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
         place = error.filename if isinstance(error.filename, str) else str(signing.out)
         raise SigningError(f"can't be written or read: {error.strerror}", where=place) from error
     say(f"released: {signing.out}")
-
-
-def _open_key(signing: Signing) -> SigningKey:
-    from gatekeeper.pipeline.inputs import check_certificate, read_key
-
-    key = read_key(signing.key, passphrase=signing.passphrase, public_key=signing.public_key)
-    if signing.certificate is not None:
-        check_certificate(signing.certificate, key=key)
-    return key
 
 
 def _dry_run(policy: Policy, candidate: Candidate, runs: Path, device: DeviceChoice) -> None:

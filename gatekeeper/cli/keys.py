@@ -23,7 +23,7 @@ def keys_group() -> None:
 @passphrase_option
 def generate(prefix: Path, passphrase_fd: int | None) -> None:
     """Make a P-256 key pair: PREFIX.key, encrypted with a passphrase, and PREFIX.pub."""
-    from gatekeeper.pipeline.inputs import make_keys
+    from gatekeeper.pipeline.inputs import make_keys, read_public_key
 
     if prefix.name in {"", ".."}:
         raise click.UsageError(f"PREFIX must end in a file's name, got {str(prefix)!r}")
@@ -33,6 +33,8 @@ def generate(prefix: Path, passphrase_fd: int | None) -> None:
     paths = make_keys(prefix, passphrase=passphrase)
     click.echo(f"private key: {paths.private} (keep it where models are signed)")
     click.echo(f"public key:  {paths.public} (give it to whoever verifies)")
+    public = read_public_key(str(paths.public.absolute()), pin=lambda: None)
+    click.echo(f"fingerprint: {public.fingerprint} (compare it when you give it)")
 
 
 @keys_group.command("show")

@@ -21,6 +21,7 @@ from gatekeeper.cli.interrupts import interrupt_on_termination
 from gatekeeper.cli.keys import keys_group
 from gatekeeper.cli.ledger import ledger_group
 from gatekeeper.cli.policies import policy_group
+from gatekeeper.cli.refuse import refuse
 from gatekeeper.cli.runs import report, runs_group
 from gatekeeper.cli.streams import prepare_streams, say, settle_streams, show
 from gatekeeper.cli.timestamp import timestamp_group
@@ -51,7 +52,7 @@ def app() -> None:
 
 for _command in (
     *(init, certify, sign, verify, report, runs_group, policy_group, candidate_group, keys_group, budget),
-    *(ledger_group, weights_group, frontier, explain, waiver_group, trust_group, timestamp_group),
+    *(ledger_group, weights_group, frontier, explain, refuse, waiver_group, trust_group, timestamp_group),
 ):
     app.add_command(_command)
 

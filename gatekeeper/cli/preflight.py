@@ -9,6 +9,7 @@ import os
 import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from gatekeeper.cli.output import lies_inside
 from gatekeeper.cli.passphrase import read_passphrase
 from gatekeeper.core.key_uri import scheme_of
 from gatekeeper.errors import SigningError
+
+if TYPE_CHECKING:
+    from gatekeeper.signing.keys import SigningKey
 
 _MOST_KEY_BYTES = 64 * 1024
 
@@ -100,6 +104,20 @@ def _prepare_remote(
     if scheme != "hsm" and pin is not None:
         raise SigningError("takes no passphrase, but one was given", where=key, hint="give no passphrase")
     return Signing(key=key, out=out, passphrase=pin, public_key=public_key)
+
+
+def open_key(signing: Signing) -> SigningKey:
+    """The key that signs, once there is something to sign; its certificates are looked at again with it.
+
+    Raises:
+        SigningError: it can't be opened, or its certificates don't let it sign now.
+    """
+    from gatekeeper.pipeline.inputs import check_certificate, read_key
+
+    key = read_key(signing.key, passphrase=signing.passphrase, public_key=signing.public_key)
+    if signing.certificate is not None:
+        check_certificate(signing.certificate, key=key)
+    return key
 
 
 def is_encrypted(key: Path) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.verify_prints import print_options
+
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
@@ -28,6 +30,7 @@ import click
     help="How far the ledger had got when you last looked; a release counted in another, or before, is refused.",
 )
 @click.option("--report", "show_report", is_flag=True, help="Print the certified report afterwards.")
+@print_options
 def verify(
     directory: Path,
     public_key: Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gatekeeper.report.certificate_schema import certificate_schema
 from gatekeeper.report.content import Report, exit_code, verdict_word
 from gatekeeper.report.json_report import render_json, report_schema
 from gatekeeper.report.text import render_text
@@ -14,4 +15,14 @@ def render(report: Report, output_format: str) -> str:
     return render_json(report) if output_format == "json" else render_text(report)
 
 
-__all__ = ["FORMATS", "Report", "exit_code", "render", "render_json", "render_text", "report_schema", "verdict_word"]
+__all__ = [
+    "FORMATS",
+    "Report",
+    "certificate_schema",
+    "exit_code",
+    "render",
+    "render_json",
+    "render_text",
+    "report_schema",
+    "verdict_word",
+]

@@ -23,8 +23,8 @@ from gatekeeper.signing.predicates import (
     TEST_RESULT_TYPE,
     VSA_TYPE,
     Basis,
+    results_predicate,
     svr_predicate,
-    tested_predicate,
     vsa_predicate,
 )
 from gatekeeper.signing.provenance import PROVENANCE_TYPE, provenance_predicate
@@ -74,7 +74,7 @@ class Bundle:
 DERIVED = (
     Attestation(name="svr", predicate_type=SVR_TYPE, predicate=svr_predicate),
     Attestation(name="vsa", predicate_type=VSA_TYPE, predicate=vsa_predicate),
-    Attestation(name="test-result", predicate_type=TEST_RESULT_TYPE, predicate=tested_predicate),
+    Attestation(name="test-result", predicate_type=TEST_RESULT_TYPE, predicate=results_predicate),
     Attestation(name="provenance", predicate_type=PROVENANCE_TYPE, predicate=provenance_predicate),
     Attestation(name="mlbom", predicate_type=BOM_TYPE, predicate=bom_predicate),
 )

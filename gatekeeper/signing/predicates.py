@@ -117,7 +117,7 @@ def vsa_predicate(basis: Basis) -> dict[str, Any]:
     certificate = basis.certificate
     digest = certificate.approval.policy_digest
     return {
-        "verifier": {"id": VERIFIER_ID, "version": {"gatekeeper": certificate.gatekeeper_version}},
+        "verifier": {"id": VERIFIER_ID},
         "timeVerified": certificate.created,
         "resourceUri": f"urn:gatekeeper:model:sha256:{certificate.approval.model_digest}",
         "policy": {"uri": f"urn:gatekeeper:policy:sha256:{digest}", "digest": {"sha256": digest}},
@@ -129,7 +129,7 @@ def vsa_predicate(basis: Basis) -> dict[str, Any]:
     }
 
 
-def tested_predicate(basis: Basis) -> dict[str, Any]:
+def results_predicate(basis: Basis) -> dict[str, Any]:
     """Rule by rule: those that passed, and those that hold only by an exception, as warnings."""
     certificate = basis.certificate
     data = certificate.facts.evidence.dataset

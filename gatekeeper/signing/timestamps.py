@@ -124,12 +124,13 @@ def check_timestamps(directory: Path, *, authorities: tuple[TimestampAuthority, 
     """
     clocks = [clock_of(authority) for authority in authorities]
     files = [file for file in list_tree(directory).files if file.startswith(TIMESTAMPS + "/")]
-    proven = [found for file in files if (found := _proven(directory, file, clocks=clocks)) is not None]
+    message = covered(directory)
+    proven = [found for file in files if (found := _proven(directory, file, message=message, clocks=clocks))]
     return Timestamps(proven=tuple(sorted(proven, key=lambda found: found.time)), others=len(files) - len(proven))
 
 
-def _proven(directory: Path, file: str, *, clocks: list[Clock]) -> Timestamp | None:
-    message, content = covered(directory), read_file(directory, file)
+def _proven(directory: Path, file: str, *, message: bytes, clocks: list[Clock]) -> Timestamp | None:
+    content = read_file(directory, file)
     for clock in clocks:
         try:
             time = proven_time(parse_response(content), message=message, clock=clock)

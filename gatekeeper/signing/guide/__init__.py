@@ -23,6 +23,11 @@ def guide_files() -> tuple[SideFile, ...]:
     return tuple(SideFile(name=name, content=_content(name)) for name in (GUIDE, SCRIPT))
 
 
+def verification_script() -> str:
+    """`verify.sh`."""
+    return _content(SCRIPT).decode()
+
+
 def is_ours(file: SideFile) -> bool:
     """Whether a file is what this or an earlier version of gatekeeper puts into releases under its name."""
     return file.content == _content(file.name) or hashlib.sha256(file.content).hexdigest() in EARLIER[file.name]

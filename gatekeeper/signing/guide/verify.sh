@@ -104,7 +104,6 @@ attest vsa https://slsa.dev/verification_summary/v1
 attest test-result https://in-toto.io/attestation/test-result/v0.1
 attest provenance https://slsa.dev/provenance/v1
 attest mlbom https://cyclonedx.org/bom
-cmp -s "$scratch/claims" "$release/attestations/claims.jsonl" || refuse "claims.jsonl is not the attestations, one a line"
 
 # The verdict: every statement says that this very policy passed.
 holds "the certificate approves another model, or under another policy than $policy" "$scratch/certificate.sigstore.json" '
@@ -132,6 +131,7 @@ done <"$scratch/bound"
 [ "$(hex "$release/attestations/policy.json")" = "$policy" ] || refuse "policy.json is not the policy $policy"
 jq -e -n --slurpfile one "$scratch/mlbom.sigstore.json" --slurpfile other "$release/attestations/bom.cdx.json" \
   '[$one[].predicate] == $other' >/dev/null 2>&1 || refuse "bom.cdx.json is not the bill of materials that was signed"
+cmp -s "$scratch/claims" "$release/attestations/claims.jsonl" || refuse "claims.jsonl is not the attestations, one a line"
 [ "$(openssl pkey -pubin -in "$release/attestations/signer.pub" -outform DER 2>/dev/null | openssl dgst -sha256 -r)" = \
   "$(openssl pkey -pubin -in "$key" -outform DER 2>/dev/null | openssl dgst -sha256 -r)" ] ||
   refuse "signer.pub is not this public key"
