@@ -259,3 +259,17 @@ def test_utility_and_risk_terms_are_validated() -> None:
         AuditTerms(units=0, worst_units=0, noise_draws=1, min_positive_control=0.9, max_negative_control=0.1)
     with pytest.raises(InvalidValueError, match="max_epsilon must be finite"):
         PrivacyTerms(unit="u", adjacency="zero-out", max_epsilon=math.inf, max_delta=0.1)
+
+
+def test_a_field_that_came_later_is_left_out_where_it_has_its_default_and_nowhere_else() -> None:
+    """What was written before the field keeps its form and its digest, and each noun still has one form."""
+    policy = sample_policy()
+    text = codec.encode(policy)
+    assert not any(f'"{name}"' in text for name in ("parents", "require_lock", "waivers", "waivable"))
+    assert codec.decode(text, Policy) == policy
+    locked = dataclasses.replace(policy, require_lock=True)
+    assert '"require_lock":true' in codec.encode(locked)
+    assert codec.decode(codec.encode(locked), Policy) == locked
+    explicit = codec.canonical({**codec.plain(policy), "require_lock": False})
+    with pytest.raises(InvalidValueError, match="not the canonical form"):
+        codec.decode(explicit, Policy)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.config import load_policy
-from gatekeeper.core.codec import digest
-from gatekeeper.core.policy import ParentPolicy, RiskRule, UtilityRule
+from gatekeeper.core.codec import decode, digest, encode
+from gatekeeper.core.policy import ParentPolicy, Policy, RiskRule, UtilityRule
 from gatekeeper.core.policy_order import compare
 from gatekeeper.errors import ConfigError
 from tests.config_files import POLICY, file_of, problems_of
@@ -61,6 +61,7 @@ def test_a_child_that_says_nothing_demands_what_its_parent_does_under_another_di
     parent, child = load_policy(tmp_path / "base.yaml"), load_policy(child_of(tmp_path, "", pin))
     assert compare(parent, child).conclusion == "equal"
     assert digest(parent) != digest(child), "the canonical form says where it comes from"
+    assert decode(encode(child), Policy) == child
 
 
 def test_a_grandchild_is_held_to_all_of_them(tmp_path: Path) -> None:
@@ -153,6 +154,11 @@ def test_the_mistakes_of_a_parent_are_told_with_their_own_lines(tmp_path: Path) 
     file_of(tmp_path, POLICY.replace("unit: lesion", "unit: 5")).rename(tmp_path / "base.yaml")
     problems = problems_of(load_policy, child_of(tmp_path, "", f"base.yaml@sha256:{'0' * 64}"))
     assert {Path(problem.file).name for problem in problems} == {"child.yaml", "base.yaml"}
+
+
+def test_a_list_of_nothing_is_a_mistake(tmp_path: Path) -> None:
+    (problem,) = problems_of(load_policy, child_of(tmp_path, ""))
+    assert (problem.line, problem.message) == (5, "extends names no policy")
 
 
 def test_a_list_that_is_no_list_is_a_mistake_like_any_other(tmp_path: Path) -> None:

@@ -249,6 +249,9 @@ CORPUS: dict[str, Bad] = {
     "over its ceiling": Bad(code=1, says="measured is 0.15, worse than its ceiling 0.14", changes={"ceiling": "0.14"}),
     "another model": Bad(code=1, says="it is for model lesions, this is tiny", changes={"model": "lesions"}),
     "another policy": Bad(code=1, says="it is for the policy with digest 00000", changes={"policy": f'"{"0" * 64}"'}),
+    "a rule that the policy doesn't have": Bad(
+        code=2, says="is for 'drip', which policy sample doesn't have", changes={"rule": "drip"}
+    ),
     "malformed date": Bad(code=2, says="expires must be a date such as", changes={"expires": "31.12.2030"}),
     "a date that does not exist": Bad(code=2, says="a date that exists", changes={"expires": "2030-02-30"}),
     "a time, not a date": Bad(code=2, says="expires must be a date", changes={"expires": "2030-02-01T00:00:00Z"}),

@@ -62,8 +62,14 @@ def endorsing_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return waivers(lock_options(command))
 
 
-def read_endorsed(files: EndorsingFiles, policy: Policy, *, model: str) -> Endorsed:
+def read_endorsed(files: EndorsingFiles, policy: Policy, *, model: str, wants_lock: bool = True) -> Endorsed:
     """What was given, as far as it can be believed: before anything is trained or signed.
+
+    Args:
+        files: what was given.
+        policy: what judges.
+        model: the candidate's name.
+        wants_lock: whether a lock must be given where the policy wants one; without it the rule on it fails.
 
     Raises:
         ConfigError: a file has mistakes, or a waiver can't be believed.
@@ -77,7 +83,7 @@ def read_endorsed(files: EndorsingFiles, policy: Policy, *, model: str) -> Endor
     trust = None if files.trust is None else read_trust(files.trust)
     if files.lock is not None and trust is None:
         raise click.UsageError("--lock needs --trust: a lock is worth what its key is")
-    if policy.require_lock and files.lock is None:
+    if wants_lock and policy.require_lock and files.lock is None:
         raise InvalidInputError(
             f"policy {policy.name} wants a lock before the run, and none was given",
             hint="somebody else locks it (`gatekeeper policy lock`); then give --lock and --trust",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
 from gatekeeper.cli.passphrase import passphrase_option
 from gatekeeper.cli.preflight import check_beside, open_key, prepare_signing
@@ -25,6 +26,7 @@ from gatekeeper.rundir import RunDirectory
 @public_key_option
 @certificate_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to create; it must not exist.")
+@endorsing_options
 @passphrase_option
 def refuse(
     run: Path,
@@ -34,6 +36,7 @@ def refuse(
     certificate: Path | None,
     out: Path,
     passphrase_fd: int | None,
+    endorsing: EndorsingFiles,
 ) -> None:
     """Sign that a RUN did not pass the policy, for those who keep records.
 
@@ -54,10 +57,12 @@ def refuse(
         certificate=certificate,
     )
     with directory.lock():
+        candidate = directory.read_candidate()
         sign_refusal(
             directory,
             policy=the_policy,
-            candidate=directory.read_candidate(),
+            candidate=candidate,
+            endorsed=read_endorsed(endorsing, the_policy, model=candidate.name, wants_lock=False),
             key=lambda: open_key(signing),
             out=out,
         )

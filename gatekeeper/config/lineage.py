@@ -81,6 +81,12 @@ def inherit(tree: Tree, *, path: Path, above: tuple[Path, ...], load: Loader) ->
     if not isinstance(listed, Sequence) or not isinstance(spec, Mapping):
         return Lineage(tree=tree, own=spec, parents=())
     problems = list(tree.problems)
+    if not listed.items:
+        message = "extends names no policy"
+        problems.append(
+            Problem(file=tree.file, line=listed.line, column=listed.column, message=message, hint="remove it")
+        )
+        raise ConfigError(in_file_order(problems))
     parents = [_parent(item, tree.file, path, above, load, problems) for item in listed.items]
     found = tuple(parent for parent in parents if parent is not None)
     if len(found) != len(parents):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.checks import check_integer, check_sha256, check_text, check_tuple, check_utc_time
+from gatekeeper.core.fields import ADDED
 from gatekeeper.core.identification import Identification
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.lock import PolicyLock
@@ -72,8 +73,8 @@ class Facts:
     bounds: tuple[RiskBound, ...]
     ledger: LedgerStatement
     total: Guarantee
-    lock: PolicyLock | None = None
-    waivers: tuple[PresentedWaiver, ...] = ()
+    lock: PolicyLock | None = field(default=None, metadata=ADDED)
+    waivers: tuple[PresentedWaiver, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_tuple(bounds=self.bounds, of=RiskBound)

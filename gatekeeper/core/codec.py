@@ -2,6 +2,7 @@
 
 `decode(encode(x)) == x`, and a text that `encode` would not have written is refused: unknown or missing
 fields, other types, other key order or spacing. So a digest of the text is a digest of the noun.
+A field that a noun was given later (`core.fields`) is left out where it has its default, and only there.
 Unions of nouns carry their class under `kind`. Numbers that JSON lacks are the strings `inf`, `-inf`, `nan`.
 """
 
@@ -15,6 +16,7 @@ import types
 import typing
 from typing import Any, TypeVar
 
+from gatekeeper.core.fields import is_left_out, may_be_left_out
 from gatekeeper.errors import InvalidValueError
 
 T = TypeVar("T")
@@ -38,7 +40,11 @@ def _to_plain(value: object, *, hint: object) -> Any:
     """`value` as JSON's own types; nouns of a union carry `kind`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = typing.get_type_hints(type(value))
-        plain = {f.name: _to_plain(getattr(value, f.name), hint=hints[f.name]) for f in dataclasses.fields(value)}
+        plain = {
+            field.name: _to_plain(getattr(value, field.name), hint=hints[field.name])
+            for field in dataclasses.fields(value)
+            if not is_left_out(field, getattr(value, field.name))
+        }
         tagged = sum(map(_is_noun, _members(hint))) > 1
         return {"kind": type(value).__name__, **plain} if tagged else plain
     if isinstance(value, tuple):
@@ -193,11 +199,12 @@ def _build_noun(value: object, noun: type, *, path: str) -> Any:
     if not isinstance(value, dict):
         raise InvalidValueError(f"{path} must be an object, got {value!r}")
     hints = typing.get_type_hints(noun)
-    names = [field.name for field in dataclasses.fields(noun)]
-    unknown, missing = sorted(set(value) - set(names)), sorted(set(names) - set(value))
+    fields = {field.name: field for field in dataclasses.fields(noun)}
+    needed = {name for name, field in fields.items() if not may_be_left_out(field)}
+    unknown, missing = sorted(set(value) - set(fields)), sorted(needed - set(value))
     if unknown or missing:
         raise InvalidValueError(f"{path}: unknown fields {unknown}, missing fields {missing}")
-    return noun(**{name: _build(value[name], hints[name], path=f"{path}.{name}") for name in names})
+    return noun(**{name: _build(value[name], hints[name], path=f"{path}.{name}") for name in fields if name in value})
 
 
 def _build_tuple(value: object, arguments: tuple[object, ...], *, path: str) -> Any:

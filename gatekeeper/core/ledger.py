@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from gatekeeper.core.checks import (
@@ -13,6 +13,7 @@ from gatekeeper.core.checks import (
     check_text,
     check_tuple,
 )
+from gatekeeper.core.fields import ADDED
 from gatekeeper.core.lock import LockNote
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.errors import InvalidValueError
@@ -60,7 +61,7 @@ class Reservation:
     non_private: bool
     policy_name: str
     policy_digest: str
-    lock: LockNote | None = None
+    lock: LockNote | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(run=self.run)
@@ -205,7 +206,7 @@ class LedgerStatement:
     non_private_runs: int
     attempts: int
     spends: tuple[Spend, ...]
-    lock: LockNote | None = None
+    lock: LockNote | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(run=self.run)

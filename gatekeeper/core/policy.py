@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from gatekeeper.core.adversary import ATTACKS, PLAYS, SOURCE_OF, SOURCES, Adversary, AttackName, Source
@@ -21,6 +21,7 @@ from gatekeeper.core.checks import (
     check_tuple,
 )
 from gatekeeper.core.code import CodeFile
+from gatekeeper.core.fields import ADDED
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
 from gatekeeper.core.risk import EVIDENCE, Evidence, Similarity
@@ -90,7 +91,7 @@ class UtilityRule:
     confidence: float
     min_units: int
     class_name: str | None = None
-    waivable: bool = True
+    waivable: bool = field(default=True, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(id=self.id)
@@ -152,7 +153,7 @@ class RiskRule:
     evidence: tuple[Evidence, ...]
     attacks: tuple[AttackName, ...] | None = None
     source: Source | None = None
-    waivable: bool = True
+    waivable: bool = field(default=True, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(id=self.id)
@@ -312,9 +313,9 @@ class Policy:
     audit: AuditTerms
     max_attempts: int | None = None
     allow_code: tuple[CodeFile, ...] = ()
-    parents: tuple[ParentPolicy, ...] = ()
-    require_lock: bool = False
-    waivers: WaiverTerms | None = None
+    parents: tuple[ParentPolicy, ...] = field(default=(), metadata=ADDED)
+    require_lock: bool = field(default=False, metadata=ADDED)
+    waivers: WaiverTerms | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(name=self.name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from gatekeeper.core.checks import check_choice, check_sha256, check_text, check_tuple
+from gatekeeper.core.fields import ADDED
 from gatekeeper.core.waiver import WaiverUse
 from gatekeeper.errors import InvalidValueError
 
@@ -44,7 +45,7 @@ class Finding:
     sample_size: int | None
     detail: str
     remedy: str | None
-    waiver: str | None = None
+    waiver: str | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(rule=self.rule)
@@ -77,7 +78,7 @@ class Approval:
     model_digest: str
     policy_digest: str
     findings: tuple[Finding, ...]
-    waivers: tuple[WaiverUse, ...] = ()
+    waivers: tuple[WaiverUse, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_sha256(model_digest=self.model_digest)

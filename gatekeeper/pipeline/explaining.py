@@ -204,4 +204,8 @@ def _budget_caveats(finding: Finding) -> tuple[str, ...]:
         )
     if finding.rule == "attempts":
         return ("Attempts are never given back: other units, or another policy of its owner's.",)
+    if finding.rule == "policy-lock":
+        return (
+            "A lock counts only if the ledger counted the run with it: lock the policy first, then make another run.",
+        )
     return ("Another noise gives another model: its accuracy and its attacks have to be measured anew.",)

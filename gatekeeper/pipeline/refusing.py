@@ -11,6 +11,7 @@ from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import SigningError
+from gatekeeper.pipeline.endorsing import NOTHING, Endorsed
 from gatekeeper.pipeline.judgement import judge
 from gatekeeper.rundir import RunDirectory, write_atomically
 from gatekeeper.version import __version__
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def sign_refusal(
-    run: RunDirectory, *, policy: Policy, candidate: Candidate, key: Callable[[], SigningKey], out: Path
+    run: RunDirectory,
+    *,
+    policy: Policy,
+    candidate: Candidate,
+    key: Callable[[], SigningKey],
+    out: Path,
+    endorsed: Endorsed = NOTHING,
 ) -> None:
     """Judge a run once more, and sign that it did not pass.
 
@@ -30,6 +37,7 @@ def sign_refusal(
         candidate: what the run must be about.
         key: opens the key; called only where there is something to sign.
         out: the file to create.
+        endorsed: the lock that the run was counted with, and the waivers that are presented.
 
     Raises:
         SigningError: the run is approved, or the file exists or can't be written.
@@ -39,7 +47,7 @@ def sign_refusal(
 
     if os.path.lexists(out):
         raise SigningError("exists already; it is never overwritten", where=str(out), hint="choose another file")
-    judgement = judge(run, policy=policy, candidate=candidate)
+    judgement = judge(run, policy=policy, candidate=candidate, endorsed=endorsed)
     if isinstance(judgement.verdict, Approval):
         raise SigningError(
             "the run is approved, so there is no refusal to sign", where=str(run.path), hint="see `gatekeeper sign`"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _MOST_BUNDLE_BYTES = 64 * 1024
 
+_IMPLIED = ("privacy-epsilon", "privacy-delta", "privacy-total-epsilon", "attempts", "policy-lock", "own-code")
+
 # A waiver that ends within so many days is worth a warning.
 _WARN_DAYS = (7, 14)
 
@@ -100,6 +102,12 @@ def _presented(
     written: WrittenWaiver, policy: Policy, trust: TrustFile | None, *, now: str, mine: bool
 ) -> PresentedWaiver:
     waiver, bundle = written.waiver, _bundle(written) if mine else None
+    if mine and waiver.rule not in _findings_of(policy):
+        known = ", ".join(_findings_of(policy))
+        raise VerificationError(
+            f"waiver {waiver.id} is for {waiver.rule!r}, which policy {policy.name} doesn't have",
+            hint=f"it has {known}",
+        )
     if bundle is None:
         if mine and policy.waivers is not None and policy.waivers.signed:
             raise VerificationError(
@@ -111,6 +119,12 @@ def _presented(
         raise VerificationError(f"waiver {waiver.id} is signed, and nothing says by whom", hint="give --trust")
     signer = approver_of(bundle, waiver, trust=trust, now=now, where=str(written.signature))
     return PresentedWaiver(waiver=waiver, signer=signer, bundle=bundle.decode(), presented=now)
+
+
+def _findings_of(policy: Policy) -> tuple[str, ...]:
+    """The names of the findings that a policy may have; those that it implies are there for the gate to say no."""
+    worst = (f"{rule.id}/worst" for rule in policy.risk_rules if rule.worst_max is not None)
+    return (*(rule.id for rule in policy.rules), *worst, *_IMPLIED)
 
 
 def _bundle(written: WrittenWaiver) -> bytes | None:

@@ -7,6 +7,8 @@ import types
 import typing
 from typing import Any
 
+from gatekeeper.core.fields import may_be_left_out
+
 _SCALARS: dict[object, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -46,13 +48,16 @@ def _array(arguments: tuple[Any, ...]) -> dict[str, Any]:
 
 def _object(noun: Any, *, tagged: bool) -> dict[str, Any]:
     hints = typing.get_type_hints(noun)
-    properties = {field.name: schema_of(hints[field.name]) for field in dataclasses.fields(noun)}
+    fields = dataclasses.fields(noun)
+    properties = {field.name: schema_of(hints[field.name]) for field in fields}
+    required = [field.name for field in fields if not may_be_left_out(field)]
     if tagged:
         properties["kind"] = {"const": noun.__name__}
+        required.append("kind")
     return {
         "type": "object",
         "title": noun.__name__,
         "properties": properties,
-        "required": sorted(properties),
+        "required": sorted(required),
         "additionalProperties": False,
     }
