@@ -17,7 +17,7 @@ from gatekeeper.pipeline.reports import report_files
 from gatekeeper.signing.attestations import ATTESTATION_FILES
 from gatekeeper.signing.dsse import sign_statement
 from gatekeeper.signing.keys import SigningKey
-from gatekeeper.signing.layout import digests_of
+from gatekeeper.signing.layout import SideFile, digests_of
 from gatekeeper.signing.release import read_release, standard_side_files, write_release
 from tests.golden.make_release import GOLDEN
 from tests.signed_releases import KEY, OTHER_KEY, accept, edit_bundle, edit_statement, payload_of, sign_again
@@ -137,7 +137,12 @@ def predicate(name: str, *path: str | int, value: object) -> Break:
 
 
 def reissue(
-    release: Path, edit: Callable[[Plain], object], *, key: SigningKey = KEY, version: str | None = None
+    release: Path,
+    edit: Callable[[Plain], object],
+    *,
+    key: SigningKey = KEY,
+    version: str | None = None,
+    also: tuple[SideFile, ...] = (),
 ) -> None:
     """Put a release of edited facts in the place of `release`: side files and signatures follow, nothing is judged."""
     certificate = read_release(release, public_key=KEY.public).certificate
@@ -147,7 +152,7 @@ def reissue(
     edited = codec.from_plain(plain, Certificate)
     if version is not None:
         edited = replace(edited, gatekeeper_version=version)
-    side_files = (*standard_side_files(edited), *report_files(edited))
+    side_files = (*standard_side_files(edited), *report_files(edited), *also)
     scratch = release.with_name("scratch")
     scratch.mkdir()
     write_release(
@@ -253,3 +258,9 @@ def bound_instead(name: str, content: bytes) -> Break:
         )(release)
 
     return spoil
+
+
+def bound_besides() -> Break:
+    """One more report, which the certificate binds, and all that follows: its signer did it."""
+    more = SideFile(name="report.txt", content=b"approved\n")
+    return lambda release: reissue(release, ignore, also=(more,))

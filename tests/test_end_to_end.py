@@ -300,19 +300,14 @@ SMALL_EPSILON = {"low": 0.5, "estimate": 1.0, "high": 1.0}
     ("edit", "named"),
     [
         (_set("facts", "guarantee", "epsilon", value=SMALL_EPSILON), "guarantee.epsilon.high"),
-        (_set("facts", "guarantee", "delta", value=1e-9), "guarantee.delta"),
-        (_set("facts", "guarantee", "accountant", value="wishful"), "guarantee.accountant"),
-        (_set("facts", "evidence", "record", "mechanism", "noise_multiplier", value=1e3), "record and plan"),
-        (_set("facts", "bounds", 0, "value", value=0.001), "bounds[0].value"),
-        (_set("facts", "evidence", "utility", "measurements", 0, "low", value=0.3), "findings[5].measured"),
-        (_set("facts", "evidence", "attacks", "outcomes", 0, "sample", "successes", value=40), "its bound allows"),
-        (_set("approval", "findings", 0, "measured", value=1.0), "findings[0].measured"),
         (_set("policy", "rules", 0, "minimum", value=0.95), "verdict"),
     ],
 )
 def test_edited_facts_signed_with_the_same_key_are_refused_and_the_number_named(
     released: Bench, tmp_path: Path, edit: Callable[[dict], None], named: str
 ) -> None:
+    """Through the command line; many more edits are in the corpus of bad releases."""
+
     def edit_and_rename(tree: dict) -> None:
         edit(tree)
         tree["approval"]["policy_digest"] = digest(from_plain(tree["policy"], Policy))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.core import codec
@@ -47,6 +48,7 @@ FILES = (
     *(file.path for file in SIDE_FILES),
 )
 BUNDLES = ("model.sig", *ATTESTATION_FILES)
+ONE_OF_A_KIND = ("model.onnx", "model.sig", CERTIFICATE, "attestations/claims.jsonl", "attestations/report.txt")
 Statement = dict[str, Any]
 
 
@@ -80,13 +82,27 @@ def test_a_copy_of_a_release_verifies(release: Path) -> None:
 # What a stranger can do.
 
 
-@pytest.mark.parametrize("position", [0.0, 0.3, 0.5, 0.9999])
+REGIONS = 16
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_a_flipped_bit_is_found_in_every_file(release: Path, name: str, position: float) -> None:
-    content = bytearray((release / name).read_bytes())
-    content[int(position * len(content))] ^= 1
-    (release / name).write_bytes(content)
-    refused(release, name)
+def test_a_flipped_bit_is_found_in_every_region_of_every_file(original: Path, name: str) -> None:
+    """One byte drawn from each sixteenth of the file, and its first and last."""
+    content = (original / name).read_bytes()
+    draw = random.Random(name)
+    places = {
+        0,
+        len(content) - 1,
+        *(draw.randrange(r * len(content), (r + 1) * len(content)) // REGIONS for r in range(REGIONS)),
+    }
+    try:
+        for place in sorted(places):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << draw.randrange(8)
+            (original / name).write_bytes(damaged)
+            refused(original, name)
+    finally:
+        (original / name).write_bytes(content)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -138,14 +154,14 @@ def test_a_renamed_side_file_is_found(release: Path) -> None:
     refused(release, "attestations/report.md", "was added")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ONE_OF_A_KIND)
 def test_a_symbolic_link_to_the_right_content_is_found(release: Path, name: str, tmp_path: Path) -> None:
     (release / name).rename(tmp_path / "outside")
     (release / name).symlink_to(tmp_path / "outside")
     refused(release, name, "symbolic link")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ONE_OF_A_KIND)
 def test_a_hard_link_is_found(release: Path, name: str, tmp_path: Path) -> None:
     os.link(release / name, tmp_path / "outside")
     refused(release, name, "hard link")
@@ -215,6 +231,7 @@ def test_side_files_exchanged_for_each_other_are_found(release: Path) -> None:
     refused(release, "attestations/report.json", "the certificate binds")
 
 
+@settings(max_examples=40)
 @given(name=st.sampled_from(FILES), place=st.integers(0, 10**6), flip=st.integers(1, 255))
 def test_any_byte_changed_anywhere_is_found(original: Path, name: str, place: int, flip: int) -> None:
     content = (original / name).read_bytes()
@@ -227,6 +244,7 @@ def test_any_byte_changed_anywhere_is_found(original: Path, name: str, place: in
         (original / name).write_bytes(content)
 
 
+@settings(max_examples=40)
 @given(name=st.sampled_from(FILES), replacement=st.binary(max_size=100))
 def test_no_content_makes_verification_crash(original: Path, name: str, replacement: bytes) -> None:
     content = (original / name).read_bytes()

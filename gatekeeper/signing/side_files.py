@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gatekeeper.core import codec
 from gatekeeper.core.certificate import Certificate, FileDigest
-from gatekeeper.errors import VerificationError
+from gatekeeper.errors import SigningError, VerificationError
 from gatekeeper.signing.attestations import Bundle, claims_of
 from gatekeeper.signing.bom import encode_bom
 from gatekeeper.signing.files import place, read_file
@@ -74,8 +74,11 @@ def _problem(name: str, content: bytes, *, certificate: Certificate) -> str | No
         return f"is not the policy {certificate.approval.policy_digest} that was judged by"
     if name == BOM_FILE and content != encode_bom(certificate):
         return "is not the bill of materials that follows from the certificate"
-    plain = name.removeprefix(f"{ATTESTATIONS}/")
-    if plain in (GUIDE, SCRIPT) and not is_ours(SideFile(name=plain, content=content)):
+    try:
+        file = SideFile(name=name.removeprefix(f"{ATTESTATIONS}/"), content=content)
+    except SigningError as error:
+        return error.message
+    if file.name in (GUIDE, SCRIPT) and not is_ours(file):
         return "is not the one that gatekeeper puts into releases"
     return None
 
