@@ -21,8 +21,8 @@ from gatekeeper.signing.countersignatures import countersign
 from gatekeeper.signing.keys import SigningKey, signing_key
 from gatekeeper.signing.statements import Subject
 from gatekeeper.signing.verification import read_release
+from tests.command_line import Ran, gatekeeper
 from tests.signed_releases import KEY, OTHER_KEY, edit_bundle, write_sample
-from tests.test_cli import Ran, gatekeeper
 from tests.trust_files import indented
 
 NOW = "2030-06-01T00:00:00Z"

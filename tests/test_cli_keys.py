@@ -16,8 +16,8 @@ from gatekeeper.errors import SigningError
 from gatekeeper.pipeline.inputs import check_certificate
 from gatekeeper.signing.keys import generate, signing_key
 from tests.authorities import DAY, NOW, certificate, pem
+from tests.command_line import gatekeeper
 from tests.signed_releases import KEY
-from tests.test_cli import gatekeeper
 from tests.test_signing_remote_keys import PIN, Service
 
 

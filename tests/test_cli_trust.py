@@ -13,8 +13,8 @@ from gatekeeper.pipeline.verification import VerifiedStep
 from gatekeeper.signing.layout import digests_of
 from gatekeeper.signing.side_files import standard_side_files
 from tests.authorities import Authority
+from tests.command_line import Ran, gatekeeper
 from tests.signed_releases import KEY, OTHER_KEY, REPORTS, bound_certificate, write_sample
-from tests.test_cli import Ran, gatekeeper
 from tests.trust_files import indented
 
 NOW = "2030-06-01T00:00:00Z"

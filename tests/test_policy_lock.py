@@ -23,11 +23,12 @@ from gatekeeper.pipeline.trust import read_trust
 from gatekeeper.report.content import lock_sentence
 from gatekeeper.rundir import Judgement, RunDirectory
 from gatekeeper.signing.keys import SigningKey, generate
+from tests.command_line import gatekeeper
 from tests.config_files import POLICY, file_of
 from tests.endorsements import APPROVER_KEY, LOCK_KEY, RELEASE_KEY, STRANGER, trust_file
 from tests.facts import sample_facts, sample_policy
 from tests.policy_facts import facts_for
-from tests.test_cli import CERTIFY, Stage, gatekeeper, here, stage  # noqa: F401  (fixtures)
+from tests.test_cli import CERTIFY, Stage, here, stage  # noqa: F401  (fixtures)
 from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
 
 NOW = "2030-01-10T12:00:00Z"

@@ -26,8 +26,8 @@ from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import InvalidValueError
 from gatekeeper.gate import decide
 from gatekeeper.report.policy_diff import policy_diff_schema, render_policy_diff_json, render_policy_diff_text
+from tests.command_line import gatekeeper
 from tests.facts import bound, outcome, sample_facts, sample_policy, statement
-from tests.test_cli import gatekeeper
 
 BASE = dataclasses.replace(sample_policy(), audit=dataclasses.replace(sample_policy().audit, units=400))
 CODE = CodeFile(name="nets.small", sha256="0" * 64)

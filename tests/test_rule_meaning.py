@@ -17,10 +17,10 @@ from gatekeeper.gate import decide
 from gatekeeper.report import exit_code
 from gatekeeper.report.rule_meaning import meaning_of, most_successes
 from gatekeeper.report.rule_meaning_text import meaning_schema, render_meaning_json, render_meaning_text
+from tests.command_line import gatekeeper
 from tests.config_files import POLICY, file_of
 from tests.facts import sample_policy
 from tests.policy_facts import facts_for, with_attack
-from tests.test_cli import gatekeeper
 
 
 def with_adversary(adversary: Adversary) -> Policy:

@@ -17,8 +17,8 @@ from gatekeeper.core.key_uri import EXTRAS, scheme_of
 from gatekeeper.errors import InvalidValueError, SigningError
 from gatekeeper.signing.keys import SigningKey
 from gatekeeper.signing.remote_keys import load_remote, read_public
+from tests.command_line import gatekeeper
 from tests.signed_releases import KEY, OTHER_KEY, write_sample
-from tests.test_cli import gatekeeper
 
 PIN = b"123456"
 

@@ -25,6 +25,7 @@ from gatekeeper.pipeline.trust import read_trust
 from gatekeeper.pipeline.waiving import expiry_warnings, read_waivers, sign_waiver
 from gatekeeper.report import Report, exit_code, render
 from gatekeeper.signing.keys import generate
+from tests.command_line import gatekeeper
 from tests.config_files import problems_of
 from tests.endorsements import (
     APPROVER,
@@ -37,7 +38,7 @@ from tests.endorsements import (
     waivers_file,
 )
 from tests.facts import bound, measurement, outcome, sample_facts, sample_policy
-from tests.test_cli import CERTIFY, Stage, gatekeeper, here, stage  # noqa: F401  (fixtures)
+from tests.test_cli import CERTIFY, Stage, here, stage  # noqa: F401  (fixtures)
 from tests.test_config_schema import as_json
 
 NOW = "2030-01-10T12:00:00Z"
