@@ -58,7 +58,6 @@ def _evidence(policy: Policy, evidence: Evidence) -> Evidence:
     units, unit = policy.audit.units, policy.privacy.unit
     mechanism = dataclasses.replace(evidence.record.mechanism, unit=unit)
     rules = [rule for rule in policy.risk_rules if "attack" in rule.evidence]
-    (null,) = evidence.attacks.nulls
     return dataclasses.replace(
         evidence,
         dataset=dataclasses.replace(
@@ -78,6 +77,7 @@ def _evidence(policy: Policy, evidence: Evidence) -> Evidence:
                 dataclasses.replace(null, similarity=similarity)
                 for similarity in dict.fromkeys(rule.similarity for rule in rules)
                 if similarity is not None
+                for null in evidence.attacks.nulls
             ),
             outcomes=tuple(_outcome(policy, rule, attack) for rule in rules for attack in attacks_of(rule)),
             spectrum=evidence.attacks.spectrum,
