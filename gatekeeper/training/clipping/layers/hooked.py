@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, trainable
 from gatekeeper.training.clipping.shares import Materialised, by_unit
+from gatekeeper.training.precision import widened
 
 # Opacus' rule for these pads with zeros whatever the `padding_mode`.
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class HookedLayer:
-    """A layer with parameters that the engine has no kernel for.
+    """A layer with parameters that the engine has no kernel for; it computes in float32.
 
     Args:
         module: the layer; it maps one tensor to one, sample by sample.
@@ -34,10 +35,11 @@ class HookedLayer:
 
     def forward(self, inputs: Tensor) -> Forward:
         """See `Layer.forward`."""
-        return Forward(output=self._run(inputs))
+        return Forward(output=self._run(widened(inputs)))
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
+        inputs, gradients = widened(inputs), widened(gradients)
         found: dict[nn.Parameter, Tensor]
         if self._rule is None:
             found = ft_compute_per_sample_gradient(self._module, [inputs], gradients)
