@@ -42,7 +42,7 @@ class Backward:
     """What a layer's backward pass found.
 
     Attributes:
-        input_gradient: None where nobody needs it.
+        input_gradient: of the inputs' type; None where nobody needs it.
         contributions: of the layer's trainable parameters.
     """
 

@@ -39,7 +39,7 @@ class HookedLayer:
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
-        inputs, gradients = widened(inputs), widened(gradients)
+        dtype, inputs, gradients = inputs.dtype, widened(inputs), widened(gradients)
         found: dict[nn.Parameter, Tensor]
         if self._rule is None:
             found = ft_compute_per_sample_gradient(self._module, [inputs], gradients)
@@ -51,7 +51,8 @@ class HookedLayer:
             if trainable(parameter)
         ]
         return Backward(
-            input_gradient=self._of_inputs(gradients, inputs) if wanted else None, contributions=tuple(contributions)
+            input_gradient=self._of_inputs(gradients, inputs).to(dtype) if wanted else None,
+            contributions=tuple(contributions),
         )
 
     def finish(self, parameter: Tensor) -> Finish | None:
