@@ -309,7 +309,7 @@ def test_a_share_on_a_gpu_is_that_of_the_products_of_what_was_recorded(name: str
         for contribution in ran.contributions:
             squares = [sum(own[name].square().sum() for name in _names(ran, contribution)) for own in truth]
             limits = torch.stack(squares)  # type: ignore[arg-type]
-            assert (contribution.share.squared >= limits * (1 - 1e-5)).all()
+            assert (contribution.share.squared >= limits * (1 - 1e-4)).all()
 
 
 @pytest.mark.gpu
