@@ -50,12 +50,12 @@ def _runs(name: str) -> Iterator[Run]:
 def _truth(ran: Run) -> list[dict[str, Tensor]]:
     """Of each unit, in float64: products of what was recorded.
 
-    A standardised convolution records its scaled output gradients, rounded once more.
+    A standardised convolution records its scaled output gradients: g' = sg, rounded once more.
     """
     found = unit_gradients(ran.module, ran.inputs, ran.gradients, views=VIEWS)
     if type(ran.module) is StandardisedConv2d and ran.module.groups == 1:
         scale = scales(ran.module.weight.detach()).view(1, -1, 1, 1)
-        recorded = (ran.gradients * scale).bfloat16().double() / scale.double()
+        recorded = (ran.gradients * scale.bfloat16()).double() / scale.double()
         again = unit_gradients(ran.module, ran.inputs, recorded, views=VIEWS)
         return [{**own, "weight": other["weight"]} for own, other in zip(found, again, strict=True)]
     return found

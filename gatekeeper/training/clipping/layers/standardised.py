@@ -49,8 +49,8 @@ class StandardisedLayer:
         gradients, inputs = gradients.contiguous(), inputs.contiguous()
         contributions = []
         if trainable(self._module.weight):
-            # Rounded again where it was: the share is then that of the rounded ones.
-            scaled = (gradients * own.scales.view(1, -1, 1, 1)).to(gradients.dtype)
+            # In bfloat16 rounded once more: the share is that of these.
+            scaled = gradients * own.scales.to(gradients.dtype).view(1, -1, 1, 1)
             share = self._ordinary.share(scaled, inputs, own.filters)
             pulled = _PulledBack(share, self._removed(share, scaled, inputs, *kept))
             contributions.append(Contribution(share=pulled, parameters=(self._module.weight,)))
