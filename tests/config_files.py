@@ -331,6 +331,7 @@ CANDIDATE_MISTAKES = (
     in_candidate("epsilon: 1.0e+4", "loss: «dice", "loss dice doesn't fit classification", schema=False),
     in_candidate("epsilon: 1.0e+4", "warmup: «1", "warmup is a share of the steps"),
     in_candidate("epsilon: 1.0e+4", "sampling: «shuffle", "one of poisson"),
+    in_candidate("epsilon: 1.0e+4", "precision: «float16", "one of float32, bfloat16"),
     in_candidate("epsilon: 1.0e+4", "resume_allowance: «-1", "at least 0"),
     in_candidate("epsilon: 1.0e+4", "resume_allowance: «0.1", "must be a whole number, got 0.1"),
 )

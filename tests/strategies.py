@@ -40,6 +40,7 @@ from gatekeeper.core.policy import (
     RiskRule,
     UtilityRule,
 )
+from gatekeeper.core.precision import PRECISIONS
 from gatekeeper.core.risk import EVIDENCE, MEASURES, Similarity
 
 texts = st.text(st.characters(blacklist_categories=["Cs"], min_codepoint=32), min_size=1, max_size=30).filter(
@@ -234,6 +235,7 @@ trainings = training_specs(
     seed=naturals,
     physical_batch=counts,
     resume_allowance=naturals,
+    precision=st.sampled_from(PRECISIONS),
 )
 
 arguments = st.builds(

@@ -255,6 +255,7 @@ def _training(training: TrainingSpec) -> tuple[str, ...]:
         *_optional("  loss: {}  # left out: the task's own", training.loss, str),
         f"  seed: {training.seed}  # of initial weights and augmentations, never of the noise",
         f"  physical_batch: {training.physical_batch}  # views at once; bounds memory only",
+        f"  precision: {training.precision}  # or bfloat16: faster on processors made for it; sums stay as they are",
         f"  resume_allowance: {training.resume_allowance}  # steps planned to be done again after a crash",
     )
 

@@ -124,6 +124,7 @@ def _plan(policy: Policy, evidence: Evidence) -> Iterator[str]:
     yield from _differ("resume allowance of plan and candidate", plan.resume_allowance, training.resume_allowance)
     yield from _differ("clipping of plan and candidate", plan.clipping, training.clipping)
     yield from _differ("clipping norm of plan and candidate", plan.clipping_norm, training.clipping_norm)
+    yield from _differ("precision of plan and candidate", plan.precision, training.precision)
     yield from _differ("divisor of plan and expected batch of candidate", plan.divisor, training.expected_batch)
     yield from _differ("ε of plan and candidate", plan.budget.epsilon, epsilon)
     yield from _differ("δ of plan and candidate", plan.budget.delta, delta)
@@ -140,6 +141,7 @@ def _record(evidence: Evidence) -> Iterator[str]:
     yield from _differ("steps of record, and of recipe with those done again", steps, plan.steps + record.redone_steps)
     yield from _differ("clipping of record and plan", record.clipping, plan.clipping)
     yield from _differ("clipping norm of record and plan", record.clipping_norm, plan.clipping_norm)
+    yield from _differ("precision of record and plan", record.precision, plan.precision)
     yield from _differ("divisor of record and plan", record.divisor, plan.divisor)
     yield from _differ("unit of record and data", record.mechanism.unit, evidence.dataset.unit)
 

@@ -49,6 +49,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         divisor=training.expected_batch,
         resume_allowance=training.resume_allowance,
         clipping=training.clipping,
+        precision=training.precision,
     )
 
 
