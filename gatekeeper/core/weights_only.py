@@ -67,6 +67,10 @@ def control_trials(attack: AttackName, *, candidates: int, test_units: int) -> i
     return min(CONTROL_UNITS, test_units) if attack == "stationarity" else candidates
 
 
-def least_control(attack: AttackName, search: WeightsSearch, *, otherwise: float) -> float:
-    """The least share of its positive control that an attack on the released model must reach."""
-    return search.min_positive_control if attack == "stationarity" else otherwise
+def least_control(attack: AttackName, search: WeightsSearch, *, classes: int) -> float:
+    """The least share of its positive control that an attack on the released model must reach.
+
+    Images that resemble nothing are most like their own class's mean with probability 1/classes; half-way from there to
+    all is asked of `class-inversion`.
+    """
+    return search.min_positive_control if attack == "stationarity" else (1 + 1 / classes) / 2

@@ -86,7 +86,7 @@ def _noiseless_control(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome:
 def _weights_control(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: AttackOutcome) -> str | None:
     """Whether the attack on the released model works where it must, and hands in enough to fail the rule."""
     positive, train_units = outcome.positive_control, facts.evidence.dataset.train_units
-    least = least_control(outcome.attack, audit.weights_only, otherwise=audit.min_positive_control)
+    least = least_control(outcome.attack, audit.weights_only, classes=len(facts.evidence.dataset.classes))
     reconstructs = outcome.attack == "stationarity"
     if not positive.trials or positive.rate < least or (reconstructs and positive.rate <= rule.maximum):
         return (

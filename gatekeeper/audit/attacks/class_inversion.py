@@ -18,7 +18,7 @@ from gatekeeper.audit.attacks.inversion import total_variation
 from gatekeeper.core.weights_only import WeightsSearch
 
 # α, and Adam's rate on pixels in [0, 1] at first; half a cosine brings the rate to 0.
-_TOTAL_VARIATION = 1.0
+_TOTAL_VARIATION = 0.3
 _RATE = 0.03
 
 # Half a cosine from there to rest needs no more steps, whatever the policy allows for searches that do.
