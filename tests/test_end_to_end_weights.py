@@ -75,8 +75,10 @@ def test_attacks_on_the_weights_are_made_judged_and_printed(tmp_path: Path) -> N
     assert findings["explained-weights"]["status"] == ("passed" if works else "inconclusive")
     assert (made["stationarity"]["candidates"], made["stationarity"]["source"]) == (80, "released-model")
     assert "weights only" in (tmp_path / "report.txt").read_text()
-    explained = bench.run("explain", "latest") if not works else bench.verify()
-    assert explained.returncode in (0, 3), explained.stderr
+    run = bench.run("runs", "list").stdout.split()[0]
+    explained = bench.run("explain", run)
+    assert explained.returncode == 0, explained.stderr
+    assert "explained-weights" in explained.stdout
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ class WeightsSearch:
     candidates: int = 100
     starts: int = 2
     iterations: int = 3000
-    min_positive_control: float = 0.3
+    min_positive_control: float = 0.2
 
     def __post_init__(self) -> None:
         check_integer(candidates=self.candidates, at_least=2)

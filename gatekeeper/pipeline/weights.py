@@ -159,6 +159,7 @@ class NoiselessRecipe:
 
     def network(self, units: NDArray[np.int64], progress: Callable[[int], None]) -> torch.nn.Module:
         """See `NoiselessTraining`."""
+        from gatekeeper.data.selection import chosen
         from gatekeeper.training import train_twin
 
         size = len(units)
@@ -181,26 +182,3 @@ class NoiselessRecipe:
             data=chosen(self.data, units),
             on_step=lambda step: progress(1),
         )
-
-
-def chosen(data: Units, units: NDArray[np.int64]) -> Units:
-    """Some units of a data set by themselves.
-
-    Args:
-        data: all of them.
-        units: distinct indices, shape (units,).
-    """
-    import numpy as np
-
-    from gatekeeper.data.dataset import Units
-
-    place = {unit: index for index, unit in enumerate(units.tolist())}
-    rows = np.flatnonzero(np.isin(data.unit_of, units))
-    return Units(
-        images=data.images[rows],
-        labels=data.labels[rows],
-        unit_of=np.array([place[unit] for unit in data.unit_of[rows].tolist()], dtype=np.int64),
-        names=tuple(data.names[unit] for unit in units.tolist()),
-        groups=tuple(data.groups[unit] for unit in units.tolist()),
-        masks=None if data.masks is None else data.masks[rows],
-    )

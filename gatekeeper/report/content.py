@@ -14,6 +14,8 @@ from gatekeeper.core.risk import AttackOutcome
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval, Refusal, Verdict
 
+WEIGHTS_NOT_MEASURED = "not measured: no bound is known, and no rule names an attack on the released model"
+
 _AXES = ("depth", "height", "width")
 
 NON_CLAIMS = (
@@ -88,7 +90,7 @@ def not_measured(outcomes: tuple[AttackOutcome, ...]) -> tuple[tuple[Adversary, 
     """Adversaries of the matrix that nothing is known of in this run, and why."""
     if any(outcome.adversary == WEIGHTS_ONLY for outcome in outcomes):
         return ()
-    return ((WEIGHTS_ONLY, "not measured: no bound is known, and no rule names an attack on the released model"),)
+    return ((WEIGHTS_ONLY, WEIGHTS_NOT_MEASURED),)
 
 
 def verdict_word(verdict: Verdict) -> Literal["approved", "refused", "inconclusive"]:
