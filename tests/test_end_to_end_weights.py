@@ -71,7 +71,7 @@ def test_attacks_on_the_weights_are_made_judged_and_printed(tmp_path: Path) -> N
     # So short a search of stationarity may or may not bring the control's units back; it never passes without.
     made = {each["attack"]: each for each in report["facts"]["evidence"]["attacks"]["outcomes"]}
     control = made["stationarity"]["positive_control"]
-    works = control["successes"] >= 0.3 * control["trials"]
+    works = control["successes"] >= 0.2 * control["trials"]
     assert findings["explained-weights"]["status"] == ("passed" if works else "inconclusive")
     assert (made["stationarity"]["candidates"], made["stationarity"]["source"]) == (80, "released-model")
     assert "weights only" in (tmp_path / "report.txt").read_text()

@@ -92,7 +92,7 @@ def test_one_that_reconstructs_too_many_fails() -> None:
     ("facts", "says"),
     [
         (_facts(), "no attack stationarity was run for weights only"),
-        (_facts(_outcome(positive_control=Count(successes=2, trials=10))), "trained on them alone"),
+        (_facts(_outcome(positive_control=Count(successes=1, trials=10))), "trained on them alone"),
         (_facts(_outcome(negative_control=Count(successes=60, trials=200))), "took no part"),
         (_facts(_outcome(), null=False), "no null calibration supports"),
         (_facts(_outcome(sample=Count(successes=0, trials=100))), "less than the policy asks"),
