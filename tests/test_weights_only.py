@@ -123,8 +123,8 @@ def test_class_inversion_needs_more_than_chance() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"evidence": ("bound", "attack")}, "no bound is known"),
-        ({"evidence": ("bound",), "attacks": None}, "no bound is known"),
+        ({"evidence": ("bound", "attack")}, "no bound of its own is known"),
+        ({"evidence": ("bound",), "attacks": None}, "no bound of its own is known"),
         ({"attacks": None}, "run where a rule names them"),
         ({"attacks": ("analytic",)}, "not weights only"),
         ({"source": "production-step"}, "stationarity is released-model, not production-step"),

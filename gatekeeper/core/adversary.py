@@ -87,10 +87,10 @@ class Adversary:
         """What its closed form is: a bound on the attacks that it names, or, with a prior, a figure of Gaussian images.
 
         Real images are not Gaussian, so attacks on them may exceed the latter. Of an adversary who has the weights
-        alone none is known.
+        alone none is known; what is proven against whoever sees every gradient holds for it too.
         """
         if not self.has_bound:
-            return "no bound known"
+            return "no bound of its own"
         return "bound" if self.prior == "none" else "model figure"
 
     @property

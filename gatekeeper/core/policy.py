@@ -201,7 +201,7 @@ class RiskRule:
             )
         if not self.adversary.has_bound and self.evidence != ("attack",):
             raise InvalidValueError(
-                f"rule {self.id}: no bound is known of an adversary who sees the released weights alone",
+                f"rule {self.id}: no bound of its own is known for an adversary who sees the released weights alone",
                 hint="set evidence: [attack], and name the attacks",
             )
         if not self.adversary.has_bound and self.attacks is None:
