@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from gatekeeper.config import load_policy
@@ -19,6 +21,7 @@ from gatekeeper.core.weights_only import WeightsSearch, unfit
 from gatekeeper.errors import ConfigError, InvalidInputError, InvalidValueError
 from gatekeeper.gate import decide
 from gatekeeper.pipeline.weights import check_weights_attacks, too_few_images
+from gatekeeper.report import Report, render, render_text, report_schema
 from gatekeeper.report.content import not_measured
 from tests.facts import SIMILARITY, outcome, sample_facts, sample_policy
 
@@ -199,6 +202,23 @@ def test_what_no_rule_asks_for_is_printed_as_not_measured() -> None:
     ((adversary, reason),) = not_measured(sample_facts().evidence.attacks.outcomes)
     assert (adversary, "not measured" in reason) == (WEIGHTS_ONLY, True)
     assert not_measured((_outcome(),)) == ()
+
+
+def test_reports_print_the_row_measured_or_not() -> None:
+    for facts, measured in ((_facts(), False), (_facts(_outcome()), True)):
+        report = Report(
+            gatekeeper_version="1.2.3",
+            created="2030-01-02T03:04:05Z",
+            policy=_policy(),
+            facts=facts,
+            verdict=decide(_policy(), facts),
+        )
+        text = render_text(report, width=300)
+        row = next(line for line in text.splitlines() if line.strip().startswith("weights only "))
+        assert ("stationarity 0/200 (best of 100" in row, "not measured: no bound" in row) == (measured, not measured)
+        document = json.loads(render(report, "json"))
+        jsonschema.validate(document, report_schema())
+        assert bool(document["not_measured"]) is not measured
 
 
 POLICY = """\

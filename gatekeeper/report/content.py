@@ -31,7 +31,7 @@ NON_CLAIMS = (
     "For an adversary who has the released weights alone no bound is known but those against whoever sees every "
     "gradient. Attacks on the weights (released-model), where a rule names any, hand in a fixed number of images after "
     "a search of fixed length: longer searches find more, and so may other attacks. That stationarity finds something "
-    "in a network trained without noise on ten units, as its control asks, doesn't show that it would in one trained on "
+    "in a network trained without noise on ten units, as its control asks, says little of one that was trained on "
     "many.",
     "Matching candidates in a few steps of the run's own code tells a leak from none only where the leak is large: "
     "80 % of the noise would pass.",
