@@ -219,7 +219,8 @@ METRIC_RULES = (
 RISK_RULES_AND_AUDIT = (
     in_policy("risk: reconstruction", "risk: «membership", "one of reconstruction"),
     in_policy("observes: one-step", "observes: «one step", "did you mean `one-step`?"),
-    in_policy("observes: one-step", "observes: «weights-only", "one of one-step, all-steps"),
+    in_policy("observes: one-step", "observes: «everything", "one of one-step, all-steps, weights-only"),
+    in_policy("observes: one-step, prior: none", "observes: «weights-only, prior: spectral", "of the weights alone"),
     in_policy("prior: none", "prior: «diffusion", "one of none, spectral"),
     in_policy("evidence: [", "attacks: [«guess]\n      evidence: [", "one of analytic, denoised"),
     in_policy("evidence: [", "source: «production\n      evidence: [", "did you mean `production-step`?"),
