@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gatekeeper.core.precision import Precision
 from gatekeeper.training.clipping.choice import Problem, Way, ways
 from gatekeeper.training.clipping.clip import Rule
 from gatekeeper.training.clipping.engine import ClippingEngine, UnitShares
@@ -158,14 +159,19 @@ class Change:
     scaled: float
 
 
-def changes(case: Setting) -> Iterator[Change]:
+def changes(case: Setting, *, precision: Precision = "float32") -> Iterator[Change]:
     """Measure what each of the case's blanked units changes."""
     numbers = sum(parameter.numel() for parameter in case.network.parameters())
     grid = choose_grid(
         noise_multiplier=1e-4, clipping_norm=case.clipping_norm, units=1000, block=BLOCK, parameters=numbers
     )
     engine = ClippingEngine(
-        case.network, views=case.views, units_at_once=case.units, loss=product_with_targets, chooser=case.chooser
+        case.network,
+        views=case.views,
+        units_at_once=case.units,
+        loss=product_with_targets,
+        chooser=case.chooser,
+        precision=precision,
     )
     shares = engine.shares(case.batch)
     factors = engine._factors(shares, grid=grid, rule=case.rule, units=case.units)

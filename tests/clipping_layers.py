@@ -136,6 +136,7 @@ def run(
     with torch.no_grad():
         forward = layer.forward(inputs)
         gradients = torch.randn(forward.output.shape, generator=torch.Generator().manual_seed(1))
+        gradients = gradients.to(forward.output)
         found = layer.backward(gradients, inputs, forward.kept, wanted=inputs.is_floating_point())
     return Run(
         module=module,

@@ -219,7 +219,8 @@ METRIC_RULES = (
 RISK_RULES_AND_AUDIT = (
     in_policy("risk: reconstruction", "risk: «membership", "one of reconstruction"),
     in_policy("observes: one-step", "observes: «one step", "did you mean `one-step`?"),
-    in_policy("observes: one-step", "observes: «weights-only", "one of one-step, all-steps"),
+    in_policy("observes: one-step", "observes: «everything", "one of one-step, all-steps, weights-only"),
+    in_policy("observes: one-step, prior: none", "observes: «weights-only, prior: spectral", "of the weights alone"),
     in_policy("prior: none", "prior: «diffusion", "one of none, spectral"),
     in_policy("evidence: [", "attacks: [«guess]\n      evidence: [", "one of analytic, denoised"),
     in_policy("evidence: [", "source: «production\n      evidence: [", "did you mean `production-step`?"),
@@ -331,6 +332,7 @@ CANDIDATE_MISTAKES = (
     in_candidate("epsilon: 1.0e+4", "loss: «dice", "loss dice doesn't fit classification", schema=False),
     in_candidate("epsilon: 1.0e+4", "warmup: «1", "warmup is a share of the steps"),
     in_candidate("epsilon: 1.0e+4", "sampling: «shuffle", "one of poisson"),
+    in_candidate("epsilon: 1.0e+4", "precision: «float16", "one of float32, bfloat16"),
     in_candidate("epsilon: 1.0e+4", "resume_allowance: «-1", "at least 0"),
     in_candidate("epsilon: 1.0e+4", "resume_allowance: «0.1", "must be a whole number, got 0.1"),
 )

@@ -8,7 +8,15 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from gatekeeper.core.adversary import ALL_STEPS, ONE_STEP, RELAXED, WORST_CASE, Adversary
+from gatekeeper.core.adversary import (
+    ALL_STEPS,
+    ONE_STEP,
+    RELAXED,
+    WEIGHTS_ATTACKS,
+    WEIGHTS_ONLY,
+    WORST_CASE,
+    Adversary,
+)
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed
 from gatekeeper.core.candidate import (
@@ -41,7 +49,9 @@ from gatekeeper.core.policy import (
     UtilityRule,
     WaiverTerms,
 )
+from gatekeeper.core.precision import PRECISIONS
 from gatekeeper.core.risk import EVIDENCE, MEASURES, Similarity
+from gatekeeper.core.weights_only import WeightsSearch
 
 texts = st.text(st.characters(blacklist_categories=["Cs"], min_codepoint=32), min_size=1, max_size=30).filter(
     lambda text: text.strip() != "" and "\x7f" not in text
@@ -104,7 +114,7 @@ def similarities(draw: st.DrawFn, *, measures: tuple[str, ...] = MEASURES) -> Si
 
 @st.composite
 def risk_rules(draw: st.DrawFn, *, rule_id: str, worst: bool) -> RiskRule:
-    adversary: Adversary = draw(st.sampled_from((ONE_STEP, ALL_STEPS, RELAXED, WORST_CASE)))
+    adversary: Adversary = draw(st.sampled_from((ONE_STEP, ALL_STEPS, RELAXED, WORST_CASE, WEIGHTS_ONLY)))
     limits: dict[str, Any] = {
         "id": rule_id,
         "adversary": adversary,
@@ -115,6 +125,9 @@ def risk_rules(draw: st.DrawFn, *, rule_id: str, worst: bool) -> RiskRule:
     if adversary.knows != "nothing":
         return RiskRule(**limits, similarity=None, worst_max=None, evidence=("bound",))
     evidence = tuple(draw(st.lists(st.sampled_from(EVIDENCE), min_size=1, unique=True)))
+    if adversary == WEIGHTS_ONLY:
+        evidence = ("attack",)
+        limits["attacks"] = tuple(draw(st.lists(st.sampled_from(WEIGHTS_ATTACKS), min_size=1, unique=True)))
     measures = ("ncc",) if "bound" in evidence else MEASURES
     worst_max = draw(maybe(st.floats(min_value=0, max_value=1))) if worst and "attack" in evidence else None
     return RiskRule(**limits, similarity=draw(similarities(measures=measures)), worst_max=worst_max, evidence=evidence)
@@ -155,6 +168,12 @@ def policies(draw: st.DrawFn) -> Policy:
             max_negative_control=draw(shares),
             null_confidence=draw(st.floats(min_value=0.5, max_value=1, exclude_max=True)),
             candidates=draw(maybe(st.integers(min_value=2, max_value=10**18 - 1))),
+            weights_only=WeightsSearch(
+                candidates=draw(st.integers(min_value=2, max_value=1000)),
+                starts=draw(counts),
+                iterations=draw(counts),
+                min_positive_control=draw(shares),
+            ),
         ),
         max_attempts=max_attempts,
         allow_code=tuple(draw(st.lists(code_files, max_size=2))),
@@ -239,6 +258,7 @@ trainings = training_specs(
     seed=naturals,
     physical_batch=counts,
     resume_allowance=naturals,
+    precision=st.sampled_from(PRECISIONS),
 )
 
 arguments = st.builds(

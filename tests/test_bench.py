@@ -116,6 +116,15 @@ def test_the_training_bench_writes_every_arm_of_every_model(quick: dict[str, Any
             assert line["failure"] is None or line["arm"] == "fastdp"
 
 
+def test_in_bfloat16_plain_sgd_and_gatekeeper_are_compared(tmp_path: Path) -> None:
+    path = tmp_path / "training.json"
+    options = ["--quick", "--no-memory", "--rounds", "1", "--models", "mlp", "--dtype", "bfloat16"]
+    training.main([*options, "--output", str(path)])
+    found = json.loads(path.read_text())
+    assert found["settings"]["dtype"] == "bfloat16"
+    assert [line["arm"] for line in found["models"][0]["arms"]] == [*PLAIN, "gatekeeper"]
+
+
 def test_the_baseline_is_the_faster_plain_arm(quick: dict[str, Any]) -> None:
     for model in quick["models"]:
         lines = {line["arm"]: line for line in model["arms"]}

@@ -277,11 +277,16 @@ def test_a_damaged_policy_loads_or_raises_an_input_error(
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_an_adversary_may_be_called_by_name(tmp_path: Path, name: str) -> None:
-    text = POLICY.replace("{observes: one-step, prior: none}", name).replace("      evidence: [bound, attack]\n", "")
+    needed = "      attacks: [stationarity]\n" if name == "weights-only" else ""
+    text = POLICY.replace("{observes: one-step, prior: none}", name).replace(
+        "      evidence: [bound, attack]\n", needed
+    )
     (rule,) = load_policy(file_of(tmp_path, text)).risk_rules
     assert rule.adversary == PRESETS[name]
     if name == "paper-2024":
         assert (rule.evidence, rule.attacks) == (("attack",), PAPER_ATTACKS)
+    elif name == "weights-only":
+        assert (rule.evidence, rule.attacks) == (("attack",), ("stationarity",))
     else:
         assert (rule.evidence, rule.attacks) == (("bound", "attack"), None)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.core.units import UnitImages
 from gatekeeper.data.dataset import Dataset, Units
+from gatekeeper.data.selection import chosen
 from gatekeeper.errors import InvalidValueError
 from tests.data_layouts import SALT, dataset, units
 
@@ -29,6 +30,17 @@ def test_arrays_become_read_only() -> None:
     for array in (side.images, side.labels, side.unit_of):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+def test_chosen_units_keep_their_images_in_the_order_named() -> None:
+    side = units()
+    found = chosen(side, np.array([1, 0]))
+    assert found.names == side.names[::-1]
+    assert found.groups == side.groups[::-1]
+    for index, unit in enumerate((1, 0)):
+        np.testing.assert_array_equal(found.images[found.unit_of == index], side.images[side.unit_of == unit])
+        np.testing.assert_array_equal(found.labels[found.unit_of == index], side.labels[side.unit_of == unit])
+    assert chosen(side, np.array([1])).units == 1
 
 
 def test_neither_names_nor_pixels_are_printed() -> None:

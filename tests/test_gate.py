@@ -390,7 +390,7 @@ def test_what_an_attack_on_the_code_achieved_is_said_with_its_limit() -> None:
     ("changes", "says"),
     [
         ({"adversary": ONE_STEP_SPECTRAL, "evidence": ("bound",), "worst_max": None}, "a model of images and no proof"),
-        ({"source": "production-step"}, "name the attacks on the run's own code"),
+        ({"source": "production-step"}, "name the attacks .production-step. that it reads"),
         ({"source": "production-step", "attacks": ("analytic",)}, "analytic is simulated, not production-step"),
         ({"source": "simulated", "attacks": ("inversion",)}, "inversion is production-step, not simulated"),
         ({"attacks": ("denoised",)}, "with prior, not realistic, one step"),

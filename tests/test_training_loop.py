@@ -135,6 +135,8 @@ def test_the_record_counts_the_steps_that_ran_empty_ones_included() -> None:
     assert "not stored" in trained.record.noise_generator
     assert "sums and noise are whole multiples of 2^-25;" in trained.record.arithmetic
     assert "do not depend on companions (checked" in trained.record.arithmetic
+    assert trained.record.precision == "float32"
+    assert "bfloat16" not in trained.record.arithmetic
 
 
 def test_a_run_whose_units_disturb_each_other_says_that_it_went_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

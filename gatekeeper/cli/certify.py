@@ -325,6 +325,10 @@ def _clipping(plan: TrainingPlan) -> str:
     return f"clipping {begins} C = {plan.clipping_norm:g}"
 
 
+def _precision(plan: TrainingPlan) -> str:
+    return "" if plan.precision == "float32" else f", the network in {plan.precision}"
+
+
 def _forecast_lines(forecast: Forecast) -> list[str]:
     card, mechanism = forecast.dataset, forecast.plan.mechanism
     minutes = forecast.training_seconds / 60
@@ -332,7 +336,8 @@ def _forecast_lines(forecast: Forecast) -> list[str]:
         f"data      {card.name}: {card.train_units} training units ({card.unit}), {card.test_units} test units, "
         f"{'×'.join(map(str, card.image_shape))}, {len(card.classes)} classes",
         f"mechanism {mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {_steps(forecast.plan)}, "
-        f"σ = {round_down(mechanism.noise_multiplier, digits=6)}, {_clipping(forecast.plan)}",
+        f"σ = {round_down(mechanism.noise_multiplier, digits=6)}, {_clipping(forecast.plan)}"
+        f"{_precision(forecast.plan)}",
         f"privacy   ε ≤ {round_up(forecast.epsilon, digits=6)} at "
         f"δ = {round_up(forecast.plan.budget.delta, digits=6)} ({forecast.accountant})",
         f"risk      median NCC of the closed form: one step {round_up(forecast.median_ncc_one_step, digits=3)}, "

@@ -21,6 +21,7 @@ from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, WaiverTerms
 from gatekeeper.core.rounding import in_full
+from gatekeeper.core.weights_only import WeightsSearch
 from gatekeeper.errors import InvalidValueError
 
 _SMALLEST_AUDITABLE = 1e-9
@@ -137,6 +138,7 @@ def _audit(section: Section) -> _AuditRead:
     negative = section.mapping("negative_control").required("max", real(check_open_probability))
     null_confidence = section.optional("null_confidence", real(check_open_probability), default=0.95)
     candidates = section.optional("candidates", whole(at_least=2), default=None)
+    search = _weights_only(section.optional_mapping("weights_only"))
     noun = section.build(
         lambda: AuditTerms(
             units=units.value,
@@ -146,10 +148,31 @@ def _audit(section: Section) -> _AuditRead:
             max_negative_control=negative.value,
             null_confidence=null_confidence.value,
             candidates=candidates.value,
+            weights_only=search.value,
         ),
         blame="units",
     )
     return _AuditRead(noun=noun, units=units, worst_units=worst_units)
+
+
+def _weights_only(section: Section | None) -> Read[WeightsSearch]:
+    default = WeightsSearch()
+    if section is None:
+        return Read((default,))
+    candidates = section.optional("candidates", whole(at_least=2), default=default.candidates)
+    starts = section.optional("starts", whole(at_least=1), default=default.starts)
+    iterations = section.optional("iterations", whole(at_least=1), default=default.iterations)
+    control = section.optional_mapping("positive_control")
+    least = control.required("min", real(check_open_probability)) if control else Read((default.min_positive_control,))
+    return section.build(
+        lambda: WeightsSearch(
+            candidates=candidates.value,
+            starts=starts.value,
+            iterations=iterations.value,
+            min_positive_control=least.value,
+        ),
+        blame="candidates",
+    )
 
 
 def _rules(spec: Section) -> tuple[RuleRead, ...]:

@@ -130,7 +130,10 @@ def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
     worst = section.optional_mapping("worst")
     worst_max = worst.required("max", real(check_probability)) if worst else Read((None,))
     as_the_paper = preset is not None and section.is_text("adversary", "paper-2024")
-    default_evidence = ("attack",) if as_the_paper else ("bound", "attack") if knows_nothing else ("bound",)
+    unbounded = adversary.content != () and not adversary.value.has_bound
+    default_evidence = (
+        ("attack",) if as_the_paper or unbounded else ("bound", "attack") if knows_nothing else ("bound",)
+    )
     evidence = section.optional("evidence", list_of(choice(EVIDENCE)), default=default_evidence)
     read = evidence.value_or(())
     listed: Reader[tuple[AttackName, ...]] = list_of(choice(tuple(ATTACKS)))
@@ -150,7 +153,7 @@ def _risk_rule(section: Section, rule_id: Read[str]) -> Read[RiskRule]:
             source=source.value,
             waivable=waivable.value,
         ),
-        blame=_blame(section, knows_nothing=knows_nothing),
+        blame="evidence" if unbounded and "bound" in read else _blame(section, knows_nothing=knows_nothing),
     )
 
 

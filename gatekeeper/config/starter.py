@@ -15,6 +15,7 @@ from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
 from gatekeeper.core.model_spec import Argument, ModelSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule, WaiverTerms
 from gatekeeper.core.risk import Similarity
+from gatekeeper.core.weights_only import WeightsSearch
 
 T = TypeVar("T")
 
@@ -145,7 +146,7 @@ def _risk_rule(rule: RiskRule) -> tuple[str, ...]:
         *_optional("  worst: {{max: {}}}  # observed share among the most exposed units", rule.worst_max, number),
         f"  evidence: [{', '.join(rule.evidence)}]  # the larger of those named is judged",
         *_optional("  attacks: [{}]  # each has to pass", rule.attacks, ", ".join),
-        *_optional("  source: {}  # attacks on the run's own code alone", rule.source, str),
+        *_optional("  source: {}  # attacks of this kind alone", rule.source, str),
         *_waivable(rule),
     )
 
@@ -187,6 +188,19 @@ def _audit(audit: AuditTerms) -> tuple[str, ...]:
         f"  negative_control: {{max: {number(audit.max_negative_control)}}}  # on units never trained on it must fail",
         f"  null_confidence: {number(audit.null_confidence)}  # of what strangers' images reach by chance",
         *_optional("  candidates: {}  # among which the worst-case attacker chooses", audit.candidates, str),
+        *_weights_only(audit.weights_only),
+    )
+
+
+def _weights_only(search: WeightsSearch) -> tuple[str, ...]:
+    if search == WeightsSearch():
+        return ()
+    return (
+        "  weights_only:  # how hard attacks on the released model search",
+        f"    candidates: {search.candidates}  # images that they hand in",
+        f"    starts: {search.starts}  # searches, of which the best is kept",
+        f"    iterations: {search.iterations}  # of each search",
+        f"    positive_control: {{min: {number(search.min_positive_control)}}}  # of stationarity, without noise",
     )
 
 
@@ -272,6 +286,7 @@ def _training(training: TrainingSpec) -> tuple[str, ...]:
         *_optional("  loss: {}  # left out: the task's own", training.loss, str),
         f"  seed: {training.seed}  # of initial weights and augmentations, never of the noise",
         f"  physical_batch: {training.physical_batch}  # views at once; bounds memory only",
+        f"  precision: {training.precision}  # or bfloat16: faster on processors made for it; sums stay as they are",
         f"  resume_allowance: {training.resume_allowance}  # steps planned to be done again after a crash",
     )
 

@@ -18,6 +18,7 @@ from gatekeeper.core.candidate import (
 )
 from gatekeeper.core.checks import check_non_negative, check_open_probability, check_positive, check_share_from_zero
 from gatekeeper.core.clipping import CLIPPINGS, INITIAL_NORM, Clipping
+from gatekeeper.core.precision import PRECISIONS
 
 _share_from_zero = real(check_share_from_zero)
 
@@ -45,6 +46,7 @@ def read_training(section: Section) -> Read[TrainingSpec]:
     loss = section.optional("loss", choice(LOSSES), default=_DEFAULTS["loss"])
     seed = section.optional("seed", whole(at_least=0), default=_DEFAULTS["seed"])
     physical_batch = section.optional("physical_batch", whole(at_least=1), default=_DEFAULTS["physical_batch"])
+    precision = section.optional("precision", choice(PRECISIONS), default=_DEFAULTS["precision"])
     allowance = section.optional("resume_allowance", whole(at_least=0), default=_DEFAULTS["resume_allowance"])
     return section.build(
         lambda: TrainingSpec(
@@ -65,6 +67,7 @@ def read_training(section: Section) -> Read[TrainingSpec]:
             physical_batch=physical_batch.value,
             resume_allowance=allowance.value,
             clipping=_rule(clipping_norm.value),
+            precision=precision.value,
         ),
         blame="warmup",
     )

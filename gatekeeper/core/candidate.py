@@ -18,6 +18,7 @@ from gatekeeper.core.checks import (
 from gatekeeper.core.clipping import Clipping, check_clipping
 from gatekeeper.core.data_spec import DataSpec, Task
 from gatekeeper.core.model_spec import ModelSpec
+from gatekeeper.core.precision import PRECISIONS, Precision
 from gatekeeper.errors import InvalidValueError
 
 OptimizerName = Literal["sgd", "adam", "nadam"]
@@ -126,6 +127,7 @@ class TrainingSpec:
         resume_allowance: steps that the noise is planned for besides the epochs', to be done again after an
             interruption; a process that dies uses up a twentieth of them, or one.
         clipping: the rule by which gradients are clipped; only `flat` takes a C.
+        precision: of the network's forward pass and of the gradients by its layers' inputs, while it is trained.
     """
 
     epochs: int
@@ -145,6 +147,7 @@ class TrainingSpec:
     physical_batch: int = 128
     resume_allowance: int = 0
     clipping: Clipping = "flat"
+    precision: Precision = "float32"
 
     def steps_per_epoch(self, units: int) -> int:
         """How many steps make an epoch of `units` training units; the sampling rate is its reciprocal."""
@@ -157,6 +160,7 @@ class TrainingSpec:
         check_integer(views=self.views, at_least=1)
         check_choice(sampling=self.sampling, choices=get_args(SamplingChoice))
         check_choice(schedule=self.schedule, choices=get_args(Schedule))
+        check_choice(precision=self.precision, choices=PRECISIONS)
         if self.loss is not None:
             check_choice(loss=self.loss, choices=LOSSES)
         check_non_negative(warmup=self.warmup)

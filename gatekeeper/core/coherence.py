@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gatekeeper.core.adversary import PAPER_ATTACKS, REALISTIC, AttackName
+from gatekeeper.core.adversary import PAPER_ATTACKS, REALISTIC, WEIGHTS_ATTACKS, AttackName
 from gatekeeper.core.binomial import lower_limit
 from gatekeeper.core.budget import Guarantee
 from gatekeeper.core.candidate import Candidate
@@ -31,6 +31,7 @@ from gatekeeper.core.record import DatasetCard
 from gatekeeper.core.risk import AttackOutcome, NullCalibration, RiskBound
 from gatekeeper.core.spectrum import FEWEST_UNITS
 from gatekeeper.core.utility import Measurement, UtilityReport
+from gatekeeper.core.weights_only import control_trials, unfit
 from gatekeeper.errors import AuditContradiction, InvalidValueError
 
 # A contradiction between attack and bound is claimed only where chance is out of the question.
@@ -54,6 +55,7 @@ def check_coherence(policy: Policy, evidence: Evidence, statement: LedgerStateme
         *_nulls(policy, evidence),
         *_spectrum(evidence),
         *_outcomes(evidence),
+        *_weights_only(policy, evidence),
         *_identifications(evidence),
         *_utility(evidence.utility, evidence.dataset),
         *_past(evidence, statement),
@@ -124,6 +126,7 @@ def _plan(policy: Policy, evidence: Evidence) -> Iterator[str]:
     yield from _differ("resume allowance of plan and candidate", plan.resume_allowance, training.resume_allowance)
     yield from _differ("clipping of plan and candidate", plan.clipping, training.clipping)
     yield from _differ("clipping norm of plan and candidate", plan.clipping_norm, training.clipping_norm)
+    yield from _differ("precision of plan and candidate", plan.precision, training.precision)
     yield from _differ("divisor of plan and expected batch of candidate", plan.divisor, training.expected_batch)
     yield from _differ("ε of plan and candidate", plan.budget.epsilon, epsilon)
     yield from _differ("δ of plan and candidate", plan.budget.delta, delta)
@@ -140,6 +143,7 @@ def _record(evidence: Evidence) -> Iterator[str]:
     yield from _differ("steps of record, and of recipe with those done again", steps, plan.steps + record.redone_steps)
     yield from _differ("clipping of record and plan", record.clipping, plan.clipping)
     yield from _differ("clipping norm of record and plan", record.clipping_norm, plan.clipping_norm)
+    yield from _differ("precision of record and plan", record.precision, plan.precision)
     yield from _differ("divisor of record and plan", record.divisor, plan.divisor)
     yield from _differ("unit of record and data", record.mechanism.unit, evidence.dataset.unit)
 
@@ -224,13 +228,30 @@ def _outcomes(evidence: Evidence) -> Iterator[str]:
             yield f"{name}: a negative control on more units than the {card.test_units} that were held out"
         # Rows that are planted in a batch isolate some of its units; the control is on those.
         share = 0.1 if outcome.attack in PAPER_ATTACKS else 1.0
-        if outcome.positive_control.trials < share * outcome.sample.trials:
+        if outcome.attack not in WEIGHTS_ATTACKS and outcome.positive_control.trials < share * outcome.sample.trials:
             yield f"{name}: a positive control on fewer units than were attacked"
-        if not 1 <= outcome.participations <= max(1, steps):
+        if outcome.adversary.has_bound and not 1 <= outcome.participations <= max(1, steps):
             yield f"{name}: {outcome.participations} participations in {steps} steps"
         sample = outcome.sample
         if outcome.median_similarity >= outcome.threshold and 2 * sample.successes < sample.trials:
             yield f"{name}: a median similarity above τ with {sample.successes} of {sample.trials} units"
+
+
+def _weights_only(policy: Policy, evidence: Evidence) -> Iterator[str]:
+    """Attacks on the released model: on a network that they can be made on, as hard as the policy asks, once."""
+    card, candidates = evidence.dataset, policy.audit.weights_only.candidates
+    for outcome in evidence.attacks.outcomes:
+        if outcome.attack not in WEIGHTS_ATTACKS:
+            continue
+        name = f"attack {outcome.title}"
+        reason = unfit(outcome.attack, model=evidence.candidate.model, task=card.task)
+        if reason is not None:
+            yield f"{name}: {reason}"
+        if outcome.participations or outcome.noise_draws != 1:
+            yield f"{name}: {outcome.participations} gradients in {outcome.noise_draws} draws, of one set of weights"
+        yield from _differ(f"images that {name} hands in, and those of the policy", outcome.candidates, candidates)
+        controlled = control_trials(outcome.attack, candidates=candidates, test_units=card.test_units)
+        yield from _differ(f"trials of the positive control of {name}", outcome.positive_control.trials, controlled)
 
 
 def _identifications(evidence: Evidence) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from gatekeeper.core.adversary import ATTACKS, PLAYS, SOURCE_OF, SOURCES, Adversary, AttackName, Source
+from gatekeeper.core.adversary import ATTACKS, PLAYS, SOURCE_OF, SOURCES, WEIGHTS_ATTACKS, Adversary, AttackName, Source
 from gatekeeper.core.attempts import confidence_of_attempt
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.checks import (
@@ -25,6 +25,7 @@ from gatekeeper.core.fields import ADDED
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.metric import CLASS_METRICS, METRICS, Metric
 from gatekeeper.core.risk import EVIDENCE, Evidence, Similarity
+from gatekeeper.core.weights_only import WeightsSearch
 from gatekeeper.errors import InvalidValueError
 
 UtilityStatistic = Literal["lower_confidence_bound", "upper_confidence_bound", "estimate"]
@@ -140,7 +141,7 @@ class RiskRule:
         evidence: what is read: the larger of those named.
         attacks: the attacks that are read, each of which must have been run; None means every attack that played this
             adversary, of which there must be one.
-        source: `production-step` reads attacks on the run's own code alone; None means either kind.
+        source: `production-step` reads attacks on the run's own code alone, and so on; None means any kind.
         waivable: whether a waiver may excuse a violation, of the worst stratum too.
     """
 
@@ -183,8 +184,8 @@ class RiskRule:
                 raise InvalidValueError(f"rule {self.id}: name each attack once, or leave attacks out for all")
         if "attack" not in self.evidence and (self.attacks is not None or self.source is not None):
             raise InvalidValueError(f"rule {self.id}: attacks and source need the attack among the evidence")
-        if self.source == "production-step" and self.attacks is None:
-            raise InvalidValueError(f"rule {self.id}: name the attacks on the run's own code that it reads")
+        if self.source not in (None, "simulated") and self.attacks is None:
+            raise InvalidValueError(f"rule {self.id}: name the attacks ({self.source}) that it reads")
         for attack in self.attacks or ():
             if self.source not in (None, SOURCE_OF[attack]):
                 raise InvalidValueError(f"rule {self.id}: attack {attack} is {SOURCE_OF[attack]}, not {self.source}")
@@ -203,6 +204,16 @@ class RiskRule:
             raise InvalidValueError(
                 f"rule {self.id}: the closed form of an adversary with a prior is a model of images and no proof; add "
                 "the attack to the evidence"
+            )
+        if not self.adversary.has_bound and self.evidence != ("attack",):
+            raise InvalidValueError(
+                f"rule {self.id}: no bound of its own is known for an adversary who sees the released weights alone",
+                hint="set evidence: [attack], and name the attacks",
+            )
+        if not self.adversary.has_bound and self.attacks is None:
+            raise InvalidValueError(
+                f"rule {self.id}: attacks on the released weights run where a rule names them",
+                hint=f"set attacks to one or several of {', '.join(WEIGHTS_ATTACKS)}",
             )
         if self.worst_max is not None and "attack" not in self.evidence:
             raise InvalidValueError(f"rule {self.id}: worst needs the attack among the evidence")
@@ -224,6 +235,7 @@ class AuditTerms:
         null_confidence: one-sided confidence of the null's quantile.
         candidates: how many candidates the worst-case and relaxed adversaries choose among (κ is its
             reciprocal); None means the number of training units.
+        weights_only: how hard attacks on the released model search, where a rule names them.
     """
 
     units: int
@@ -233,6 +245,7 @@ class AuditTerms:
     max_negative_control: float
     null_confidence: float = 0.95
     candidates: int | None = None
+    weights_only: WeightsSearch = field(default_factory=WeightsSearch)
 
     def __post_init__(self) -> None:
         check_integer(units=self.units, at_least=1)

@@ -19,6 +19,7 @@ from gatekeeper.core.clipping import Adaptation, Clipping, check_clipping
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import Task
 from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.core.precision import PRECISIONS, Precision
 from gatekeeper.errors import InvalidValueError
 
 
@@ -101,6 +102,7 @@ class TrainingPlan:
         divisor: the public constant that the noisy sum is divided by.
         resume_allowance: how many of the mechanism's steps are there only to be done again after an interruption.
         clipping: the rule by which gradients are clipped.
+        precision: of the network's forward pass and of the gradients by its layers' inputs.
     """
 
     mechanism: Mechanism
@@ -109,11 +111,13 @@ class TrainingPlan:
     divisor: int
     resume_allowance: int = 0
     clipping: Clipping = "flat"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         check_clipping(self.clipping, norm=self.clipping_norm)
         check_integer(divisor=self.divisor, at_least=1)
         check_integer(resume_allowance=self.resume_allowance, at_least=0)
+        check_choice(precision=self.precision, choices=PRECISIONS)
         if self.resume_allowance > self.mechanism.steps:
             raise InvalidValueError(
                 f"resume_allowance {self.resume_allowance} is more than the {self.mechanism.steps} planned steps"
@@ -207,6 +211,7 @@ class TrainingRecord:
         starts: how often the training was started.
         clipping: the rule by which gradients were clipped.
         adaptation: what became of an adaptive clipping norm; None where it is fixed.
+        precision: of the network's forward pass and of the gradients by its layers' inputs.
     """
 
     mechanism: Mechanism
@@ -224,6 +229,7 @@ class TrainingRecord:
     starts: int = 1
     clipping: Clipping = "flat"
     adaptation: Adaptation | None = None
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         check_integer(redone_steps=self.redone_steps, at_least=0)
@@ -240,6 +246,7 @@ class TrainingRecord:
         check_sha256(weights_digest=self.weights_digest)
         check_text(noise_generator=self.noise_generator)
         check_text(arithmetic=self.arithmetic)
+        check_choice(precision=self.precision, choices=PRECISIONS)
         check_text(device=self.device)
         check_non_negative(seconds=self.seconds)
         check_tuple(software=self.software, of=Software)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from gatekeeper.core.adversary import ATTACKS, PAPER_ATTACKS, PLAYS, SOURCE_OF, SOURCES, Adversary, AttackName, Source
+from gatekeeper.core.adversary import (
+    ATTACKS,
+    PAPER_ATTACKS,
+    PLAYS,
+    SOURCE_OF,
+    SOURCES,
+    WEIGHTS_ATTACKS,
+    Adversary,
+    AttackName,
+    Source,
+)
 from gatekeeper.core.binomial import lower_limit, upper_limit
 from gatekeeper.core.checks import (
     check_choice,
@@ -238,12 +248,14 @@ class AttackOutcome:
         threshold: τ, calibrated for as many candidates.
         sample: units of the random sample reconstructed in any noise draw.
         worst: the same for the worst-k stratum: a finding of its own, never a population bound.
-        positive_control: units reconstructed with the noise off, by the same read-out.
-        negative_control: held-out units "reconstructed" from gradients they took no part in.
+        positive_control: units reconstructed with the noise off, by the same read-out; of an attack on the released
+            model, see `core.weights_only`.
+        negative_control: held-out units "reconstructed" from gradients, or a model, that they took no part in.
         noise_draws: independent noise draws for each unit.
-        participations: k, how many noisy gradients the attack averages.
+        participations: k, how many noisy gradients the attack averages; 0 where it sees none.
         median_similarity: median over the sample's units of the first draw's best similarity.
-        source: `simulated`: the attack's own clip and noise; `production-step`: the run's own code.
+        source: `simulated`: the attack's own clip and noise; `production-step`: the run's own code;
+            `released-model`: the network that the run trained.
         candidates: c, how many images the attack hands in for each unit, the best of which counts.
     """
 
@@ -273,7 +285,7 @@ class AttackOutcome:
         check_choice(source=self.source, choices=SOURCES)
         if self.source != SOURCE_OF[self.attack]:
             raise InvalidValueError(f"attack {self.attack} is {SOURCE_OF[self.attack]}, not {self.source}")
-        if self.candidates != 1 and self.attack not in PAPER_ATTACKS:
+        if self.candidates != 1 and self.attack not in (*PAPER_ATTACKS, *WEIGHTS_ATTACKS):
             raise InvalidValueError(f"attack {self.attack} hands in one image for each, not {self.candidates}")
         if self.adversary not in PLAYS[self.attack]:
             raise InvalidValueError(f"attack {self.attack} can't play the adversary: {self.adversary.title}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from gatekeeper.core.adversary import WEIGHTS_ATTACKS
 from gatekeeper.core.binomial import upper_limit
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.policy import AuditTerms, RiskRule
 from gatekeeper.core.risk import AttackOutcome, RiskBound
+from gatekeeper.core.weights_only import CONTROLS, least_control
 
 # Of the controls, whatever a rule's own: a stricter rule must not make a control laxer.
 _CONTROL_CONFIDENCE = 0.95
@@ -28,22 +30,19 @@ def find_bound(rule: RiskRule, facts: Facts) -> RiskBound | None:
 def weakness(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: AttackOutcome) -> str | None:
     """Why this attack's silence proves nothing, or None."""
     train_units = facts.evidence.dataset.train_units
-    if outcome.sample.trials < min(audit.units, train_units) or outcome.noise_draws < audit.noise_draws:
+    # One training gives one set of weights, and nothing to draw anew.
+    draws = audit.noise_draws if outcome.adversary.has_bound else 1
+    if outcome.sample.trials < min(audit.units, train_units) or outcome.noise_draws < draws:
         covered = f"{outcome.sample.trials} units in {outcome.noise_draws} draws"
         return f"the attack covered {covered}, less than the policy asks"
     if outcome.worst.trials < min(audit.worst_units, train_units):
         return f"the attack covered {outcome.worst.trials} units of the worst stratum, less than the policy asks"
-    positive, negative = outcome.positive_control, outcome.negative_control
-    if not positive.trials or positive.rate < audit.min_positive_control:
-        return (
-            f"positive control: with the noise off the attack reconstructed {positive.successes} of "
-            f"{positive.trials} units, below {audit.min_positive_control:g}: a broken attack is not a safe model"
-        )
-    if positive.successes <= rule.maximum * outcome.sample.trials:
-        return (
-            f"positive control: with the noise off the attack reconstructs {positive.successes} of "
-            f"{outcome.sample.trials} units, no more than the rule allows: it could not have failed it"
-        )
+    negative = outcome.negative_control
+    uncontrolled = (_weights_control if outcome.attack in WEIGHTS_ATTACKS else _noiseless_control)(
+        rule, audit, facts, outcome
+    )
+    if uncontrolled is not None:
+        return uncontrolled
     strangers = min(audit.units, facts.evidence.dataset.test_units, _STRANGERS)
     if negative.trials < strangers:
         return f"negative control: {negative.trials} units that took no part, fewer than the {strangers} that there are"
@@ -64,6 +63,40 @@ def weakness(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: AttackOut
         return (
             f"{outcome.sample.trials} units are too few: even with no success the upper limit is {best:.4f}, "
             f"above {rule.maximum:g}"
+        )
+    return None
+
+
+def _noiseless_control(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: AttackOutcome) -> str | None:
+    """Whether the attack works where nothing hides the units."""
+    positive = outcome.positive_control
+    if not positive.trials or positive.rate < audit.min_positive_control:
+        return (
+            f"positive control: with the noise off the attack reconstructed {positive.successes} of "
+            f"{positive.trials} units, below {audit.min_positive_control:g}: a broken attack is not a safe model"
+        )
+    if positive.successes <= rule.maximum * outcome.sample.trials:
+        return (
+            f"positive control: with the noise off the attack reconstructs {positive.successes} of "
+            f"{outcome.sample.trials} units, no more than the rule allows: it could not have failed it"
+        )
+    return None
+
+
+def _weights_control(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: AttackOutcome) -> str | None:
+    """Whether the attack on the released model works where it must, and hands in enough to fail the rule."""
+    positive, train_units = outcome.positive_control, facts.evidence.dataset.train_units
+    least = least_control(outcome.attack, audit.weights_only, classes=len(facts.evidence.dataset.classes))
+    reconstructs = outcome.attack == "stationarity"
+    if not positive.trials or positive.rate < least or (reconstructs and positive.rate <= rule.maximum):
+        return (
+            f"positive control: {CONTROLS[outcome.attack]}: {positive.successes} of {positive.trials}, where "
+            f"{least:g} are asked for, and more than the rule allows: an attack that fails there shows nothing here"
+        )
+    if outcome.candidates <= rule.maximum * train_units:
+        return (
+            f"the attack hands in {outcome.candidates} images, and the rule allows {rule.maximum:g} of {train_units} "
+            "units: it could hardly have failed it"
         )
     return None
 

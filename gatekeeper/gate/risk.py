@@ -89,7 +89,7 @@ def _doubt(
     missing = sorted(set(rule.attacks or ()) - ran)
     if missing or not ran:
         which = f"attack {', '.join(missing)}" if missing else "attack"
-        where = "" if rule.source is None else f" on the run's own code ({rule.source})"
+        where = "" if rule.source is None else f" ({rule.source})"
         return f"no {which} was run for {rule.adversary.title}{where}"
     doubts = (_doubt_of_attack(rule, policy, facts, outcome) for outcome in outcomes)
     return next((doubt for doubt in doubts if doubt is not None), None)
@@ -126,6 +126,8 @@ def _risk_remedy(rule: RiskRule, doubt: str | None) -> str:
         return "run the attack: name it in the rule's attacks, for an adversary that it plays"
     if doubt is not None:
         return "audit more units, or find out why the control failed; nothing can be concluded until then"
+    if not rule.adversary.has_bound:
+        return "more noise: lower training.epsilon; fewer epochs, or a smaller network, may memorise less"
     if rule.adversary.observes == "one-step":
         return "more noise a step: lower training.epsilon, or spread it over more epochs; larger images need less"
     return "more noise: lower training.epsilon; larger images need less"

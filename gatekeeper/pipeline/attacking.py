@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gatekeeper.core.adversary import ONE_STEP, PAPER_ATTACKS, Adversary, AttackName
+from gatekeeper.core.adversary import ONE_STEP, PAPER_ATTACKS, WEIGHTS_ATTACKS, WEIGHTS_ONLY, Adversary, AttackName
 from gatekeeper.core.candidate import AugmentationSpec, Candidate
 from gatekeeper.core.identification import (
     CANDIDATES,
@@ -19,11 +19,13 @@ from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
 from gatekeeper.core.risk import AttackOutcome, AttackReport, NullCalibration, Similarity
 from gatekeeper.pipeline.matching import match_candidates
+from gatekeeper.pipeline.weights import attack_weights
 
 if TYPE_CHECKING:
     import torch
 
     from gatekeeper.audit.attacks.imprint_audit import ImprintOutcome
+    from gatekeeper.audit.attacks.weights_audit import WeightsOutcome
     from gatekeeper.data.dataset import Dataset
     from gatekeeper.pipeline.production import Progress
     from gatekeeper.training import LoneRank
@@ -79,8 +81,15 @@ def attack(target: Target, progress: Progress) -> AttackReport:
     imprinted: list[ImprintOutcome] = []
     for name in PAPER_ATTACKS:
         imprinted += _imprint(target, name, progress, known=tuple(found.null for found in imprinted))
-    nulls = dict.fromkeys((*report.nulls, *(found.null for found in imprinted)))
-    outcomes = (*report.outcomes, *(found.outcome for found in imprinted), *_inversion(target, report, progress))
+    inverted = _inversion(target, report, progress)
+    read = _weights(target, progress)
+    nulls = dict.fromkeys((*report.nulls, *(found.null for found in imprinted), *(found.null for found in read)))
+    outcomes = (
+        *report.outcomes,
+        *(found.outcome for found in imprinted),
+        *inverted,
+        *(found.outcome for found in read),
+    )
     return dataclasses.replace(report, nulls=tuple(nulls), outcomes=outcomes)
 
 
@@ -188,6 +197,24 @@ def _inversion(target: Target, report: AttackReport, progress: Progress) -> tupl
         held_out=data.test,
         audit=audit,
         progress=progress.advance,
+    )
+
+
+def _weights(target: Target, progress: Progress) -> tuple[WeightsOutcome, ...]:
+    """Attack C on the network that is released, where rules name it."""
+    asked = {name: _asked_for(target.policy, name).get(WEIGHTS_ONLY, ()) for name in WEIGHTS_ATTACKS}
+    asked = {name: similarities for name, similarities in asked.items() if similarities}
+    if not asked or target.network is None:
+        return ()
+    return attack_weights(
+        asked,
+        policy=target.policy,
+        candidate=target.candidate,
+        plan=target.plan,
+        card=target.card,
+        dataset=target.dataset,
+        network=target.network,
+        progress=progress,
     )
 
 

@@ -84,7 +84,7 @@ def _check_powers(evidence: Evidence) -> None:
     run = evidence.record.mechanism
     upper = max(1, participations(run).upper_quantile())
     for outcome in evidence.attacks.outcomes:
-        expected = 1 if outcome.adversary.observes == "one-step" else upper
+        expected = {"one-step": 1, "all-steps": upper, "weights-only": 0}[outcome.adversary.observes]
         if outcome.participations != expected:
             raise InvalidValueError(
                 f"attack {outcome.attack} ({outcome.adversary.title}) averaged {outcome.participations} gradients, the "

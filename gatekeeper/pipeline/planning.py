@@ -15,6 +15,7 @@ from gatekeeper.core.record import DatasetCard, Forecast, TrainingPlan
 from gatekeeper.core.rounding import in_full
 from gatekeeper.core.spectrum import FEWEST_UNITS
 from gatekeeper.errors import InvalidInputError
+from gatekeeper.pipeline.weights import check_weights_attacks, too_few_images
 from gatekeeper.rundir import RunDirectory
 
 
@@ -31,6 +32,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
     from gatekeeper.privacy import calibrate
 
     _check_metrics(policy, card)
+    check_weights_attacks(policy, candidate, task=card.task)
     budget = _budget(candidate, policy, card)
     training = candidate.training
     steps_per_epoch = training.steps_per_epoch(card.train_units)
@@ -49,6 +51,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
         divisor=training.expected_batch,
         resume_allowance=training.resume_allowance,
         clipping=training.clipping,
+        precision=training.precision,
     )
 
 
@@ -117,6 +120,7 @@ def obstacles(policy: Policy, card: DatasetCard, *, attempt: int) -> tuple[str, 
         found.append(
             f"adversaries with a prior learn from held-out units, at least {FEWEST_UNITS}; there are {card.test_units}"
         )
+    found += too_few_images(policy, card)
     units = min(policy.audit.units, card.train_units)
     for rule in policy.rules_at(attempt):
         if isinstance(rule, UtilityRule):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gatekeeper.core.adversary import WEIGHTS_ONLY, Adversary
 from gatekeeper.core.certificate import Certificate, Facts
 from gatekeeper.core.clipping import split_noise
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import TrainingRecord
+from gatekeeper.core.risk import AttackOutcome
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval, Refusal, Verdict
+
+WEIGHTS_NOT_MEASURED = "not measured: no bound of its own is known, and no rule names an attack on the released model"
 
 _AXES = ("depth", "height", "width")
 
@@ -24,6 +28,11 @@ NON_CLAIMS = (
     "A simulated attack is made on the mechanism that ran (its noise, clipping and participation), not on the network "
     "or the training code; one marked production-step is made through the run's own code, on single images without "
     "augmentation, planted rows before the first step and in batches of at most 64.",
+    "For an adversary who has the released weights alone no bound is known but those against whoever sees every "
+    "gradient. Attacks on the weights (released-model), where a rule names any, hand in a fixed number of images after "
+    "a search of fixed length: longer searches find more, and so may other attacks. That stationarity finds something "
+    "in a network trained without noise on ten units, as its control asks, says little of one that was trained on "
+    "many.",
     "Matching candidates in a few steps of the run's own code tells a leak from none only where the leak is large: "
     "80 % of the noise would pass.",
     "ε is this run's. The data's total composes every run that the ledger knows on the same units, refused and "
@@ -78,6 +87,13 @@ class Report:
     policy: Policy
     facts: Facts
     verdict: Verdict
+
+
+def not_measured(outcomes: tuple[AttackOutcome, ...]) -> tuple[tuple[Adversary, str], ...]:
+    """Adversaries of the matrix that nothing is known of in this run, and why."""
+    if any(outcome.adversary == WEIGHTS_ONLY for outcome in outcomes):
+        return ()
+    return ((WEIGHTS_ONLY, WEIGHTS_NOT_MEASURED),)
 
 
 def verdict_word(verdict: Verdict) -> Literal["approved", "refused", "inconclusive"]:

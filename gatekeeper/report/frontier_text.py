@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gatekeeper.core.adversary import Adversary
+from gatekeeper.core.adversary import WEIGHTS_ONLY, Adversary
 from gatekeeper.core.frontier import Frontier
 from gatekeeper.core.frontier_point import FrontierPoint, RiskFigure, Setting
 from gatekeeper.core.rounding import in_full, round_down, round_up
 from gatekeeper.core.utility import Measurement
+from gatekeeper.report.content import WEIGHTS_NOT_MEASURED
 from gatekeeper.report.frontier_columns import (
     VERDICTS,
     Case,
@@ -165,6 +166,8 @@ def _adversaries(frontier: Frontier) -> Iterator[str]:
             else f" The {case[0].closed_form} holds against {_plain(risk.proven_against)}."
         )
         yield f"- **{case_title(case, cases)}**: {case[0].description}.{success}{proven}{_guess(case[0])}"
+    if all(adversary != WEIGHTS_ONLY for adversary, _ in cases):
+        yield f"- **{WEIGHTS_ONLY.title}**: {WEIGHTS_ONLY.description}; {WEIGHTS_NOT_MEASURED}."
 
 
 def _guess(adversary: Adversary) -> str:

@@ -8,7 +8,7 @@ from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import canonical, digest, plain
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Finding
-from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, TRUSTED, Report, exit_code, verdict_word
+from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, TRUSTED, Report, exit_code, not_measured, verdict_word
 from gatekeeper.report.schema import schema_of
 
 SCHEMA = "urn:gatekeeper:report:v1"
@@ -27,6 +27,10 @@ def render_json(report: Report) -> str:
             "findings": [plain(finding) for finding in report.verdict.findings],
             "policy": plain(report.policy),
             "facts": plain(report.facts),
+            "not_measured": [
+                {"adversary": adversary.title, "sees": adversary.description, "reason": reason}
+                for adversary, reason in not_measured(report.facts.evidence.attacks.outcomes)
+            ],
             "non_claims": list(NON_CLAIMS),
             "recomputed_by_verify": list(RECOMPUTED),
             "trusted": list(TRUSTED),
@@ -47,6 +51,15 @@ def report_schema() -> dict[str, Any]:
         "findings": {"type": "array", "items": schema_of(Finding), "minItems": 1},
         "policy": schema_of(Policy),
         "facts": schema_of(Facts),
+        "not_measured": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"adversary": text, "sees": text, "reason": text},
+                "required": ["adversary", "reason", "sees"],
+                "additionalProperties": False,
+            },
+        },
         "non_claims": texts,
         "recomputed_by_verify": texts,
         "trusted": texts,

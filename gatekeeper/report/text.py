@@ -28,6 +28,7 @@ from gatekeeper.report.content import (
     ledger_sentence,
     lock_sentence,
     model_sentence,
+    not_measured,
     privacy_sentence,
     provenance_sentence,
     twin_sentence,
@@ -191,9 +192,11 @@ def adversary_table(report: Report) -> Table:
         if not any(_matching(bound, (outcome,)) for bound in report.facts.bounds):
             success = f"{outcome.similarity.measure} ≥ {outcome.threshold:.3f}"
             table.add_row(Text(outcome.adversary.title), success, "none", *_attack_cells(outcome, confidence))
+    for adversary, reason in not_measured(outcomes):
+        table.add_row(Text(adversary.title), Text(reason), "none", *_attack_cells(None, confidence))
     table.caption = (
         "bound: one noise draw; (model): of Gaussian images, no bound, attacks on real images may exceed it; attack: "
-        "any of several draws, with its one-sided Clopper–Pearson upper limit at "
+        "any of several draws (the weights: one training), with its one-sided Clopper–Pearson upper limit at "
         f"{round_down(confidence)}; worst stratum: observed share, no population bound; strangers: others' images that "
         "would pass; guesses: noise of this level alone, read with the prior; worst case and relaxed: "
         "identification among candidates"

@@ -25,12 +25,14 @@ from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.checks import check_integer
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Mechanism
+from gatekeeper.core.precision import Precision
 from gatekeeper.core.record import DatasetCard, TrainingPlan
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import InvalidValueError
 from gatekeeper.training.clipping.clip import STABILITY
 from gatekeeper.training.clipping.engine import ClippingEngine
 from gatekeeper.training.losses import PerViewLoss
+from gatekeeper.training.precision import computing
 from gatekeeper.training.remembered import Remembered
 from gatekeeper.training.sampling import batches
 from gatekeeper.training.secret_stream import SecretStream
@@ -83,7 +85,9 @@ class ProductionStep:
         self._plan, self._units, self._parameters = plan, data.units, subject.parameters
         self._source = subject.source(data, candidate)
         # Copied before the engine replaces the layers' forward passes.
-        self._gradients = _OwnGradients(copy.deepcopy(subject.trained), loss=subject.loss)
+        self._gradients = _OwnGradients(
+            copy.deepcopy(subject.trained), loss=subject.loss, precision=candidate.training.precision
+        )
         remembered = Remembered(subject.engine(candidate), self._source)
 
         def step_at(noise_multiplier: float) -> NoisyStep:
@@ -169,13 +173,15 @@ class ProductionStep:
 class _OwnGradients:
     """One unit's gradient as anybody would form it: the mean loss over its views, differentiated."""
 
-    def __init__(self, network: nn.Module, *, loss: PerViewLoss) -> None:
-        self._network, self._loss = network, loss
+    def __init__(self, network: nn.Module, *, loss: PerViewLoss, precision: Precision) -> None:
+        self._network, self._loss, self._precision = network, loss, precision
         self._parameters = [p for p in network.parameters() if p.requires_grad]
 
     def of(self, views: Views) -> NDArray[np.float64]:
         """Shape (parameters,), of the views of one unit."""
-        loss = self._loss(self._network(views.images), views.targets).double().mean()
+        with computing(self._precision, views.images.device):
+            outputs = self._network(views.images)
+        loss = self._loss(outputs, views.targets).double().mean()
         parts = torch.autograd.grad(loss, self._parameters)
         return np.asarray(torch.cat([part.reshape(-1).double() for part in parts]).cpu().numpy())
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.code import CodeFile
+from gatekeeper.core.precision import Precision
 from gatekeeper.core.record import DatasetCard, Software, TrainingPlan, TrainingRecord
 from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import DivergedError
@@ -129,12 +130,13 @@ def train(
         parameters=subject.parameters,
         weights_digest=digest,
         noise_generator=GENERATOR_NAME,
-        arithmetic=_arithmetic(release, isolation.statement(engine)),
+        arithmetic=_arithmetic(release, isolation.statement(engine), precision=candidate.training.precision),
         device=name_of(device, count=ranks.count),
         seconds=lifeline.seconds,
         software=software(),
         provenance=subject.network.provenance,
         clipping=plan.clipping,
+        precision=candidate.training.precision,
         adaptation=release.adaptation(),
     )
     return TrainedModel(network=subject.network.cpu().eval(), record=record)
@@ -154,7 +156,9 @@ def settled_digest(subject: Subject, ranks: LoneRank) -> str:
     return digest
 
 
-def _arithmetic(release: NoisyMean, isolated: str) -> str:
+def _arithmetic(release: NoisyMean, isolated: str, *, precision: Precision) -> str:
+    if precision != "float32":
+        isolated += f"; what layers see and send back is {precision}"
     return (
         f"sums and noise are whole multiples of {release.spacing}; float32 rounding within a block of units "
         f"adds at most η = {SLACK!r} to what one unit changes, for which the clipping leaves room; {isolated}"

@@ -120,6 +120,8 @@ class PlantedStep:
             image_shape=subject.shape,
             targets=subject.random_targets,
             loss=subject.loss,
+            # In float32 whatever the candidate says: a server sends out what serves it best, and rows tell more in it.
+            precision="float32",
         )
         self._source = ViewSource(
             train,

@@ -86,6 +86,7 @@ class Subject:
             targets=self.random_targets,
             loss=self.loss,
             ranks=ranks,
+            precision=spec.precision,
         )
 
 

@@ -11,6 +11,7 @@ from gatekeeper.core.record import DatasetCard, TrainingPlan
 from gatekeeper.core.units import UnitImages
 from gatekeeper.training.loop import Progress, check_finite
 from gatekeeper.training.optimizer import MasterWeights
+from gatekeeper.training.precision import computing
 from gatekeeper.training.sampling import batches
 from gatekeeper.training.secret_stream import SecretStream
 from gatekeeper.training.subject import subject_of
@@ -26,7 +27,7 @@ def train_twin(
     allow_code: tuple[CodeFile, ...] = (),
     device: torch.device | None = None,
 ) -> nn.Module:
-    """The same network, sampling, views, divisor and schedule, without clipping or noise.
+    """The same network, precision, sampling, views, divisor and schedule, without clipping or noise.
 
     It lies outside the differential-privacy claim: only its accuracy is ever used. The arguments and errors
     are those of `train`.
@@ -42,7 +43,9 @@ def train_twin(
         total = [torch.zeros(p.shape, dtype=torch.float64, device=p.device) for p in parameters]
         for start in range(0, len(batch.targets), spec.physical_batch):
             chunk = slice(start, start + spec.physical_batch)
-            loss = subject.loss(subject.trained(batch.images[chunk]), batch.targets[chunk]).sum()
+            with computing(spec.precision, batch.images.device):
+                outputs = subject.trained(batch.images[chunk])
+            loss = subject.loss(outputs, batch.targets[chunk]).sum()
             for sum_, gradient in zip(total, torch.autograd.grad(loss, parameters), strict=True):
                 sum_ += gradient.double()
         weights.update([sum_ / (plan.divisor * spec.views) for sum_ in total])

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from gatekeeper.core.precision import PRECISIONS
 from gatekeeper.training.memory import keep_freed_memory
 from tests.bench.training_arms import ARMS, OURS, PLAIN, Arm, Clock, Gatekeeper, installed, load
 from tests.bench.training_cases import CASES, Case, tiny
@@ -153,6 +154,9 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each model; of short steps more (default: 9)")
     parser.add_argument("--batch", type=int, help="expected logical batch of all models")
+    parser.add_argument(
+        "--dtype", choices=PRECISIONS, default="float32", help="bfloat16: of plain SGD and gatekeeper only"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny networks and images: to see that it works")
     parser.add_argument("--no-memory", action="store_true", help="measure time only")
     parser.add_argument("--cpu-time", action="store_true", help="processor seconds on one thread: for a busy machine")
@@ -164,7 +168,7 @@ def _cases(options: argparse.Namespace) -> list[Case]:
     chosen = [case for case in CASES if case.name in options.models]
     if options.quick:
         chosen = [tiny(case) for case in chosen]
-    return [dataclasses.replace(case, batch=options.batch or case.batch) for case in chosen]
+    return [dataclasses.replace(case, batch=options.batch or case.batch, precision=options.dtype) for case in chosen]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -174,7 +178,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.cpu_time:
         torch.set_num_threads(1)
     console, models = Console(width=max(_WIDTH, Console().width)), []
-    arms = [arm for arm in ARMS if arm in (*PLAIN, OURS, *options.arms)]
+    others = options.arms if options.dtype == "float32" else []
+    arms = [arm for arm in ARMS if arm in (*PLAIN, OURS, *others)]
     for case in _cases(options):
         models.append(measure(case, arms, rounds=options.rounds, memory=not options.no_memory, clock=clock))
         print_model(console, models[-1])
@@ -186,6 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": machine(),
         "settings": {
             "rounds": options.rounds,
+            "dtype": options.dtype,
             "quick": options.quick,
             "clock": "processor" if options.cpu_time else "wall",
         },

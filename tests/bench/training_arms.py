@@ -17,6 +17,7 @@ from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.record import TrainingPlan
 from gatekeeper.training.clipping.isolation import isolated_engine, units_at_once
 from gatekeeper.training.optimizer import MasterWeights
+from gatekeeper.training.precision import computing
 from gatekeeper.training.release import NoisyMean
 from gatekeeper.training.views import Views
 from tests.bench.training_cases import SAMPLING_RATE, Case, pieces
@@ -50,7 +51,7 @@ def physical_batch(case: Case) -> int:
 
 
 class Plain:
-    """SGD without privacy: the denominator."""
+    """SGD without privacy, bfloat16 being that of torch's autocast: the denominator."""
 
     remark = ""
 
@@ -61,7 +62,9 @@ class Plain:
     def step(self, batch: Views) -> None:
         self._optimizer.zero_grad()
         for piece in pieces(batch, self.physical):
-            (self._loss(self.network(piece.images), piece.targets).sum() / self._case.batch).backward()
+            with computing(self._case.precision, piece.images.device):
+                outputs = self.network(piece.images)
+            (self._loss(outputs, piece.targets).sum() / self._case.batch).backward()
         self._optimizer.step()
 
 
@@ -82,6 +85,7 @@ class Gatekeeper:
             image_shape=case.image_shape,
             targets=case.targets,
             loss=case.loss,
+            precision=case.precision,
         )
         self.physical = self._engine.units_at_once
         parameters = sum(p.numel() for p in network.parameters())

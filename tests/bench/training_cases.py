@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gatekeeper.core.candidate import OptimizerSpec, TrainingSpec
 from gatekeeper.core.data_spec import Task
 from gatekeeper.core.model_spec import ModelSpec
+from gatekeeper.core.precision import Precision
 from gatekeeper.training.losses import loss_of
 from gatekeeper.training.networks import build
 from gatekeeper.training.views import Views
@@ -39,6 +40,7 @@ class Case:
         noise_multiplier: σ.
         clipping_norm: C.
         lr: of SGD, whose momentum is 0.9 in every arm.
+        precision: of the forward pass and of the gradients by layers' inputs, in every arm.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Case:
     noise_multiplier: float = 0.5
     clipping_norm: float = 1.0
     lr: float = 1e-3
+    precision: Precision = "float32"
 
     @property
     def title(self) -> str:
@@ -72,6 +75,7 @@ class Case:
             clipping_norm=self.clipping_norm,
             optimizer=OptimizerSpec(name="sgd", lr=self.lr),
             schedule="constant",
+            precision=self.precision,
         )
 
     @property

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gatekeeper.core.precision import Precision
 from gatekeeper.errors import DivergedError
 from gatekeeper.training.clipping.choice import choose
 from gatekeeper.training.clipping.clip import Clip, Rule
@@ -63,6 +64,7 @@ class ClippingEngine:
         loss: one loss a view.
         chooser: picks the way in which convolutions form their shares.
         ranks: the processes that share out a step's physical batches.
+        precision: of the network's forward pass and of the gradients by its layers' inputs.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
@@ -77,11 +79,12 @@ class ClippingEngine:
         loss: Loss,
         chooser: Chooser = choose,
         ranks: LoneRank | None = None,
+        precision: Precision = "float32",
     ) -> None:
         check_network(network)
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._layers = _layers(network, views=views, chooser=chooser)
-        self._recorded = RecordedNetwork(network, self._layers)
+        self._recorded = RecordedNetwork(network, self._layers, precision=precision)
         self._loss = loss
         self.views = views
         self.units_at_once = units_at_once

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from gatekeeper.core.precision import Precision
 from gatekeeper.training.clipping.engine import ClippingEngine, UnitShares
 from gatekeeper.training.clipping.recorded import Loss
 from gatekeeper.training.clipping.shares import Witness, by_unit
@@ -42,6 +43,7 @@ def isolated_engine(
     targets: Targets,
     loss: Loss,
     ranks: LoneRank | None = None,
+    precision: Precision = "float32",
 ) -> ClippingEngine:
     """An engine with as large physical batches as leave each unit's share independent of the others.
 
@@ -54,16 +56,21 @@ def isolated_engine(
         targets: makes probes' targets.
         loss: one loss a view.
         ranks: the processes that share the work: if units disturb each other in one of them, all go one by one.
+        precision: see `ClippingEngine`.
 
     Raises:
         UnsupportedModelError: the network can't be trained with per-unit clipping.
     """
     at_once = units_at_once(views=views, physical_batch=physical_batch, expected_batch=expected_batch)
     ranks = ranks or LoneRank()
-    engine = ClippingEngine(network, views=views, units_at_once=at_once, loss=loss, ranks=ranks)
+
+    def engine_for(units: int) -> ClippingEngine:
+        return ClippingEngine(network, views=views, units_at_once=units, loss=loss, ranks=ranks, precision=precision)
+
+    engine = engine_for(at_once)
     if ranks.any(companions_matter(engine, image_shape=image_shape, targets=targets)):
         engine.close()
-        return ClippingEngine(network, views=views, units_at_once=1, loss=loss, ranks=ranks)
+        return engine_for(1)
     return engine
 
 

@@ -34,7 +34,12 @@ def norms_of_pieces(rows: Tensor) -> Tensor:
 
     Returns:
         float32, shape (units, pieces).
+
+    Raises:
+        TypeError: the numbers are others: the norm of shorter ones would be rounded like them.
     """
+    if rows.dtype != torch.float32:
+        raise TypeError(f"norms are taken of float32 numbers, got {rows.dtype}")
     rest = rows.shape[1] % _PIECE
     whole = rows if not rest else rows[:, :-rest]
     norms = torch.linalg.vector_norm(whole.reshape(len(rows), -1, _PIECE), dim=2)

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatekeeper.core.precision import Precision
 from gatekeeper.errors import UnsupportedModelError
 from gatekeeper.training.clipping.layers.base import Contribution, Layer
 from gatekeeper.training.clipping.swift import swift_forward
+from gatekeeper.training.precision import DTYPES, computing
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -40,12 +42,15 @@ class RecordedNetwork:
     Args:
         network: its trainable layers are recorded, and some of those without parameters run faster (`swift`).
         layers: the engine's layer for each module that has trainable parameters, with the module's name.
+        precision: of what layers record, their inputs and output gradients; a unit's gradient is made of these.
     """
 
-    def __init__(self, network: nn.Module, layers: dict[str, tuple[nn.Module, Layer]]) -> None:
-        self._network, self._layers = network, layers
-        device = next(network.parameters()).device
-        self._anchor = torch.zeros((), requires_grad=True, device=device)
+    def __init__(
+        self, network: nn.Module, layers: dict[str, tuple[nn.Module, Layer]], *, precision: Precision = "float32"
+    ) -> None:
+        self._network, self._layers, self._precision = network, layers, precision
+        self._device = next(network.parameters()).device
+        self._anchor = torch.zeros((), requires_grad=True, device=self._device)
         self._names = {id(layer): name for name, (_, layer) in layers.items()}
         self._reported: dict[int, tuple[Contribution, ...]] = {}
         for module, layer in layers.values():
@@ -69,7 +74,9 @@ class RecordedNetwork:
         """
         self._reported.clear()
         before = self._versions()
-        total = loss(self._network(images), targets).sum() / views
+        with computing(self._precision, self._device):
+            outputs = self._network(images)
+        total = loss(outputs, targets).sum() / views
         total.backward()  # type: ignore[no-untyped-call]
         self._check_buffers(before)
         self._check_others()
@@ -85,9 +92,12 @@ class RecordedNetwork:
 
     def _recorder(self, layer: Layer) -> Callable[[Tensor], Tensor]:
         def forward(inputs: Tensor) -> Tensor:
-            if not torch.is_grad_enabled():
-                return layer.forward(inputs).output
-            output: Tensor = _Recorded.apply(inputs, self._anchor, layer, self._report)  # type: ignore[no-untyped-call]
+            seen = inputs.to(DTYPES[self._precision]) if inputs.is_floating_point() else inputs
+            # The layer decides for itself what it shortens.
+            with torch.autocast(self._device.type, enabled=False):
+                if not torch.is_grad_enabled():
+                    return layer.forward(seen).output
+                output: Tensor = _Recorded.apply(seen, self._anchor, layer, self._report)  # type: ignore[no-untyped-call]
             return output
 
         return forward

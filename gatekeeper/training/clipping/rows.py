@@ -15,6 +15,7 @@ from torch import Tensor
 from gatekeeper.training.clipping.norms import VANISHING, squared_norms
 from gatekeeper.training.clipping.rounding import gamma, summation
 from gatekeeper.training.clipping.shares import Witness, in_pairs
+from gatekeeper.training.precision import widened
 
 Mapped = Callable[[Tensor], Tensor]
 
@@ -49,26 +50,26 @@ class FactoredRows:
     """Inputs and output gradients of a layer whose weights multiply rows.
 
     Args:
-        inputs: what rows are made of, float32, shape (units, …).
-        gradients: G, float32, shape (units, rows, out).
-        opened: forms X, shape (units, rows, in), of the inputs of some units. Rows that repeat what the inputs hold,
-            as patches do, are formed when they are wanted, and not kept.
+        inputs: what rows are made of, float32 or bfloat16, shape (units, …).
+        gradients: G, likewise, shape (units, rows, out).
+        opened: forms X, of the same type, shape (units, rows, in), of the inputs of some units. Rows that repeat what
+            the inputs hold, as patches do, are formed when they are wanted, and not kept.
         shaped: gives a gradient, shape (out, in), the parameter's shape.
     """
 
     def __init__(self, inputs: Tensor, gradients: Tensor, *, opened: Mapped = _same, shaped: Mapped = _same) -> None:
         self._inputs, self._gradients, self._opened, self._shaped = inputs, gradients, opened, shaped
-        rows = opened(inputs)
+        rows, columns = widened(opened(inputs)), widened(gradients)
         terms = rows.shape[1]
         self.summation = summation(terms=terms)
         if terms == 1:
             # One product, a matrix of rank one: its norm and that of its absolute values are both ‖x‖‖g‖.
-            self.squared = squared_norms(rows[:, 0]) * squared_norms(gradients[:, 0])
+            self.squared = squared_norms(rows[:, 0]) * squared_norms(columns[:, 0])
             self.products = self.squared.sqrt()
             return
         grams = Grams(
             torch.bmm(rows, rows.transpose(1, 2)),
-            torch.bmm(gradients, gradients.transpose(1, 2)),
+            torch.bmm(columns, columns.transpose(1, 2)),
             roundings=rows.shape[2] + gradients.shape[2],
         )
         self.squared, self.products = grams.squared, grams.products
@@ -78,8 +79,8 @@ class FactoredRows:
         inputs, gradients = self._inputs[units], self._gradients[units]
 
         def partial(few: slice) -> Tensor:
-            scaled = gradients[few] * factors[few, None, None]
-            return scaled.flatten(0, 1).t() @ self._opened(inputs[few]).flatten(0, 1)
+            scaled = widened(gradients[few]) * factors[few, None, None]
+            return scaled.flatten(0, 1).t() @ widened(self._opened(inputs[few])).flatten(0, 1)
 
         return [self._shaped(in_pairs(len(inputs), self.summation.units, partial))]
 

@@ -42,7 +42,7 @@ class Backward:
     """What a layer's backward pass found.
 
     Attributes:
-        input_gradient: None where nobody needs it.
+        input_gradient: of the inputs' type; None where nobody needs it.
         contributions: of the layer's trainable parameters.
     """
 
@@ -58,10 +58,10 @@ class Layer(Protocol):
     """How one module of a network runs under the engine. No weight enters autograd."""
 
     def forward(self, inputs: Tensor) -> Forward:
-        """The module's output; called without autograd.
+        """The module's output, in the type of the inputs or in float32; called without autograd.
 
         Args:
-            inputs: shape (units · views, …).
+            inputs: float32 or bfloat16, or whole numbers, shape (units · views, …).
         """
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
@@ -83,6 +83,8 @@ def trainable(parameter: Tensor | None) -> bool:
     return parameter is not None and parameter.requires_grad
 
 
-def detached(parameter: Tensor | None) -> Tensor | None:
-    """A parameter's values, apart from autograd."""
-    return None if parameter is None else parameter.detach()
+def detached(parameter: Tensor | None, *, like: Tensor | None = None) -> Tensor | None:
+    """A parameter's values, apart from autograd; rounded to the type of `like`, where that is given."""
+    if parameter is None:
+        return None
+    return parameter.detach() if like is None else parameter.detach().to(like.dtype)

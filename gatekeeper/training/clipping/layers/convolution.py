@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from gatekeeper.training.clipping.geometry import Geometry
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.rows import FactoredRows
 from gatekeeper.training.clipping.shares import AFewAtATime, Materialised, Share, by_unit
+from gatekeeper.training.precision import forming, widened
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Chooser = Callable[[Problem], Way]
@@ -33,7 +34,7 @@ class ConvolutionLayer:
 
     def forward(self, inputs: Tensor) -> Forward:
         """See `Layer.forward`."""
-        return Forward(output=self.convolve(inputs, self._module.weight.detach(), detached(self._module.bias)))
+        return Forward(output=self.convolve(inputs, self._module.weight.detach(), self._module.bias))
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
@@ -54,12 +55,12 @@ class ConvolutionLayer:
         return None
 
     def convolve(self, inputs: Tensor, filters: Tensor, bias: Tensor | None) -> Tensor:
-        """The convolution with any filters."""
+        """The convolution with any filters, which are rounded to the inputs' type."""
         geometry = self.geometry
         return torch.convolution(
             inputs,
-            filters,
-            bias,
+            filters.to(inputs.dtype),
+            detached(bias, like=inputs),
             geometry.stride,
             geometry.padding,
             geometry.dilation,
@@ -70,7 +71,9 @@ class ConvolutionLayer:
 
     def of_inputs(self, gradients: Tensor, inputs: Tensor, filters: Tensor) -> Tensor:
         """The inputs' gradient."""
-        return self.geometry.backward(gradients, inputs, filters, groups=self.geometry.groups, of_inputs=True)
+        return self.geometry.backward(
+            gradients, inputs, filters.to(inputs.dtype), groups=self.geometry.groups, of_inputs=True
+        )
 
     def share(self, gradients: Tensor, inputs: Tensor, filters: Tensor) -> Share:
         """The filters' share, formed in the way that is chosen for these shapes.
@@ -78,20 +81,24 @@ class ConvolutionLayer:
         Args:
             gradients: of the output.
             inputs: of the layer.
-            filters: that it convolves with.
+            filters: that it convolves with, float32.
         """
-        views, geometry = self._views, self.geometry
-        problem = self._problem(gradients, inputs, filters)
-        way = self._chooser(problem)
+        way = self._chooser(self._problem(gradients, inputs, filters))
         if way == "rows":
             return self._factored(gradients, inputs)
+        with forming(inputs):
+            return AFewAtATime(self._formed(way, widened(gradients), widened(inputs), filters))
+
+    def _formed(self, way: Way, gradients: Tensor, inputs: Tensor, filters: Tensor) -> Iterable[Tensor]:
+        """The units' gradients, a few at a time or all at once."""
+        views, geometry = self._views, self.geometry
         if way == "few":
-            return AFewAtATime(geometry.a_few_at_a_time(gradients, inputs, filters, views=views))
+            return geometry.a_few_at_a_time(gradients, inputs, filters, views=views)
         if way == "pointwise":
             each = geometry.as_filters(torch.bmm(gradients.flatten(2), inputs.flatten(2).transpose(1, 2)))
         else:
             each = geometry.in_groups(gradients, inputs, filters)
-        return AFewAtATime([by_unit(each, views).sum(1) if views > 1 else each])
+        return [by_unit(each, views).sum(1) if views > 1 else each]
 
     def _factored(self, gradients: Tensor, inputs: Tensor) -> Share:
         """The share as inputs and output gradients, a unit's rows being its views' output pixels."""
@@ -124,7 +131,7 @@ class ConvolutionLayer:
 
     def of_bias(self, gradients: Tensor, bias: Tensor) -> Contribution:
         """The bias' share."""
-        each = by_unit(gradients.flatten(2).sum(2), self._views).sum(1)
+        each = by_unit(widened(gradients).flatten(2).sum(2), self._views).sum(1)
         return Contribution(share=Materialised([each]), parameters=(bias,))
 
 

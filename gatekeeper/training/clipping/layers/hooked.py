@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, trainable
 from gatekeeper.training.clipping.shares import Materialised, by_unit
+from gatekeeper.training.precision import widened
 
 # Opacus' rule for these pads with zeros whatever the `padding_mode`.
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class HookedLayer:
-    """A layer with parameters that the engine has no kernel for.
+    """A layer with parameters that the engine has no kernel for; it computes in float32.
 
     Args:
         module: the layer; it maps one tensor to one, sample by sample.
@@ -38,10 +39,11 @@ class HookedLayer:
 
     def forward(self, inputs: Tensor) -> Forward:
         """See `Layer.forward`."""
-        return Forward(output=self._run(inputs))
+        return Forward(output=self._run(widened(inputs)))
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
+        dtype, inputs, gradients = inputs.dtype, widened(inputs), widened(gradients)
         found: dict[nn.Parameter, Tensor] = self._rule(self._module, [inputs], gradients)
         contributions = [
             Contribution(share=Materialised([self._of_units(each)]), parameters=(parameter,))
@@ -49,7 +51,8 @@ class HookedLayer:
             if trainable(parameter)
         ]
         return Backward(
-            input_gradient=self._of_inputs(gradients, inputs) if wanted else None, contributions=tuple(contributions)
+            input_gradient=self._of_inputs(gradients, inputs).to(dtype) if wanted else None,
+            contributions=tuple(contributions),
         )
 
     def finish(self, parameter: Tensor) -> Finish | None:

@@ -9,6 +9,7 @@ from torch.nn import functional
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.rows import FactoredRows
 from gatekeeper.training.clipping.shares import Materialised, Share
+from gatekeeper.training.precision import forming, widened
 
 # With more rows a unit its Gram matrices cost more than its gradient; with as many, sub-batches would hold few units.
 _MOST_ROWS = 16
@@ -31,7 +32,11 @@ class LinearLayer:
 
     def forward(self, inputs: Tensor) -> Forward:
         """See `Layer.forward`."""
-        return Forward(output=_outputs(inputs, self._module.weight.detach(), detached(self._module.bias)))
+        return Forward(
+            output=_outputs(
+                inputs, self._module.weight.detach().to(inputs.dtype), detached(self._module.bias, like=inputs)
+            )
+        )
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
@@ -43,9 +48,10 @@ class LinearLayer:
             share = _share(inputs.reshape(units, -1, inputs.shape[-1]), rows)
             contributions.append(Contribution(share=share, parameters=(weight,)))
         if trainable(bias):
-            contributions.append(Contribution(share=Materialised([rows.sum(1)]), parameters=(bias,)))
+            contributions.append(Contribution(share=Materialised([widened(rows).sum(1)]), parameters=(bias,)))
         return Backward(
-            input_gradient=gradients @ weight.detach() if wanted else None, contributions=tuple(contributions)
+            input_gradient=gradients @ weight.detach().to(inputs.dtype) if wanted else None,
+            contributions=tuple(contributions),
         )
 
     def finish(self, parameter: Tensor) -> Finish | None:
@@ -65,4 +71,5 @@ def _outputs(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _share(inputs: Tensor, gradients: Tensor) -> Share:
     if inputs.shape[1] <= _MOST_ROWS:
         return FactoredRows(inputs, gradients)
-    return Materialised([torch.bmm(gradients.transpose(1, 2), inputs)])
+    with forming(inputs):
+        return Materialised([torch.bmm(widened(gradients).transpose(1, 2), widened(inputs))])

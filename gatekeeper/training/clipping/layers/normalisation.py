@@ -1,4 +1,7 @@
-"""Normalisations within a sample, whose scale and shift are trained: GroupNorm, InstanceNorm, LayerNorm."""
+"""Normalisations within a sample, whose scale and shift are trained: GroupNorm, InstanceNorm, LayerNorm.
+
+Means and variances are computed in float32 whatever the inputs are: sums over a whole image lose too much in 8 bits.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from torch import Tensor, nn
 
 from gatekeeper.training.clipping.layers.base import Backward, Contribution, Finish, Forward, detached, trainable
 from gatekeeper.training.clipping.shares import Materialised
+from gatekeeper.training.precision import widened
 
 InstanceNorm = nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d
 
@@ -30,7 +34,7 @@ class GroupNormLayer:
         """See `Layer.forward`."""
         samples, channels = inputs.shape[:2]
         output, mean, scale = torch.ops.aten.native_group_norm(
-            inputs.contiguous(),
+            _taken(inputs).contiguous(),
             detached(self._module.weight),
             detached(self._module.bias),
             samples,
@@ -39,7 +43,7 @@ class GroupNormLayer:
             self._groups,
             self._module.eps,
         )
-        return Forward(output=output, kept=(mean, scale))
+        return Forward(output=output.to(inputs.dtype), kept=(mean, scale))
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
@@ -48,8 +52,8 @@ class GroupNormLayer:
         weight = detached(self._module.weight)
         mean, scale = kept
         input_gradient, weights, biases = torch.ops.aten.native_group_norm_backward(
-            gradients.contiguous().view(1, -1, pixels),
-            inputs.contiguous().view(1, -1, pixels),
+            _taken(gradients).contiguous().view(1, -1, pixels),
+            _taken(inputs).contiguous().view(1, -1, pixels),
             mean.view(1, -1),
             scale.view(1, -1),
             None if weight is None else weight.repeat(samples),
@@ -60,7 +64,7 @@ class GroupNormLayer:
             (wanted, True, True),
         )
         return Backward(
-            input_gradient=input_gradient.view_as(inputs) if wanted else None,
+            input_gradient=input_gradient.view_as(inputs).to(inputs.dtype) if wanted else None,
             contributions=_affine(self._module, weights, biases, views=self._views, shape=(channels,)),
         )
 
@@ -84,13 +88,14 @@ class LayerNormLayer:
         """See `Layer.forward`."""
         module = self._module
         output, mean, scale = torch.ops.aten.native_layer_norm(
-            inputs, module.normalized_shape, detached(module.weight), detached(module.bias), module.eps
+            widened(inputs), module.normalized_shape, detached(module.weight), detached(module.bias), module.eps
         )
-        return Forward(output=output, kept=(mean, scale))
+        return Forward(output=output.to(inputs.dtype), kept=(mean, scale))
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
-        module = self._module
+        module, dtype = self._module, inputs.dtype
+        inputs, gradients = widened(inputs), widened(gradients)
         mean, scale = kept
         input_gradient = None
         if wanted:
@@ -103,7 +108,7 @@ class LayerNormLayer:
                 detached(module.weight),
                 detached(module.bias),
                 (True, False, False),
-            )[0]
+            )[0].to(dtype)
         shape = tuple(module.normalized_shape)
         products = (gradients * ((inputs - mean) * scale)).reshape(len(inputs), -1, *shape)
         shifts = gradients.reshape(len(inputs), -1, *shape)
@@ -115,6 +120,11 @@ class LayerNormLayer:
     def finish(self, parameter: Tensor) -> Finish | None:
         """Nothing is left to do."""
         return None
+
+
+def _taken(recorded: Tensor) -> Tensor:
+    """What the kernel of GroupNorm takes: on a CPU bfloat16 too, which it widens as it reads."""
+    return recorded if recorded.is_cpu else widened(recorded)
 
 
 def _affine(

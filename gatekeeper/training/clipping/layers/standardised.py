@@ -19,6 +19,7 @@ from gatekeeper.training.clipping.rounding import Summation, gamma
 from gatekeeper.training.clipping.rows import FactoredRows
 from gatekeeper.training.clipping.shares import AFewAtATime, Share, Witness, by_unit
 from gatekeeper.training.networks.standardised import StandardisedConv2d, scales, standardise, standardise_vjp
+from gatekeeper.training.precision import widened
 
 
 class StandardisedLayer:
@@ -36,20 +37,22 @@ class StandardisedLayer:
         self._filters: _Filters | None = None
 
     def forward(self, inputs: Tensor) -> Forward:
-        """See `Layer.forward`; keeps what the filters see, without the bias."""
+        """See `Layer.forward`; keeps what the filters see, without the bias, unless that is rounded to bfloat16."""
         seen = self._ordinary.convolve(inputs, self._standardised().filters, None)
-        bias = detached(self._module.bias)
-        return Forward(output=seen if bias is None else seen + bias.view(1, -1, 1, 1), kept=(seen,))
+        bias = detached(self._module.bias, like=inputs)
+        output = seen if bias is None else seen + bias.view(1, -1, 1, 1)
+        return Forward(output=output, kept=() if seen.dtype == torch.bfloat16 else (seen,))
 
     def backward(self, gradients: Tensor, inputs: Tensor, kept: tuple[Tensor, ...], *, wanted: bool) -> Backward:
         """See `Layer.backward`."""
-        (seen,), own = kept, self._standardised()
+        own = self._standardised()
         gradients, inputs = gradients.contiguous(), inputs.contiguous()
         contributions = []
         if trainable(self._module.weight):
-            scaled = gradients * own.scales.view(1, -1, 1, 1)
+            # In bfloat16 rounded once more: the share is that of these.
+            scaled = gradients * own.scales.to(gradients.dtype).view(1, -1, 1, 1)
             share = self._ordinary.share(scaled, inputs, own.filters)
-            pulled = _PulledBack(share, self._removed(share, scaled, inputs, seen))
+            pulled = _PulledBack(share, self._removed(share, scaled, inputs, *kept))
             contributions.append(Contribution(share=pulled, parameters=(self._module.weight,)))
         if self._module.bias is not None and trainable(self._module.bias):
             contributions.append(self._ordinary.of_bias(gradients, self._module.bias))
@@ -72,29 +75,32 @@ class StandardisedLayer:
         weight = parameter.detach().double()
         return lambda sums: standardise_vjp(weight, (sums / scales(weight)).unsqueeze(0))[0]
 
-    def _removed(self, share: Share, scaled: Tensor, inputs: Tensor, seen: Tensor) -> Tensor:
+    def _removed(self, share: Share, scaled: Tensor, inputs: Tensor, seen: Tensor | None = None) -> Tensor:
         """p² of each unit, or less: float64, shape (units,).
 
-        Inner products with g' need no g': a filter of ones sees a patch's sum, and the layer itself saw ⟨patch, su⟩.
+        Inner products with g' need no g': a filter of ones sees a patch's sum, and the layer itself saw ⟨patch, su⟩. In
+        bfloat16 it saw that too coarsely; they are then taken of g' where that is formed, and those with u left out
+        where it isn't.
         """
         own, length = self._standardised(), self._module.weight[0].numel()
         pixels = self._views * scaled[0, 0].numel()
-        if isinstance(share, AFewAtATime) and length < pixels:
+        if isinstance(share, AFewAtATime) and (seen is None or length < pixels):
             error = 2 * gamma(length + 4) * share.products
             found = torch.cat([own.along(few) for few in share.formed])
         else:
             # Of what is seen and summed here, and of g' as it was formed.
             error = 2 * gamma(length + pixels + 8) * self._products(share, scaled, inputs)
-            found = self._along(scaled, inputs, seen)
+            found = self._along(widened(scaled), widened(inputs), seen)
         ones, along = (inner.square() for inner in found.unbind(2))
         removed = (ones + along * own.weighting).sum(1).sqrt()
         return (removed - error * (1 + own.cancellation)).clamp(min=0).square()
 
-    def _along(self, scaled: Tensor, inputs: Tensor, seen: Tensor) -> Tensor:
-        """As `_Filters.along`, without g': a filter of ones sees a patch's sum, and the layer itself saw su."""
+    def _along(self, scaled: Tensor, inputs: Tensor, seen: Tensor | None) -> Tensor:
+        """As `_Filters.along`, without g'; zeros for what nothing is known of."""
         rows, length = scaled.flatten(2), self._module.weight[0].numel()
         ones = torch.bmm(rows, self._sums_of_patches(inputs)).squeeze(2) * length**-0.5
-        inner = torch.stack([ones, torch.linalg.vecdot(rows, seen.flatten(2))], dim=2)
+        own = torch.zeros_like(ones) if seen is None else torch.linalg.vecdot(rows, seen.flatten(2))
+        inner = torch.stack([ones, own], dim=2)
         return by_unit(inner.double(), self._views).sum(1)
 
     def _products(self, share: Share, scaled: Tensor, inputs: Tensor) -> Tensor:
@@ -104,7 +110,7 @@ class StandardisedLayer:
         """
         if isinstance(share, FactoredRows):
             return share.products
-        seen, gradients = (squared_norms(by_unit(tensor, self._views).flatten(1)) for tensor in (inputs, scaled))
+        seen, gradients = (squared_norms(widened(by_unit(each, self._views).flatten(1))) for each in (inputs, scaled))
         return (self._module.weight[0, 0].numel() * seen * gradients).sqrt()
 
     def _sums_of_patches(self, inputs: Tensor) -> Tensor:
