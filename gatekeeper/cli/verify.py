@@ -52,7 +52,7 @@ def verify(
     from gatekeeper.core.countersignature import parse_requirements
     from gatekeeper.core.ledger import LedgerHead
     from gatekeeper.pipeline.verification import verify as check
-    from gatekeeper.report.content import RECOMPUTED, TRUSTED, verified_report
+    from gatekeeper.report.content import RECOMPUTED, trusted, verified_report
 
     if (public_key is None) == (trust is None):
         raise click.UsageError("say whose signature it must be: one of --public-key, --trust")
@@ -76,7 +76,7 @@ def verify(
     for number, step in enumerate(result.steps, start=1):
         click.echo(f"{number:2d}. {step.title}: {step.detail}")
     click.echo(f"recomputed: {'; '.join(RECOMPUTED)}")
-    click.echo(f"taken on the signer's word: {'; '.join(TRUSTED)}")
+    click.echo(f"taken on the signer's word: {'; '.join(trusted(result.certificate.facts))}")
     click.echo(f"VERIFIED {directory}")
     if show_report:
         from gatekeeper.report import render_text

@@ -221,6 +221,9 @@ class RiskRule:
             raise InvalidValueError(f"rule {self.id}: only ncc has a closed-form bound; use evidence: [attack]")
 
 
+_SEARCH = WeightsSearch()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditTerms:
     """How hard the audit looks.
@@ -245,7 +248,7 @@ class AuditTerms:
     max_negative_control: float
     null_confidence: float = 0.95
     candidates: int | None = None
-    weights_only: WeightsSearch = field(default_factory=WeightsSearch)
+    weights_only: WeightsSearch = field(default=_SEARCH, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_integer(units=self.units, at_least=1)

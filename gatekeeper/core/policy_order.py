@@ -15,6 +15,7 @@ from gatekeeper.core.order import incomparable, number, ordered, subset, switche
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, WaiverTerms
 from gatekeeper.core.policy_change import PolicyChange, PolicyComparison, PolicyVersion
 from gatekeeper.core.rule_order import compare_rules
+from gatekeeper.core.weights_only import WeightsSearch
 
 
 def compare(before: Policy, after: Policy) -> PolicyComparison:
@@ -97,6 +98,19 @@ def _audit(before: Policy, after: Policy) -> Iterator[PolicyChange]:
     # The threshold is the lower limit of a quantile: the surer, the lower, and a lower one counts more as a success.
     yield from ordered(("audit", "null_confidence"), old.null_confidence, new.null_confidence, stricter="higher")
     yield from _candidates(old, new)
+    yield from _weights_only(old.weights_only, new.weights_only)
+
+
+def _weights_only(old: WeightsSearch, new: WeightsSearch) -> Iterator[PolicyChange]:
+    """More images are more tries, and each is compared with the best of more strangers."""
+    place = ("audit", "weights_only")
+    reason = "with more candidates both the tries and the threshold grow"
+    yield from incomparable((*place, "candidates"), old.candidates, new.candidates, reason=reason)
+    yield from ordered((*place, "starts"), old.starts, new.starts, stricter="higher")
+    yield from ordered((*place, "iterations"), old.iterations, new.iterations, stricter="higher")
+    yield from ordered(
+        (*place, "positive_control", "min"), old.min_positive_control, new.min_positive_control, stricter="higher"
+    )
 
 
 def _worst_units(before: Policy, after: Policy) -> Iterator[PolicyChange]:

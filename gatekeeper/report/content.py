@@ -56,8 +56,7 @@ TRUSTED = (
     "the metrics on the test units and their limits (but for exact ones)",
     "the data set's description",
     "which weights training started from, and which of the candidate's own code ran",
-    "what the ledger says of earlier runs and attempts on these units, and of the lock that the run was counted with",
-    "who signed locks and waivers, unless a trust file is given",
+    "what the ledger says of earlier runs and attempts on these units",
 )
 
 RECOMPUTED = (
@@ -94,6 +93,13 @@ def not_measured(outcomes: tuple[AttackOutcome, ...]) -> tuple[tuple[Adversary, 
     if any(outcome.adversary == WEIGHTS_ONLY for outcome in outcomes):
         return ()
     return ((WEIGHTS_ONLY, WEIGHTS_NOT_MEASURED),)
+
+
+def trusted(facts: Facts) -> tuple[str, ...]:
+    """What is taken on the signer's word, of these facts."""
+    if facts.lock is None and not facts.waivers:
+        return TRUSTED
+    return (*TRUSTED, "that the run was counted with the lock, and, without a trust file, who signed lock and waivers")
 
 
 def verdict_word(verdict: Verdict) -> Literal["approved", "refused", "inconclusive"]:

@@ -8,7 +8,7 @@ from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import canonical, digest, plain
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Finding
-from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, TRUSTED, Report, exit_code, not_measured, verdict_word
+from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, Report, exit_code, not_measured, trusted, verdict_word
 from gatekeeper.report.schema import schema_of
 
 SCHEMA = "urn:gatekeeper:report:v1"
@@ -33,7 +33,7 @@ def render_json(report: Report) -> str:
             ],
             "non_claims": list(NON_CLAIMS),
             "recomputed_by_verify": list(RECOMPUTED),
-            "trusted": list(TRUSTED),
+            "trusted": list(trusted(report.facts)),
         }
     )
 

@@ -19,7 +19,6 @@ from gatekeeper.core.verdict import Finding
 from gatekeeper.report.content import (
     NON_CLAIMS,
     RECOMPUTED,
-    TRUSTED,
     Report,
     adaptation_sentence,
     arithmetic_sentence,
@@ -31,6 +30,7 @@ from gatekeeper.report.content import (
     not_measured,
     privacy_sentence,
     provenance_sentence,
+    trusted,
     twin_sentence,
     verdict_word,
     waiver_sentences,
@@ -111,7 +111,7 @@ def _parts(report: Report) -> list[RenderableType]:
     if provenance is not None:
         parts.append(Text(f"Origin   {provenance}"))
     parts += [Text(""), *_list("Recomputed by `gatekeeper verify`", RECOMPUTED)]
-    parts += [Text(""), *_list("Taken on the signer's word", TRUSTED)]
+    parts += [Text(""), *_list("Taken on the signer's word", trusted(facts))]
     parts += [Text(""), *_list("What this does not say", NON_CLAIMS)]
     return parts
 
