@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 
 from gatekeeper.core.budget import Budget
@@ -50,18 +51,33 @@ def physical_batch(case: Case) -> int:
 
 
 class Plain:
-    """SGD without privacy: the denominator."""
+    """SGD without privacy: the denominator.
+
+    Args:
+        case: what is trained.
+        network: channels last, if images are to be.
+        physical: as for every arm.
+        layout: of images in memory.
+    """
 
     remark = ""
 
-    def __init__(self, case: Case, network: nn.Module, *, physical: int | None) -> None:
-        self.network, self.physical = network, physical
-        self._case, self._loss, self._optimizer = case, case.loss, case.optimizer(network)
+    def __init__(
+        self,
+        case: Case,
+        network: nn.Module,
+        *,
+        physical: int | None,
+        layout: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        self.network, self.physical = network.to(memory_format=layout), physical
+        self._case, self._loss, self._optimizer, self._layout = case, case.loss, case.optimizer(network), layout
 
     def step(self, batch: Views) -> None:
         self._optimizer.zero_grad()
         for piece in pieces(batch, self.physical):
-            (self._loss(self.network(piece.images), piece.targets).sum() / self._case.batch).backward()
+            images = piece.images.contiguous(memory_format=self._layout)
+            (self._loss(self.network(images), piece.targets).sum() / self._case.batch).backward()
         self._optimizer.step()
 
 
@@ -157,7 +173,7 @@ _COMPETITORS = {
     "opacus-ghost": ("tests.bench.training_opacus", "Ghost", "opacus"),
     "fastdp": ("tests.bench.training_fastdp", "FastDP", "fastDP"),
 }
-PLAIN = ("plain-whole", "plain-physical")
+PLAIN = ("plain-whole", "plain-physical", "plain-channels-last")
 OURS = "gatekeeper"
 ARMS = (*PLAIN, OURS, *_COMPETITORS)
 
@@ -175,6 +191,8 @@ def load(arm: str) -> Callable[..., Arm]:
         return lambda case, network: Plain(case, network, physical=None)
     if arm == "plain-physical":
         return lambda case, network: Plain(case, network, physical=physical_batch(case))
+    if arm == "plain-channels-last":
+        return lambda case, network: Plain(case, network, physical=physical_batch(case), layout=torch.channels_last)
     module, name, _ = _COMPETITORS[arm]
     made: Callable[..., Arm] = getattr(importlib.import_module(module), name)
     return made
