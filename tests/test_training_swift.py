@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gatekeeper.training.clipping.engine import ClippingEngine
 from gatekeeper.training.clipping.swift import swift_forward
+from gatekeeper.training.losses import cross_entropy
 
 SHAPE = (3, 5, 9, 10)
 
@@ -83,3 +85,11 @@ def test_other_inputs_go_the_modules_own_way(images: Tensor) -> None:
     assert swift is not None
     for found, expected in zip(_pass(swift, images), _pass(nn.MaxPool2d(2), images), strict=True):
         assert torch.equal(found, expected)
+
+
+def test_the_engine_runs_them_until_it_is_closed() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Mish(), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+    engine = ClippingEngine(network, views=1, units_at_once=2, loss=cross_entropy)
+    assert ["forward" in vars(module) for module in network] == [True, True, True, False, False, True]
+    engine.close()
+    assert not any("forward" in vars(module) for module in network)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from gatekeeper.core.checks import (
@@ -17,6 +17,7 @@ from gatekeeper.core.checks import (
 )
 from gatekeeper.core.clipping import Clipping, check_clipping
 from gatekeeper.core.data_spec import DataSpec, Task
+from gatekeeper.core.fields import ADDED
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.precision import PRECISIONS, Precision
 from gatekeeper.errors import InvalidValueError
@@ -147,7 +148,7 @@ class TrainingSpec:
     physical_batch: int = 128
     resume_allowance: int = 0
     clipping: Clipping = "flat"
-    precision: Precision = "float32"
+    precision: Precision = field(default="float32", metadata=ADDED)
 
     def steps_per_epoch(self, units: int) -> int:
         """How many steps make an epoch of `units` training units; the sampling rate is its reciprocal."""

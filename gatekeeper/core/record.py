@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 from gatekeeper.core.budget import Budget
@@ -18,6 +18,7 @@ from gatekeeper.core.checks import (
 from gatekeeper.core.clipping import Adaptation, Clipping, check_clipping
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import Task
+from gatekeeper.core.fields import ADDED
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.precision import PRECISIONS, Precision
 from gatekeeper.errors import InvalidValueError
@@ -111,7 +112,7 @@ class TrainingPlan:
     divisor: int
     resume_allowance: int = 0
     clipping: Clipping = "flat"
-    precision: Precision = "float32"
+    precision: Precision = field(default="float32", metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_clipping(self.clipping, norm=self.clipping_norm)
@@ -229,7 +230,7 @@ class TrainingRecord:
     starts: int = 1
     clipping: Clipping = "flat"
     adaptation: Adaptation | None = None
-    precision: Precision = "float32"
+    precision: Precision = field(default="float32", metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_integer(redone_steps=self.redone_steps, at_least=0)

@@ -1,9 +1,9 @@
 """The price of a private step: its time and memory over those of plain SGD, beside others (`make bench`).
 
 Absolute times mean nothing on shared machines; the ratio of two steps that ran side by side does. All arms of a round
-are given the same units, one arm after the other, and the table shows medians over rounds. Plain SGD runs in one go and
-in physical batches of gatekeeper's size, and the faster of the two is what the others are divided by. Others take part
-in every third round only, being slow. Memory is measured in a fresh process for each arm.
+are given the same units, one arm after the other, and the table shows medians over rounds. Plain SGD runs in one go, in
+physical batches of gatekeeper's size, and in these with channels last; the fastest of the three is what the others are
+divided by. Others run as they come, channels first, in every third round. Memory is measured in a process for each arm.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _line(
     name: str, arm: Arm, seconds: dict[int, float], *, base: dict[int, float], peaks: dict[str, int]
 ) -> ArmResult:
     peak = peaks.get(name)
-    whole, physical = (peak / peaks[plain] if peak is not None and plain in peaks else None for plain in PLAIN)
+    whole, physical = (peak / peaks[plain] if peak is not None and plain in peaks else None for plain in PLAIN[:2])
     return ArmResult(
         arm=name,
         physical_batch=arm.physical,

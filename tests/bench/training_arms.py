@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 
 from gatekeeper.core.budget import Budget
@@ -51,19 +52,34 @@ def physical_batch(case: Case) -> int:
 
 
 class Plain:
-    """SGD without privacy, bfloat16 being that of torch's autocast: the denominator."""
+    """SGD without privacy, bfloat16 being that of torch's autocast: the denominator.
+
+    Args:
+        case: what is trained.
+        network: channels last, if images are to be.
+        physical: as for every arm.
+        layout: of images in memory.
+    """
 
     remark = ""
 
-    def __init__(self, case: Case, network: nn.Module, *, physical: int | None) -> None:
-        self.network, self.physical = network, physical
-        self._case, self._loss, self._optimizer = case, case.loss, case.optimizer(network)
+    def __init__(
+        self,
+        case: Case,
+        network: nn.Module,
+        *,
+        physical: int | None,
+        layout: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        self.network, self.physical = network.to(memory_format=layout), physical
+        self._case, self._loss, self._optimizer, self._layout = case, case.loss, case.optimizer(network), layout
 
     def step(self, batch: Views) -> None:
         self._optimizer.zero_grad()
         for piece in pieces(batch, self.physical):
-            with computing(self._case.precision, piece.images.device):
-                outputs = self.network(piece.images)
+            images = piece.images.contiguous(memory_format=self._layout)
+            with computing(self._case.precision, images.device):
+                outputs = self.network(images)
             (self._loss(outputs, piece.targets).sum() / self._case.batch).backward()
         self._optimizer.step()
 
@@ -161,7 +177,7 @@ _COMPETITORS = {
     "opacus-ghost": ("tests.bench.training_opacus", "Ghost", "opacus"),
     "fastdp": ("tests.bench.training_fastdp", "FastDP", "fastDP"),
 }
-PLAIN = ("plain-whole", "plain-physical")
+PLAIN = ("plain-whole", "plain-physical", "plain-channels-last")
 OURS = "gatekeeper"
 ARMS = (*PLAIN, OURS, *_COMPETITORS)
 
@@ -179,6 +195,8 @@ def load(arm: str) -> Callable[..., Arm]:
         return lambda case, network: Plain(case, network, physical=None)
     if arm == "plain-physical":
         return lambda case, network: Plain(case, network, physical=physical_batch(case))
+    if arm == "plain-channels-last":
+        return lambda case, network: Plain(case, network, physical=physical_batch(case), layout=torch.channels_last)
     module, name, _ = _COMPETITORS[arm]
     made: Callable[..., Arm] = getattr(importlib.import_module(module), name)
     return made

@@ -1,6 +1,6 @@
 """Layers without parameters whose kernels in torch are slow on CPUs: the same functions, faster.
 
-Nothing here is about privacy: a third of a small network's time goes into its activations and poolings, and what is
+Nothing here is about privacy: over a quarter of ResNet-9's time goes into its activations and poolings, and what is
 saved there pays for part of the clipping. Outputs and gradients of poolings and upsamplings are torch's to the last
 bit, those of Mish within its rounding. Devices other than the CPU keep torch's kernels.
 """
