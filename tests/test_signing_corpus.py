@@ -69,7 +69,7 @@ def test_what_was_added_to_the_folders_that_may_grow_is_let_be_and_counts_for_no
         (release / "attestations" / folder).mkdir()
         (release / "attestations" / folder / name).write_bytes(b"anything")
     steps = {step.title: step.detail for step in verified(release).steps}
-    assert steps["approvals"] == "1 added after signing, not looked at"
+    assert steps["approvals"] == "1 added after signing; no trust file says whose count"
     assert steps["timestamps"].startswith("1 there, none by a trusted authority and of these signatures")
 
 

@@ -178,6 +178,9 @@ _COMPETITORS = {
     "fastdp": ("tests.bench.training_fastdp", "FastDP", "fastDP"),
 }
 PLAIN = ("plain-whole", "plain-physical", "plain-channels-last")
+
+# What others are divided by: the layout of memory is that of every private arm.
+MEASURES = PLAIN[:2]
 OURS = "gatekeeper"
 ARMS = (*PLAIN, OURS, *_COMPETITORS)
 
