@@ -53,8 +53,8 @@ from gatekeeper.core.precision import PRECISIONS
 from gatekeeper.core.risk import EVIDENCE, MEASURES, Similarity
 from gatekeeper.core.weights_only import WeightsSearch
 
-texts = st.text(st.characters(blacklist_categories=["Cs"], min_codepoint=32), min_size=1, max_size=30).filter(
-    lambda text: text.strip() != "" and "\x7f" not in text
+texts = st.text(st.characters(blacklist_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), min_size=1, max_size=30).filter(
+    lambda text: text.strip() != ""
 )
 shares = st.floats(min_value=0, max_value=1, exclude_min=True, exclude_max=True)
 positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+import unicodedata
 
 from gatekeeper.errors import InvalidValueError
 
@@ -97,13 +98,17 @@ def check_confidence(**named: object) -> None:
         raise InvalidValueError(f"{name} must be at least 0.5, got {value!r}")
 
 
+# Controls of both kinds, zero-width and bidirectional marks, separators of lines and paragraphs.
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
+
+
 def check_text(**named: object) -> None:
-    """Require a non-empty string without control characters."""
+    """Require a non-empty string without characters that steer a terminal, hide, or reorder what stands beside them."""
     name, value = _one(named)
     if not isinstance(value, str) or not value.strip():
         raise InvalidValueError(f"{name} must be a non-empty string, got {value!r}")
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise InvalidValueError(f"{name} must not contain control characters, got {value!r}")
+    if any(unicodedata.category(character) in _UNSEEN for character in value):
+        raise InvalidValueError(f"{name} must not contain control characters or invisible ones, got {value!a}")
 
 
 def check_choice(*, choices: tuple[str, ...], **named: object) -> None:
