@@ -197,6 +197,8 @@ METADATA_AND_PRIVACY = (
 
 METRIC_RULES = (
     in_policy("- id: mcc-drop", "- id: «mcc", "another rule is named 'mcc'", schema=False),
+    in_policy("- id: mcc-drop", "- id: «privacy-epsilon", "would be taken for 'privacy-epsilon'", schema=False),
+    in_policy("- id: mcc-drop", "- id: «MCC", "would be taken for 'mcc'", schema=False),
     in_policy("metric: mcc\n      min", "metric: «f1\n      min", "metric must be one of accuracy"),
     in_policy(
         "metric: mcc\n      min", "metric: mcc\n      class: «nevus\n      min", "class goes with the metric dice"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -23,7 +24,17 @@ def run_script(
     key: Path = GOLDEN / "gate.pub",
     policy: str | None = None,
     shell: tuple[str, ...] = ("sh",),
+    cwd: Path | None = None,
+    environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `verify.sh` on a release, by default with the golden release's key and policy."""
     command = (*shell, str(SCRIPT), str(key), str(release), policy or golden_policy())
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+    )

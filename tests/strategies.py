@@ -51,6 +51,7 @@ from gatekeeper.core.policy import (
 )
 from gatekeeper.core.precision import PRECISIONS
 from gatekeeper.core.risk import EVIDENCE, MEASURES, Similarity
+from gatekeeper.core.rule_names import name_clash
 from gatekeeper.core.weights_only import WeightsSearch
 
 texts = st.text(st.characters(blacklist_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), min_size=1, max_size=30).filter(
@@ -127,7 +128,8 @@ def risk_rules(draw: st.DrawFn, *, rule_id: str, worst: bool) -> RiskRule:
     evidence = tuple(draw(st.lists(st.sampled_from(EVIDENCE), min_size=1, unique=True)))
     if adversary == WEIGHTS_ONLY:
         evidence = ("attack",)
-        limits["attacks"] = tuple(draw(st.lists(st.sampled_from(WEIGHTS_ATTACKS), min_size=1, unique=True)))
+        named = st.lists(st.sampled_from(WEIGHTS_ATTACKS), min_size=1, unique=True)
+        limits["attacks"] = tuple(draw(named.filter(lambda attacks: "stationarity" in attacks)))
     measures = ("ncc",) if "bound" in evidence else MEASURES
     worst_max = draw(maybe(st.floats(min_value=0, max_value=1))) if worst and "attack" in evidence else None
     return RiskRule(**limits, similarity=draw(similarities(measures=measures)), worst_max=worst_max, evidence=evidence)
@@ -136,7 +138,7 @@ def risk_rules(draw: st.DrawFn, *, rule_id: str, worst: bool) -> RiskRule:
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     """Policies whose limits the audited sample can reach."""
-    ids = draw(st.lists(texts, min_size=2, max_size=5, unique=True))
+    ids = draw(st.lists(texts, min_size=2, max_size=5, unique=True).filter(lambda ids: name_clash(ids) is None))
     worst_units = draw(st.integers(min_value=0, max_value=100))
     rules: list[Any] = [
         draw(utility_rules(rule_id=ids[0])),

@@ -94,7 +94,7 @@ def test_with_noise_all_processes_count_the_same_and_each_attacks_its_share(monk
         right = module.reconstruct
 
         def counted(*arguments: Any, right: Any = right, **settings: Any) -> NDArray[np.float64]:
-            if not settings.get("absent"):
+            if arguments[0].units == 80 and not settings.get("absent"):
                 attacked.append(len(settings["participations"]))
             found: NDArray[np.float64] = right(*arguments, **settings)
             return found

@@ -22,8 +22,8 @@ from gatekeeper.audit.attacks.trials import SimulatedAttack
 from gatekeeper.audit.null import calibrated_on, null_similarities
 from gatekeeper.audit.prior import linear_prior
 from gatekeeper.audit.rows import rows_of
+from gatekeeper.audit.shaping import ReadOut
 from gatekeeper.audit.similarity import centred, mean_image, ncc
-from gatekeeper.audit.spectral import better_read_out
 from gatekeeper.core.adversary import ONE_STEP_SPECTRAL
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.data_spec import PhantomSpec
@@ -42,6 +42,7 @@ from tests.reference import audit_inversion as slow
 from tests.tiny import tiny_candidate, tiny_plan
 
 ALIKE, UNITS = 0.9, 100
+READ_OUTS: tuple[ReadOut, ...] = ("shaped", "wiener")
 CELLS = pytest.param(
     "bccd",
     marks=[
@@ -122,41 +123,33 @@ def test_the_shares_fall_to_the_null_as_the_noise_grows_and_those_of_attack_e_la
     def share_of_a(sigma: float, *, audible: float = 1.0) -> float:
         return share(reached(analytic, data.train, sigma=audible * sigma), null.threshold)
 
-    def share_of_e(sigma: float) -> tuple[float, float, float]:
-        """Its share above strangers and guesses, that above strangers alone, and its negative control."""
-        attack = Denoised(
-            prior=prior,
-            read_out=better_read_out(
-                threshold=null.threshold, noise_multiplier=sigma, spectrum=prior.spectrum, participations=1
-            ),
-            clipping_norm=0.7,
-        )
+    def share_of_e(sigma: float) -> tuple[float, float]:
+        """The better read-out's share above strangers and its own guesses, and its negative control."""
         once = Participations(counts=(1,), probabilities=(1.0,), tail=0.0)
-        one: dict[str, Any] = {
-            "adversary": ONE_STEP_SPECTRAL,
-            "noise_multiplier": sigma,
-            "participations": once,
-            "draws": 1,
-        }
-        beaten = calibrate_with_guesses(
-            attack,
-            similarity=Similarity(),
-            strangers=strangers,
-            audited=data.train,
-            units=np.arange(data.train.units)[:1000],
-            confidence=0.95,
-            rng=np.random.default_rng(1),
-            **one,
-        )
-        control = guessing_control(attack, halves=both, null=beaten, units=1000, rng=np.random.default_rng(2), **one)
-        similarities = reached(attack, data.train, sigma=sigma)
-        return share(similarities, beaten.threshold), share(similarities, null.threshold), control.rate
+        one: dict[str, Any] = {"adversary": ONE_STEP_SPECTRAL, "noise_multiplier": sigma, "participations": once}
+        found = []
+        for read_out in READ_OUTS:
+            attack = Denoised(prior=prior, read_out=read_out, clipping_norm=0.7)
+            beaten = calibrate_with_guesses(
+                attack,
+                similarity=Similarity(),
+                strangers=strangers,
+                audited=data.train,
+                units=np.arange(data.train.units)[:1000],
+                confidence=0.95,
+                rng=np.random.default_rng(1),
+                **one,
+            )
+            rng = np.random.default_rng(2)
+            control = guessing_control(attack, halves=both, null=beaten, units=1000, rng=rng, **one)
+            found.append((share(reached(attack, data.train, sigma=sigma), beaten.threshold), control.rate))
+        return max(found)
 
     of_a = np.array([share_of_a(sigma) for sigma in SIGMAS])
     of_e = np.array([share_of_e(sigma) for sigma in SIGMAS])
     assert falls(of_a, to=0.0, luck=0.02)
     assert falls(of_e[:, 0], to=0.01, luck=0.04)
-    assert np.all(of_e[:, 2] <= 0.05), "who guesses beats its own threshold no more often than it may"
+    assert np.all(of_e[:, 1] <= 0.05), "who guesses beats its own threshold no more often than it may"
     assert not falls(np.array([share_of_a(sigma, audible=1e-6) for sigma in SIGMAS]), to=0.0, luck=0.02)
     assert np.argmax(of_e[:, 0] < 0.5) > np.argmax(of_a < 0.5) > 0
 

@@ -170,17 +170,6 @@ def test_typical_figures() -> None:
             assert np.median(drawn) == pytest.approx(typical, abs=0.02)
 
 
-def test_the_better_read_out_is_the_one_that_succeeds_more_often() -> None:
-    def chosen(**options: float) -> str:
-        return spectral.better_read_out(spectrum=FALLING, participations=4, **options)
-
-    assert chosen(threshold=0.9, noise_multiplier=0.2) == "shaped"
-    limits = {
-        name: spectral._limits(name, threshold=0.93, spectrum=FALLING, noises=[5.0])[0] for name in ("wiener", "shaped")
-    }
-    assert limits[chosen(threshold=0.93, noise_multiplier=10.0)] == max(limits.values())
-
-
 @pytest.mark.parametrize(
     "wrong", [{"threshold": 0.0}, {"threshold": 1.0}, {"noise_multiplier": 0.0}, {"noise_multiplier": math.nan}]
 )

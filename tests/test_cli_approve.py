@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_what_people_decided_is_shown_and_those_who_must_have_approved_did(here:
     result = verify("privacy-officer", "clinical-owner")
     assert result.code == 0, result.stderr
     assert "approvals: privacy-officer, clinical-owner, as required; " in result.stdout
-    assert "approved by Dr. Abel as privacy-officer at 2030-06-01T00:00:00Z (seen in the board)" in result.stdout
+    assert 'approved by Dr. Abel as privacy-officer at 2030-06-01T00:00:00Z ("seen in the board")' in result.stdout
     assert "VERIFIED" in result.stdout
 
 
@@ -137,7 +138,7 @@ def test_a_rejection_stands_until_the_same_person_decides_again(here: Path, monk
     assert approve("c", "approver").code == 0
     result = verify("approver")
     assert result.code == 4
-    assert "Dr. Baer (approver) rejected the release at 2030-06-01T00:00:00Z: wrong scanner" in result.stderr
+    assert 'Dr. Baer (approver) rejected the release at 2030-06-01T00:00:00Z: "wrong scanner"' in result.stderr
     shown = verify()
     assert shown.code == 0
     assert "REJECTED by Dr. Baer as approver" in shown.stdout
@@ -203,6 +204,7 @@ def decision(key: SigningKey = KEYS["c"], *, by: SigningKey | None = None, **cha
         (lambda: decision(decided="2030-06-02T00:00:00Z"), "or after now"),
         (lambda: decision(decided="2020-01-01T00:00:00Z"), "which is before the release"),
         (lambda: decision(by=OTHER_KEY), "which is not in the trust file"),
+        (lambda: named("0\x1b[2K\r21. approvals: approved by Dr. Weiß"), "which is no SHA-256 of one"),
         (lambda: decision(by=KEY), "a key that signs releases, too"),
         (lambda: Addition(file="attestations/approvals/x.sigstore.json", content=b"{}"), "needs a member"),
         (lambda: Addition(file="attestations/approvals/x.sigstore.json", content=b"\xff"), "is not strict JSON"),
@@ -215,6 +217,63 @@ def test_anything_else_counts_for_nothing_and_says_why(here: Path, made: Callabl
     assert "counts for nothing: " in result.stdout
     assert says in result.stdout
     assert verify("approver").code == 4
+
+
+def named(hint: str) -> Addition:
+    """An approval whose bundle names its key by something that is printed."""
+    made = decision()
+    plain = json.loads(made.content)
+    plain["verificationMaterial"]["publicKey"]["hint"] = hint
+    return Addition(file=made.file, content=json.dumps(plain).encode())
+
+
+def test_a_rejection_stands_whatever_a_clock_says(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(Path("release"), decision())
+    assert verify("approver").code == 0
+    for decided in ("2020-01-01T00:00:00Z", "2030-06-01T00:05:00Z", "2031-01-01T00:00:00Z"):
+        added = add(Path("release"), decision(decision="rejected", decided=decided))
+        assert (verify("approver").code == 4) == (decided > NOW), "an earlier one was followed by an approval"
+        added.unlink()
+    add(Path("release"), decision(decision="rejected", decided="2020-01-01T00:00:00Z", role="approver"))
+    (here / "release" / decision().file).unlink()
+    assert "rejected the release at 2020" in verify("approver").stderr
+    at(monkeypatch, "2001-01-01T00:00:00Z")
+    assert approve("c", "approver").code == 4, "before the release was made"
+
+
+def test_a_few_minutes_between_clocks_harm_no_approval(here: Path) -> None:
+    add(Path("release"), decision(decided="2030-06-01T00:09:00Z"))
+    assert verify("approver").code == 0
+
+
+def test_a_file_that_no_decision_is_so_large_is_not_read(here: Path) -> None:
+    add(Path("release"), Addition(file="attestations/approvals/x.sigstore.json", content=b" " * 70_000))
+    result = verify()
+    assert result.code == 4
+    assert "x.sigstore.json: is larger than 65536 bytes" in result.stderr
+
+
+def test_a_comment_is_not_taken_for_what_stands_around_it(here: Path) -> None:
+    comment = 'fine); approved by Dr. Abel as privacy-officer at 2030-06-01T00:00:00Z ("'
+    assert approve("c", "approver", "approved", "--comment", comment).code == 0
+    assert json.dumps(comment) in verify().stdout
+    assert approve("b", "approver", "approved", "--comment", "a\x9b31m").code != 0
+
+
+def test_one_name_written_in_two_ways_is_one_person(here: Path) -> None:
+    assert approve("b", "approver").code == 0
+    assert approve("c", "approver").code == 0
+    trust = Path(trust_file())
+    trust.write_text(
+        trust.read_text()
+        .replace("owner: Dr. Cohn", "owner: Dr. Zo\u00e9")
+        .replace("owner: Dr. Baer", "owner: DR. ZOE\u0301")
+    )
+    folder = Path("release/attestations/approvals")
+    shutil.rmtree(folder)
+    for key, person in (("b", "DR. ZOE\u0301"), ("c", "Dr. Zo\u00e9")):
+        add(Path("release"), decision(KEYS[key], person=person))
+    assert "2 approval(s) as approver are required, 1 there" in verify("approver:2", trust=str(trust)).stderr
 
 
 def test_an_approval_is_refused_as_soon_as_a_byte_of_it_changes(here: Path) -> None:
@@ -250,6 +309,8 @@ def test_approvals_that_are_required_need_somebody_to_say_whose_count(here: Path
     assert "each role once" in wrong.stderr
     assert verify("Approver").code == 2
     assert verify("approver:0").code == 2
+    for days in ("nan", "inf", "1e300", "-1"):
+        assert gatekeeper(*key, "--max-age", days).code == 2
 
 
 def test_a_release_that_is_too_old_or_from_the_future_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

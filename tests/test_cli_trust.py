@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.pipeline import signer, verification
+from gatekeeper.pipeline.timestamps import prove_time
+from gatekeeper.pipeline.trust import read_trust
 from gatekeeper.pipeline.verification import VerifiedStep
 from gatekeeper.signing.layout import digests_of
 from gatekeeper.signing.side_files import standard_side_files
+from gatekeeper.signing.verification import read_release
 from tests.authorities import Authority
 from tests.command_line import Ran, gatekeeper
 from tests.signed_releases import KEY, OTHER_KEY, REPORTS, bound_certificate, write_sample
@@ -215,3 +218,17 @@ def test_a_response_that_does_not_fit_is_not_stored(here: Path) -> None:
     inside = gatekeeper(*arguments[:-1], "release/tsa.pem")
     assert (inside.code, "lies inside the release" in inside.stderr) == (4, True)
     assert not Path("release/attestations/timestamps").exists()
+
+
+@needs_openssl
+def test_a_timestamp_covers_the_bytes_that_were_verified_not_those_that_are_there_later(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can write to the folder while it is verified must not borrow another release's timestamp."""
+    _, accepted = stamped(here)
+    assert accepted.code == 0, accepted.stderr
+    good = read_release(Path("release"), public_key=GATE)
+    trust = read_trust(Path(trust_file(REVOKED, *CLOCK)))
+    assert prove_time(Path("release"), trust=trust, message=good.signed).proven is not None
+    theirs = read_release(write_sample(here, name="other"), public_key=GATE).signed
+    assert prove_time(Path("release"), trust=trust, message=theirs).proven is None

@@ -57,7 +57,7 @@ def test_a_lock_is_on_the_policy_by_the_locker_and_at_the_time_that_it_claims(tm
 
 
 def test_any_text_of_a_policy_survives_the_file(tmp_path: Path) -> None:
-    odd = dataclasses.replace(sample_policy(), owner='O\'Hara "the # owner": \u2028 ü \\n', description="a: {b}")
+    odd = dataclasses.replace(sample_policy(), owner='O\'Hara "the # owner": \u00a0 ü \\n', description="a: {b}")
     assert locked(tmp_path, odd).policy_digest == digest(odd)
 
 

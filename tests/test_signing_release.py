@@ -27,7 +27,7 @@ from gatekeeper.signing.release import (
     write_release,
 )
 from tests.certificates import sample_certificate, sample_policy
-from tests.signed_releases import KEY, MODEL, REPORTS, SIDE_FILES, accept, bound_certificate, write_sample
+from tests.signed_releases import KEY, MODEL, SIDE_FILES, accept, bound_certificate, write_sample
 
 LAYOUT = [
     "attestations",
@@ -188,14 +188,6 @@ def test_a_model_that_changed_after_it_was_judged_is_refused(tmp_path: Path) -> 
     certificate = dataclasses.replace(certificate, files=digests_of(side_files))
     with pytest.raises(SigningError, match=r"model\.onnx: has SHA-256"):
         write_sample(tmp_path, certificate=certificate, side_files=side_files)
-    assert listing(tmp_path) == ["run", "run/model.onnx"]
-
-
-def test_rules_that_would_share_a_property_are_not_signed(tmp_path: Path) -> None:
-    policy = sample_policy(rule="policy-passed")
-    side_files = (*REPORTS, *standard_side_files(sample_certificate(MODEL, policy=policy)))
-    with pytest.raises(SigningError, match="would both be called"):
-        write_sample(tmp_path, certificate=bound_certificate(policy=policy), side_files=side_files)
     assert listing(tmp_path) == ["run", "run/model.onnx"]
 
 

@@ -23,6 +23,31 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def test_a_release_may_have_any_name_and_the_key_must_be_a_file_elsewhere(tmp_path: Path) -> None:
+    for name in ("rel[1]", "a b", "-rf", "a\\b", "e\x1b[2K"):
+        release = tmp_path / name
+        shutil.copytree(GOLDEN / "release", release)
+        done = run_script(release)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "\x1b" not in done.stdout
+    linked = tmp_path / "gate.pub"
+    linked.symlink_to(release / "attestations/signer.pub")
+    key = run_script(release, key=linked)
+    assert (key.returncode, "or it is a link" in key.stdout) == (1, True)
+    inside = run_script(
+        Path("rel[1]"), key=Path("rel[1]/attestations/signer.pub"), cwd=tmp_path, environment={"CDPATH": "."}
+    )
+    assert (inside.returncode, "lies inside the release" in inside.stdout) == (1, True)
+
+
+def test_a_second_key_in_signer_pub_is_refused(tmp_path: Path) -> None:
+    release = copy_good(tmp_path)
+    signer = release / "attestations/signer.pub"
+    signer.write_bytes(signer.read_bytes() + OTHER_KEY.public.pem)
+    done = run_script(release)
+    assert (done.returncode, "signer.pub is not this public key" in done.stdout) == (1, True)
+
+
 def test_the_golden_release_is_accepted() -> None:
     done = run_script(GOLDEN / "release")
     assert done.returncode == 0, done.stdout + done.stderr

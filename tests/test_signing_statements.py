@@ -51,7 +51,11 @@ def test_properties_are_the_policy_and_each_rule() -> None:
 
 @pytest.mark.parametrize("rule", ["Reconstruction.realistic", "policy passed"])
 def test_rules_that_would_share_a_property_are_refused(rule: str) -> None:
-    certificate = sample_certificate(b"model", policy=sample_policy(rule=rule))
+    first, *others = CERTIFICATE.approval.findings
+    findings = (dataclasses.replace(first, rule=rule), *others)
+    certificate = dataclasses.replace(
+        CERTIFICATE, approval=dataclasses.replace(CERTIFICATE.approval, findings=findings)
+    )
     with pytest.raises(SigningError, match="would both be called GATEKEEPER_"):
         passed_properties(certificate)
 

@@ -104,15 +104,15 @@ def test_an_approval_that_names_another_waiver_is_refused(certificate: Certifica
 def test_until_its_last_second_the_release_verifies_and_warns(
     certificate: Certificate, trust: TrustFile, now: str, says: str
 ) -> None:
-    detail = check_waivers(certificate, trust=trust, now=now)
-    assert "W-1 for drop until the end of 2030-02-01 (UTC), approved by Dr. Weiß; signatures hold" in detail
+    detail = check_waivers(certificate, signer=SIGNER, trust=trust, now=now)
+    assert "W-1 for drop until the end of 2030-02-01 (UTC), approved by Dr. Weiß; 1 signatures hold" in detail
     assert ("WARNING" in detail, says in detail) == (bool(says), True)
 
 
 def test_afterwards_it_does_not_whatever_a_timestamp_proves(certificate: Certificate, trust: TrustFile) -> None:
     for proven in (None, NOW):
         with pytest.raises(VerificationError, match=r"expired at the end of 2030-02-01 \(UTC\); it is 2030-02-02"):
-            check_waivers(certificate, trust=trust, now="2030-02-02T00:00:00Z", proven=proven)
+            check_waivers(certificate, signer=SIGNER, trust=trust, now="2030-02-02T00:00:00Z", proven=proven)
 
 
 def test_an_approver_who_is_not_trusted_any_more_is_refused(certificate: Certificate, folder: Path) -> None:
@@ -120,18 +120,42 @@ def test_an_approver_who_is_not_trusted_any_more_is_refused(certificate: Certifi
     later.mkdir()
     revoked = read_trust(trust_file(later, approver="revoked: {at: 2030-01-11T00:00:00Z, reason: left}"))
     with pytest.raises(VerificationError, match="was revoked as of"):
-        check_waivers(certificate, trust=revoked, now="2030-01-12T00:00:00Z")
-    assert "used" in check_waivers(certificate, trust=revoked, now="2030-01-12T00:00:00Z", proven=NOW), "older, proven"
-    assert "no trust file was given" in check_waivers(certificate, trust=None, now=NOW)
+        check_waivers(certificate, signer=SIGNER, trust=revoked, now="2030-01-12T00:00:00Z")
+    assert "used" in check_waivers(certificate, signer=SIGNER, trust=revoked, now="2030-01-12T00:00:00Z", proven=NOW), (
+        "older, proven"
+    )
+    assert "no trust file was given" in check_waivers(certificate, signer=SIGNER, trust=None, now=NOW)
 
 
 def test_a_waiver_that_was_changed_after_signing_or_shown_at_another_time_is_refused(
     certificate: Certificate, trust: TrustFile
 ) -> None:
     with pytest.raises(VerificationError, match="the signature is not on this waiver"):
-        check_waivers(with_waiver(certificate, expires="2030-12-31"), trust=trust, now=NOW)
+        check_waivers(with_waiver(certificate, expires="2030-12-31"), signer=SIGNER, trust=trust, now=NOW)
     with pytest.raises(VerificationError, match="was presented at"):
-        check_waivers(dataclasses.replace(certificate, created="2030-01-11T00:00:00Z"), trust=trust, now=NOW)
+        check_waivers(
+            dataclasses.replace(certificate, created="2030-01-11T00:00:00Z"), signer=SIGNER, trust=trust, now=NOW
+        )
+
+
+def test_whoever_released_can_t_have_waived_or_locked_whatever_the_key(
+    certificate: Certificate, trust: TrustFile, folder: Path
+) -> None:
+    with pytest.raises(VerificationError, match="signed waiver W-1 and the release"):
+        check_waivers(certificate, signer=APPROVER_KEY.public.fingerprint, trust=trust, now=NOW)
+    one_owner = folder / "one-owner"
+    one_owner.mkdir()
+    path = trust_file(one_owner)
+    path.write_text(path.read_text(encoding="utf-8").replace("owner: compliance", "owner: the gate"), encoding="utf-8")
+    with pytest.raises(VerificationError, match="the gate locked the policy and signed the release"):
+        check_lock(certificate, signer=SIGNER, trust=read_trust(path), now=NOW)
+
+
+def test_an_unsigned_waiver_is_not_called_approved(certificate: Certificate, trust: TrustFile) -> None:
+    unsigned = tuple(dataclasses.replace(each, signer=None, bundle=None) for each in certificate.facts.waivers)
+    facts = dataclasses.replace(certificate.facts, waivers=unsigned)
+    detail = check_waivers(dataclasses.replace(certificate, facts=facts), signer=SIGNER, trust=trust, now=NOW)
+    assert "UNSIGNED, names as its approver Dr. Weiß; 0 signatures hold" in detail
 
 
 def test_the_simple_result_claims_no_waived_rule_and_says_that_waivers_were_used(certificate: Certificate) -> None:

@@ -266,6 +266,9 @@ CORPUS: dict[str, Bad] = {
         says="its roles are policy; needed is approver",
         sign=lambda path: sign_waiver(path, "W-1", key=LOCK_KEY),
     ),
+    "signed with a key that releases, too": Bad(
+        code=2, says="whoever releases can't waive a rule", trust={"approver_roles": "[approver, release]"}
+    ),
     "signed by a stranger": Bad(
         code=2, says="is not in the trust file", sign=lambda path: sign_waiver(path, "W-1", key=STRANGER)
     ),

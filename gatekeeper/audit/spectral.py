@@ -183,19 +183,3 @@ def all_steps(
     read = math.fsum(cell.mass * rate for cell, rate in zip(cells, rates, strict=True))
     tail = max(participations.tail, 1.0 - math.fsum(participations.probabilities))
     return rounded_up(max(read + tail, raw))
-
-
-def better_read_out(*, threshold: float, noise_multiplier: float, spectrum: Spectrum, participations: int) -> ReadOut:
-    """Which of the two read-outs with a prior reaches τ more often, for whoever must choose one beforehand.
-
-    Args:
-        threshold: τ, strictly between 0 and 1.
-        noise_multiplier: σ, above 0.
-        spectrum: what the adversary knows of such images.
-        participations: k, at least 1.
-    """
-    noises = [noise_multiplier / math.sqrt(participations)]
-    rates: dict[ReadOut, float] = {
-        name: _limits(name, threshold=threshold, spectrum=spectrum, noises=noises)[0] for name in ("wiener", "shaped")
-    }
-    return max(rates, key=lambda name: (rates[name], name == "shaped"))

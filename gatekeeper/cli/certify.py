@@ -210,7 +210,7 @@ def sign(
             check_statement(directory, find_ledger(ledger, key=ledger_key), policy=the_policy)
         the_candidate = directory.read_candidate()
         endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
-        _release(directory, the_policy, the_candidate, signing, endorsed=endorsed)
+        warn_of_waivers(_release(directory, the_policy, the_candidate, signing, endorsed=endorsed))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -277,13 +277,15 @@ def _sign_command(run: RunDirectory, again: _Again, *, key: str, out: str, more:
     return shlex.join((*words, *again.endorsing.words))
 
 
-def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing, *, endorsed: Endorsed) -> None:
+def _release(
+    run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing, *, endorsed: Endorsed
+) -> Approval:
     """Judge once more, sign and let go; from here on nothing interrupts, so that the exit code tells the truth."""
     from gatekeeper.pipeline.judgement import release
 
     ignore_interrupts()
     try:
-        release(
+        approval = release(
             run,
             policy=policy,
             candidate=candidate,
@@ -295,6 +297,7 @@ def _release(run: RunDirectory, policy: Policy, candidate: Candidate, signing: S
         place = error.filename if isinstance(error.filename, str) else str(signing.out)
         raise SigningError(f"can't be written or read: {error.strerror}", where=place) from error
     say(f"released: {signing.out}")
+    return approval
 
 
 def _dry_run(policy: Policy, candidate: Candidate, runs: Path, device: DeviceChoice) -> None:

@@ -9,6 +9,8 @@ import click
 from gatekeeper.cli.demanded_policy import demanded_digest, demanded_policy_options
 from gatekeeper.cli.verify_prints import print_options
 
+_MOST_DAYS = 36_500
+
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
@@ -58,6 +60,8 @@ def verify(
         raise click.UsageError("say whose signature it must be: one of --public-key, --trust")
     digest = demanded_digest(policy, policy_digest, any_policy=any_policy)
     head = None if ledger_head is None else LedgerHead.parse(ledger_head)
+    if max_age is not None and not max_age <= _MOST_DAYS:  # nan is not
+        raise click.BadParameter(f"days, at most {_MOST_DAYS}, got {max_age}", param_hint="--max-age")
     try:
         required = () if require_approvals is None else parse_requirements(require_approvals)
     except ValueError as error:

@@ -21,6 +21,7 @@ from gatekeeper.core.code import CodeFile
 from gatekeeper.core.mechanism import Adjacency
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, WaiverTerms
 from gatekeeper.core.rounding import in_full
+from gatekeeper.core.rule_names import name_clash
 from gatekeeper.core.weights_only import WeightsSearch
 from gatekeeper.errors import InvalidValueError
 
@@ -189,13 +190,17 @@ def _rules(spec: Section) -> tuple[RuleRead, ...]:
 
 
 def _check_unique(rules: tuple[RuleRead, ...]) -> None:
-    """Refuse a second rule of the same name."""
-    seen: set[str] = set()
+    """Refuse a second rule of the same name, and names that would be taken for another's."""
+    seen: list[str] = []
     for rule in rules:
-        rule_id = rule.id.value_or(None)
-        if rule_id is not None and rule_id in seen:
-            rule.section.report("id", f"another rule is named {shown(rule_id)} already; a name stands for one rule")
-        seen.update(rule.id.content)
+        for rule_id in rule.id.content:
+            clash = name_clash((*seen, rule_id))
+            if rule_id in seen:
+                rule.section.report("id", f"another rule is named {shown(rule_id)} already; a name stands for one rule")
+            elif clash is not None:
+                rule.section.report("id", clash, hint="rename the rule")
+            else:
+                seen.append(rule_id)
 
 
 def _check_sample(section: Section, rule: RiskRule, audit: _AuditRead, max_attempts: int | None) -> None:

@@ -53,6 +53,7 @@ def check_coherence(policy: Policy, evidence: Evidence, statement: LedgerStateme
         *_provenance(policy, evidence),
         *_dataset(evidence.candidate, evidence.dataset),
         *_nulls(policy, evidence),
+        *_strangers(evidence),
         *_spectrum(evidence),
         *_outcomes(evidence),
         *_weights_only(policy, evidence),
@@ -191,6 +192,23 @@ def _nulls(policy: Policy, evidence: Evidence) -> Iterator[str]:
                 f"{passing!r} of {'strangers' if null.guesser is None else 'strangers or guesses'} pass "
                 f"τ = {null.threshold!r}, fewer than the {quantile!r} quantile's lower limit leaves"
             )
+
+
+def _strangers(evidence: Evidence) -> Iterator[str]:
+    """Nulls of one definition of success are about the same strangers: a higher threshold lets no more of them pass."""
+    nulls = sorted(evidence.attacks.nulls, key=lambda null: null.threshold)
+    for index, lower in enumerate(nulls):
+        for higher in nulls[index + 1 :]:
+            alike = (lower.similarity, lower.candidates, lower.units) == (
+                higher.similarity,
+                higher.candidates,
+                higher.units,
+            )
+            if alike and higher.strangers_passing > lower.strangers_passing:
+                yield (
+                    f"{higher.strangers_passing!r} of strangers pass τ = {higher.threshold!r}, and "
+                    f"{lower.strangers_passing!r} the lower {lower.threshold!r}"
+                )
 
 
 def _spectrum(evidence: Evidence) -> Iterator[str]:

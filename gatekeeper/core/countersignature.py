@@ -44,6 +44,8 @@ class Countersignature:
         check_text(person=self.person)
         if self.comment is not None:
             check_text(comment=self.comment)
+            if any("\ud800" <= character <= "\udfff" for character in self.comment):
+                raise InvalidValueError(f"comment must be Unicode, got {self.comment!a}")
         check_utc_time(decided=self.decided)
         check_sha256(certificate_digest=self.certificate_digest)
 

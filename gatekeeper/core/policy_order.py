@@ -1,8 +1,9 @@
 """Whether one policy is at least as strict as another, demand by demand.
 
 The law behind every line: where all changes are `tightened`, `added` or `described`, facts that the second policy
-approves are facts that the first one approves. A change of which that can't be said is `loosened`, `removed` or
-`changed`.
+approves are facts that the first one approves, or leaves open: an attack whose positive control reaches no more than a
+rule allows could not have failed that rule, so a higher maximum may ask for more of a control than a lower one. A
+change of which that can't be said is `loosened`, `removed` or `changed`.
 """
 
 from __future__ import annotations

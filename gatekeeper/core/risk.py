@@ -79,7 +79,7 @@ class NullCalibration:
         quantile_low, quantile_high: limits of the null's quantile (all equal to τ where the threshold is fixed); with a
             `guesser`, of the larger of the strangers' and the guesses'.
         confidence: one-sided confidence of each of the two.
-        units: how many units' null similarities were used, at least 1.
+        units: how many units strangers' images were compared with, at least 1; guesses with 1,000 of them at most.
         strangers_passing: the share of strangers' images at or above τ.
         candidates: c, how many strangers' images each unit was compared with, the best of which counts: as many as an
             attack hands in for each unit.
@@ -246,7 +246,8 @@ class AttackOutcome:
         adversary: whom it plays.
         similarity: the rule's definition of success.
         threshold: τ, calibrated for as many candidates.
-        sample: units of the random sample reconstructed in any noise draw.
+        sample: units of the random sample reconstructed in any noise draw; by adversaries with a prior, in the draw in
+            which most were: of many guesses one always comes close.
         worst: the same for the worst-k stratum: a finding of its own, never a population bound.
         positive_control: units reconstructed with the noise off, by the same read-out; of an attack on the released
             model, see `core.weights_only`.

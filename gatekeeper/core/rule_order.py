@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from gatekeeper.core.adversary import Adversary
@@ -18,7 +17,7 @@ Rule = UtilityRule | RiskRule
 
 _ANOTHER_MEASURE = "it measures something else; keep the rule, and add one of another id"
 # Confidences that differ by less were written down as the same.
-_ROUNDING = 1e-12
+_ROUNDING = 1e-15
 
 _OTHER_EVIDENCE = "bound and attack measure different things, and neither is always the larger"
 _OTHER_ATTACKS = "a rule with named attacks ignores others, and one without reads whatever was run"
@@ -135,7 +134,7 @@ def _confidence(
     last = min(attempts or attempts_after or 1, attempts_after or attempts or 1)
     old = confidence_of_attempt(before.confidence, attempt=last, max_attempts=attempts)
     new = confidence_of_attempt(after.confidence, attempt=last, max_attempts=attempts_after)
-    if math.isclose(old, new, abs_tol=_ROUNDING):
+    if abs(old - new) <= _ROUNDING:
         return
     shared = "" if attempts == attempts_after == 1 else f" at attempt {last}, {{}} of {{}}"
     values = []

@@ -15,6 +15,9 @@ RELU_NETWORKS: tuple[Network, ...] = ("mlp", "lenet")
 # A network that is trained without noise on so few units can hold them all.
 CONTROL_UNITS = 10
 
+# How many images the control of `stationarity` hands in for each of them.
+CONTROL_IMAGES = 2
+
 # What the positive control of each attack counts.
 CONTROLS: dict[AttackName, str] = {
     "stationarity": "held-out units reconstructed from a network that the same recipe trained on them alone, "
@@ -65,6 +68,18 @@ def unfit(attack: AttackName, *, model: ModelSpec, task: Task) -> str | None:
 def control_trials(attack: AttackName, *, candidates: int, test_units: int) -> int:
     """How many trials the positive control of an attack on the released model has."""
     return min(CONTROL_UNITS, test_units) if attack == "stationarity" else candidates
+
+
+def reach(candidates: int, *, successes: int, trials: int, classes: int) -> float:
+    """How many units so many images would reconstruct, if they were as good as those of the control of `stationarity`.
+
+    Args:
+        candidates: images that are handed in.
+        successes: units of the control that were reconstructed.
+        trials: units of the control.
+        classes: each has an image at least.
+    """
+    return candidates * successes / max(CONTROL_IMAGES * trials, classes, 1)
 
 
 def least_control(attack: AttackName, search: WeightsSearch, *, classes: int) -> float:

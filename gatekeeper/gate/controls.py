@@ -7,7 +7,7 @@ from gatekeeper.core.binomial import upper_limit
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.policy import AuditTerms, RiskRule
 from gatekeeper.core.risk import AttackOutcome, RiskBound
-from gatekeeper.core.weights_only import CONTROLS, least_control
+from gatekeeper.core.weights_only import CONTROLS, least_control, reach
 
 # Of the controls, whatever a rule's own: a stricter rule must not make a control laxer.
 _CONTROL_CONFIDENCE = 0.95
@@ -93,10 +93,14 @@ def _weights_control(rule: RiskRule, audit: AuditTerms, facts: Facts, outcome: A
             f"positive control: {CONTROLS[outcome.attack]}: {positive.successes} of {positive.trials}, where "
             f"{least:g} are asked for, and more than the rule allows: an attack that fails there shows nothing here"
         )
-    if outcome.candidates <= rule.maximum * train_units:
+    reached = float(outcome.candidates)
+    if reconstructs:
+        classes = len(facts.evidence.dataset.classes)
+        reached = reach(outcome.candidates, successes=positive.successes, trials=positive.trials, classes=classes)
+    if reached <= rule.maximum * train_units:
         return (
-            f"the attack hands in {outcome.candidates} images, and the rule allows {rule.maximum:g} of {train_units} "
-            "units: it could hardly have failed it"
+            f"the attack hands in {outcome.candidates} images, by its control enough for {reached:g} units, and the "
+            f"rule allows {rule.maximum:g} of {train_units}: it could hardly have failed it"
         )
     return None
 

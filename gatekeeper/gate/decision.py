@@ -29,12 +29,13 @@ def decide(policy: Policy, facts: Facts) -> Verdict:
             another policy.
     """
     _check_subject(policy, facts)
-    findings = budget_findings(policy, facts)
+    found = [with_waivers(finding, None, policy, facts) for finding in budget_findings(policy, facts)]
     for rule in policy.rules_at(facts.ledger.attempts):
-        findings += (
+        findings = (
             [utility_finding(rule, facts)] if isinstance(rule, UtilityRule) else risk_findings(rule, policy, facts)
         )
-    everything = tuple(with_waivers(finding, policy, facts) for finding in findings)
+        found += [with_waivers(finding, rule, policy, facts) for finding in findings]
+    everything = tuple(found)
     statuses, policy_digest = {finding.status for finding in everything}, digest(policy)
     if "failed" in statuses:
         return Refusal(policy_digest=policy_digest, findings=everything)

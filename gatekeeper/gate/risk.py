@@ -6,6 +6,7 @@ from gatekeeper.core.certificate import Facts
 from gatekeeper.core.policy import Policy, RiskRule
 from gatekeeper.core.risk import AttackOutcome, RiskBound
 from gatekeeper.core.rounding import in_full, round_up
+from gatekeeper.core.rule_names import worst_name
 from gatekeeper.core.verdict import Finding
 from gatekeeper.gate.controls import find_bound, weakness
 from gatekeeper.gate.reading import NOT_A_NUMBER, margin_of, status_of
@@ -142,7 +143,7 @@ def _worst(rule: RiskRule, outcomes: tuple[AttackOutcome, ...], *, doubt: str | 
         status = "inconclusive"
     trials = min((outcome.worst.trials for outcome in outcomes), default=0)
     return Finding(
-        rule=f"{rule.id}/worst",
+        rule=worst_name(rule.id),
         statement=f"{rule.adversary.title}: at most {in_full(limit)} of the worst stratum reconstructed",
         status=status,
         comparator="≤",

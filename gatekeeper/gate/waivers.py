@@ -17,14 +17,21 @@ from gatekeeper.core.waiver import PresentedWaiver, WaiverUse, use_of
 from gatekeeper.gate.risk import doubt_of
 
 
-def with_waivers(finding: Finding, policy: Policy, facts: Facts) -> Finding:
-    """A finding after the waivers that were presented for it: waived, or failed with the reasons why none applies."""
+def with_waivers(finding: Finding, rule: UtilityRule | RiskRule | None, policy: Policy, facts: Facts) -> Finding:
+    """A finding after the waivers that were presented for it: waived, or failed with the reasons why none applies.
+
+    Args:
+        finding: as it was found.
+        rule: the rule that it is a finding of; None where the policy implies it, which nobody can waive.
+        policy: what it is judged by.
+        facts: what was measured, and the waivers.
+    """
     presented = [each for each in facts.waivers if each.waiver.rule == finding.rule]
     if finding.status != "failed" or not presented:
         return finding
     detail = finding.detail
     for each in presented:
-        objection = _objection(each, finding, policy, facts)
+        objection = _objection(each, finding, rule, policy, facts)
         if objection is None:
             return replace(finding, status="waived", waiver=each.waiver.id, detail=f"{detail}; {_excuse(each)}")
         detail += f"; waiver {each.waiver.id} does not apply: {objection}"
@@ -46,20 +53,23 @@ def _excuse(presented: PresentedWaiver) -> str:
     )
 
 
-def _objection(presented: PresentedWaiver, finding: Finding, policy: Policy, facts: Facts) -> str | None:
+def _objection(
+    presented: PresentedWaiver, finding: Finding, rule: UtilityRule | RiskRule | None, policy: Policy, facts: Facts
+) -> str | None:
     """Why a waiver does not excuse a finding, or None."""
     if policy.waivers is None:
         return "the policy accepts no waivers"
     return (
         _objection_of_subject(presented, policy, facts)
         or _objection_of_time(presented, policy.waivers)
-        or _objection_of_rule(presented, finding, policy, facts)
+        or _objection_of_rule(presented, rule, policy, facts)
         or _objection_of_value(presented, finding)
     )
 
 
-def _objection_of_rule(presented: PresentedWaiver, finding: Finding, policy: Policy, facts: Facts) -> str | None:
-    rule = next((each for each in policy.rules_at(facts.ledger.attempts) if _covers(each, finding)), None)
+def _objection_of_rule(
+    presented: PresentedWaiver, rule: UtilityRule | RiskRule | None, policy: Policy, facts: Facts
+) -> str | None:
     if rule is None:
         return "rules on accounting, attempts, locks and the run's own code can't be waived"
     if not rule.waivable:
@@ -70,10 +80,6 @@ def _objection_of_rule(presented: PresentedWaiver, finding: Finding, policy: Pol
     if policy.waivers is not None and policy.waivers.signed and presented.signer is None:
         return "it is not signed, and the policy asks for a signature"
     return None
-
-
-def _covers(rule: UtilityRule | RiskRule, finding: Finding) -> bool:
-    return finding.rule == rule.id or (isinstance(rule, RiskRule) and finding.rule == f"{rule.id}/worst")
 
 
 def _objection_of_subject(presented: PresentedWaiver, policy: Policy, facts: Facts) -> str | None:

@@ -6,6 +6,9 @@ So an approval counts only by its own signature, and that none of a rejection is
 
 from __future__ import annotations
 
+import datetime
+import json
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -91,11 +94,27 @@ def decisions(release: VerifiedRelease, *, signer: str, trust: TrustFile, now: s
         except VerificationError as error:
             disbelieved.append(str(error))
             continue
-        place = (decided.key.owner, decided.made.role)
+        place = (person(decided.key), decided.made.role)
         before = standing.get(place)
         if before is None or _order(decided.made) > _order(before.made):
             standing[place] = decided
     return Decisions(standing=tuple(standing.values()), disbelieved=tuple(disbelieved))
+
+
+def person(key: TrustedKey) -> str:
+    """Whose key it is, however the name is written: composed or not, in capitals or not, in a certificate or not."""
+    return unicodedata.normalize("NFKC", key.owner.removeprefix("CN=")).casefold().strip()
+
+
+def quoted(comment: str) -> str:
+    """A comment that can't be taken for what stands around it."""
+    return json.dumps(comment, ensure_ascii=False)
+
+
+def shifted(time: str, minutes: int) -> str:
+    """A UTC time so many minutes later."""
+    moved = datetime.datetime.fromisoformat(time) + datetime.timedelta(minutes=minutes)
+    return moved.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _order(made: Countersignature) -> tuple[str, bool]:
@@ -116,14 +135,16 @@ def _decided(added: Addition, release: VerifiedRelease, *, signer: str, trust: T
     if RELEASE in key.roles or fingerprint == signer:
         raise VerificationError(f"was signed with {fingerprint}, a key that signs releases, too", where=where)
     made = read_countersignature(added, public_key=key.public_key, subjects=release.subjects, where=where)
-    answer = trust.judge(fingerprint, role=made.role, now=now, claimed=made.decided)
+    answer = trust.judge(fingerprint, role=made.role, now=now, claimed=min(made.decided, now))
     if isinstance(answer, Distrust):
         raise VerificationError(answer.explanation, where=where)
     if made.person != key.owner:
         raise VerificationError(f"names {made.person!r}, and was signed with a key of {key.owner!r}", where=where)
     if made.certificate_digest != release.certificate_digest:
         raise VerificationError("is about another certificate of this model", where=where)
-    if not release.certificate.created <= made.decided <= now:
+    # Clocks differ, and what is wrong with a date must never undo a rejection.
+    earliest, latest = (shifted(time, minutes) for time, minutes in ((release.certificate.created, -10), (now, 10)))
+    if made.decision == "approved" and not earliest <= made.decided <= latest:
         raise VerificationError(
             f"was decided at {made.decided}, which is before the release, {release.certificate.created}, or after "
             f"now, {now}",
@@ -136,7 +157,7 @@ def _check_requirement(requirement: Requirement, found: Decisions) -> None:
     asked = [each for each in found.standing if each.made.role == requirement.role]
     for each in asked:
         if each.made.decision == "rejected":
-            comment = "" if each.made.comment is None else f": {each.made.comment}"
+            comment = "" if each.made.comment is None else f": {quoted(each.made.comment)}"
             raise VerificationError(
                 f"{each.key.owner} ({each.made.role}) rejected the release at {each.made.decided}{comment}",
                 where=_FOLDER,
@@ -155,13 +176,16 @@ def _check_requirement(requirement: Requirement, found: Decisions) -> None:
 def _check_people(required: tuple[Requirement, ...], found: Decisions) -> None:
     """Nobody counts in two of the roles that are required: four eyes are those of two people."""
     roles: dict[str, set[str]] = {}
+    names: dict[str, str] = {}
     for each in found.standing:
         if any(each.made.role == requirement.role for requirement in required):
-            roles.setdefault(each.key.owner, set()).add(each.made.role)
+            roles.setdefault(person(each.key), set()).add(each.made.role)
+            names[person(each.key)] = each.key.owner
     for owner, held in roles.items():
         if len(held) > 1:
             raise VerificationError(
-                f"{owner} approved as {' and as '.join(sorted(held))}: nobody counts in two roles that are required",
+                f"{names[owner]} approved as {' and as '.join(sorted(held))}: nobody counts in two of the roles that "
+                "are required",
                 where=_FOLDER,
                 hint="have another person approve in one of them, and remove one of these files",
             )
@@ -176,7 +200,7 @@ def _summary(found: Decisions, required: tuple[Requirement, ...]) -> str:
 
 def _words(found: Decisions) -> Iterator[str]:
     for each in found.standing:
-        comment = "" if each.made.comment is None else f" ({each.made.comment})"
+        comment = "" if each.made.comment is None else f" ({quoted(each.made.comment)})"
         word = "approved" if each.made.decision == "approved" else "REJECTED"
         yield f"{word} by {each.key.owner} as {each.made.role} at {each.made.decided}{comment}"
     for reason in found.disbelieved:

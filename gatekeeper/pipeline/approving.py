@@ -58,6 +58,12 @@ def approve(
             where=str(trust),
             hint="use a key of the person's own",
         )
+    if now < release.certificate.created:
+        raise SigningError(
+            f"the release says that it was made at {release.certificate.created}, and it is {now}: your decision would "
+            "be older than what it is about",
+            hint="set the clock, or wait",
+        )
     made = Countersignature(
         role=role,
         decision=decision,

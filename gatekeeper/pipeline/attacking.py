@@ -82,7 +82,7 @@ def attack(target: Target, progress: Progress) -> AttackReport:
     for name in PAPER_ATTACKS:
         imprinted += _imprint(target, name, progress, known=tuple(found.null for found in imprinted))
     inverted = _inversion(target, report, progress)
-    read = _weights(target, progress)
+    read = _weights(target, progress, known=tuple(found.null for found in imprinted))
     nulls = dict.fromkeys((*report.nulls, *(found.null for found in imprinted), *(found.null for found in read)))
     outcomes = (
         *report.outcomes,
@@ -200,7 +200,7 @@ def _inversion(target: Target, report: AttackReport, progress: Progress) -> tupl
     )
 
 
-def _weights(target: Target, progress: Progress) -> tuple[WeightsOutcome, ...]:
+def _weights(target: Target, progress: Progress, *, known: tuple[NullCalibration, ...]) -> tuple[WeightsOutcome, ...]:
     """Attack C on the network that is released, where rules name it."""
     asked = {name: _asked_for(target.policy, name).get(WEIGHTS_ONLY, ()) for name in WEIGHTS_ATTACKS}
     asked = {name: similarities for name, similarities in asked.items() if similarities}
@@ -215,6 +215,7 @@ def _weights(target: Target, progress: Progress) -> tuple[WeightsOutcome, ...]:
         dataset=target.dataset,
         network=target.network,
         progress=progress,
+        known=known,
     )
 
 

@@ -83,6 +83,12 @@ def approver_of(
     key = _trusted(trust, fingerprint, role=APPROVER, now=now, proven=proven, where=where)
     payload = open_bundle(bundle, public_key=key.public_key, where=where)
     check_payload(payload, waiver_statement(waiver), what="waiver", where=where)
+    if RELEASE in key.roles:
+        raise VerificationError(
+            f"key {fingerprint} ({key.owner}) may sign releases, too: whoever releases can't waive a rule",
+            where=where,
+            hint="have a key sign that the trust file gives the role approver and not the role release",
+        )
     if key.owner != waiver.approver:
         raise VerificationError(
             f"was signed with a key of {key.owner!r}, and names {waiver.approver!r} as its approver",

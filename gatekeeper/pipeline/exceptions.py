@@ -74,16 +74,22 @@ def check_lock(
     found = lock_of(
         lock.bundle.encode(), certificate.policy, trust=trust, now=now, proven=proven, where=f"{_WHERE} (lock)"
     )
+    releaser, locker = trust.find(signer), trust.find(lock.locker)
+    if releaser is not None and locker is not None and releaser.owner == locker.owner:
+        raise VerificationError(f"{locker.owner} locked the policy and signed the release", where=_WHERE)
     if found != lock:
         raise VerificationError("the lock is not the one that its signature is on", where=_WHERE)
     return f"{said}{lock.claimed}; its signature holds, and the key may lock policies"
 
 
-def check_waivers(certificate: Certificate, *, trust: TrustFile | None, now: str, proven: str | None = None) -> str:
+def check_waivers(
+    certificate: Certificate, *, signer: str, trust: TrustFile | None, now: str, proven: str | None = None
+) -> str:
     """What is known of the waivers that the approval rests on; the gate asks whether each applied when it was judged.
 
     Args:
         certificate: its approval and facts.
+        signer: fingerprint of the key that signed the release.
         trust: whose keys may sign waivers, or None.
         now: UTC time of the verification.
         proven: UTC time at which a trusted timestamp proves that the release existed, or None; it speaks for keys, and
@@ -110,15 +116,19 @@ def check_waivers(certificate: Certificate, *, trust: TrustFile | None, now: str
                 f"{certificate.created}",
                 where=_WHERE,
             )
+        if each.signer == signer:
+            raise VerificationError(f"the key {signer} signed waiver {waiver.id} and the release", where=_WHERE)
         if trust is not None and each.bundle is not None:
             where = f"{_WHERE} (waiver {waiver.id})"
-            signer = approver_of(each.bundle.encode(), waiver, trust=trust, now=now, proven=proven, where=where)
-            if signer != each.signer:
-                raise VerificationError(f"key {signer} signed it, the certificate says {each.signer}", where=where)
+            approver = approver_of(each.bundle.encode(), waiver, trust=trust, now=now, proven=proven, where=where)
+            if approver != each.signer:
+                raise VerificationError(f"key {approver} signed it, the certificate says {each.signer}", where=where)
+    signed = {each.waiver.id for each in waivers if each.signer is not None}
     named = "; ".join(
-        f"{use.id} for {use.rule} until the end of {use.expires} (UTC), approved by {use.approver}"
+        f"{use.id} for {use.rule} until the end of {use.expires} (UTC), "
+        f"{'approved by' if use.id in signed else 'UNSIGNED, names as its approver'} {use.approver}"
         for use in certificate.approval.waivers
     )
-    seen = _UNTRUSTED if trust is None else "signatures hold, where there are any"
+    seen = _UNTRUSTED if trust is None else f"{len(signed)} signatures hold"
     warnings = "".join(f"; WARNING: {warning}" for warning in expiry_warnings(certificate.approval.waivers, now=now))
     return f"{len(waivers)} used: {named}; {seen}{warnings}"

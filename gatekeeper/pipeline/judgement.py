@@ -166,7 +166,7 @@ def release(
     key: Callable[[], SigningKey],
     out: Path,
     endorsed: Endorsed = NOTHING,
-) -> None:
+) -> Approval:
     """Sign an approved run and let it leave, in one atomic rename, after it has verified itself.
 
     The verdict is reached again from the evidence: a stored approval is no approval.
@@ -178,6 +178,9 @@ def release(
         key: opens the release key; called only for an approval.
         out: the release directory to create.
         endorsed: lock and waivers, likewise.
+
+    Returns:
+        The approval that was signed.
 
     Raises:
         SigningError: the run is not approved, the release key locked the policy, or the release can't be written.
@@ -209,16 +212,22 @@ def release(
         model=run.model,
         certificate=certificate,
         side_files=side_files,
-        key=_other_than_the_lockers(key(), judgement),
+        key=_other_than_the_endorsers(key(), judgement),
         check=lambda directory: _check(directory, certificate),
     )
+    return approval
 
 
-def _other_than_the_lockers(key: SigningKey, judgement: Judgement) -> SigningKey:
-    """The release key, which must not be the one that locked the policy: that would be locking one's own door."""
-    lock = judgement.facts.lock
-    if lock is not None and lock.locker == key.public.fingerprint:
-        raise SigningError(f"the release key {lock.locker} locked the policy itself", hint="lock it with another key")
+def _other_than_the_endorsers(key: SigningKey, judgement: Judgement) -> SigningKey:
+    """The release key, which must not have locked the policy or signed a waiver: both are a check on who releases."""
+    lock, own = judgement.facts.lock, key.public.fingerprint
+    if lock is not None and lock.locker == own:
+        raise SigningError(f"the release key {own} locked the policy itself", hint="lock it with another key")
+    for each in judgement.facts.waivers:
+        if each.signer == own:
+            raise SigningError(
+                f"the release key {own} signed waiver {each.waiver.id} itself", hint="have another sign it"
+            )
     return key
 
 

@@ -29,19 +29,21 @@ class ProvenTime:
     detail: str
 
 
-def prove_time(directory: Path, *, trust: TrustFile | None) -> ProvenTime:
+def prove_time(directory: Path, *, trust: TrustFile | None, message: bytes | None = None) -> ProvenTime:
     """Check the timestamps in a release whose signatures have been verified.
 
     Args:
         directory: the release.
         trust: names the authorities whose timestamps count; without it none does.
+        message: what a timestamp must cover, as it was verified; None reads it from the directory.
 
     Raises:
         SigningError: there are timestamps and authorities, and the extra `timestamp` is not installed.
     """
     from gatekeeper.signing.timestamps import check_timestamps
 
-    found = check_timestamps(directory, authorities=() if trust is None else trust.timestamp_authorities)
+    authorities = () if trust is None else trust.timestamp_authorities
+    found = check_timestamps(directory, authorities=authorities, message=message)
     if found.proven:
         first = found.proven[0]
         rest = f"; {found.others} others prove nothing to this trust file" if found.others else ""

@@ -86,7 +86,7 @@ def verify(
     release = read_release(directory, public_key=signer.key)
     steps = [VerifiedStep(title=step.title, detail=step.detail) for step in release.steps]
     certificate = release.certificate
-    time = prove_time(directory, trust=signer.trust)
+    time = prove_time(directory, trust=signer.trust, message=release.signed)
     steps.append(VerifiedStep(title="timestamps", detail=time.detail))
     trusted = signer.check(claimed=certificate.created, proven=time.proven)
     steps.append(VerifiedStep(title="signer", detail=trusted))
@@ -97,7 +97,7 @@ def verify(
     steps.append(check_age(certificate, max_days=max_age_days, proven=time.proven, now=now))
     lock = check_lock(certificate, signer=signer.key.fingerprint, trust=signer.trust, now=now, proven=time.proven)
     steps.append(VerifiedStep(title="policy lock", detail=lock))
-    waivers = check_waivers(certificate, trust=signer.trust, now=now, proven=time.proven)
+    waivers = check_waivers(certificate, signer=signer.key.fingerprint, trust=signer.trust, now=now, proven=time.proven)
     steps.append(VerifiedStep(title="waivers", detail=waivers))
     steps += recompute(certificate)
     steps.append(check_report(directory, certificate))

@@ -12,7 +12,7 @@ from gatekeeper.core.data_spec import Task
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
 from gatekeeper.core.risk import NullCalibration, Similarity
-from gatekeeper.core.weights_only import unfit
+from gatekeeper.core.weights_only import CONTROL_IMAGES, unfit
 from gatekeeper.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ def check_weights_attacks(policy: Policy, candidate: Candidate, *, task: Task) -
                 raise InvalidInputError(
                     f"rule {rule.id}: attack {attack} can't be made on this model: {reason}",
                     where="model",
-                    hint=f"name class-inversion in rule {rule.id} instead, or train such a network"
-                    if task == "classification"
-                    else f"leave rule {rule.id} out of a policy for {task}",
+                    hint=f"train another network, or leave rule {rule.id} out of the policy of such models: what their "
+                    "weights give away is then not measured, and the report says so",
                 )
 
 
@@ -53,10 +52,10 @@ def too_few_images(policy: Policy, card: DatasetCard) -> tuple[str, ...]:
     candidates = policy.audit.weights_only.candidates
     return tuple(
         f"rule {rule.id} allows {rule.maximum:g} of {card.train_units} units, and its attacks hand in {candidates} "
-        f"images: they could hardly fail it; set audit.weights_only.candidates above "
-        f"{int(rule.maximum * card.train_units)}"
+        f"images, {CONTROL_IMAGES} for each unit at best: they could hardly fail it; set "
+        f"audit.weights_only.candidates above {int(CONTROL_IMAGES * rule.maximum * card.train_units)}"
         for rule in policy.risk_rules
-        if not rule.adversary.has_bound and candidates <= rule.maximum * card.train_units
+        if not rule.adversary.has_bound and candidates <= CONTROL_IMAGES * rule.maximum * card.train_units
     )
 
 
@@ -70,6 +69,7 @@ def attack_weights(
     dataset: Dataset,
     network: torch.nn.Module,
     progress: Progress,
+    known: tuple[NullCalibration, ...] = (),
 ) -> tuple[WeightsOutcome, ...]:
     """Every attack on the released model that rules name, by their definitions of success.
 
@@ -82,6 +82,7 @@ def attack_weights(
         dataset: training and held-out units.
         network: the trained one, as it is released.
         progress: draws what is going on.
+        known: nulls of other attacks, which serve where they are of as many candidates.
     """
     from gatekeeper.audit.attacks.weights_audit import run_weights_attack
 
@@ -97,7 +98,7 @@ def attack_weights(
             held_out=dataset.test,
             audit=policy.audit,
             progress=progress.advance,
-            known=_nulls(found),
+            known=(*known, *_nulls(found)),
         )
     return tuple(found)
 

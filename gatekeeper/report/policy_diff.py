@@ -12,7 +12,7 @@ SCHEMA = "urn:gatekeeper:policy-diff:v1"
 
 _SENTENCES = {
     "equal": "EQUAL: both demand the same",
-    "tightened": "TIGHTENED: whatever passes the second passes the first",
+    "tightened": "TIGHTENED: whatever passes the second does not fail the first",
     "loosened": "LOOSENED: what the first refuses may pass the second",
 }
 

@@ -20,6 +20,9 @@ APPROVALS = f"{ATTESTATIONS}/approvals"
 TIMESTAMPS = f"{ATTESTATIONS}/timestamps"
 FOLDERS = (APPROVALS, TIMESTAMPS)
 
+# Anybody may add files: so many, and so large, are read at most. A decision takes about two kilobytes.
+_MOST_APPROVALS, _MOST_BYTES = 256, 64 * 1024
+
 _PLAIN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 _NAMES = {
     APPROVALS: re.compile(rf"{APPROVALS}/{_PLAIN}\.sigstore\.json"),
@@ -62,8 +65,14 @@ def check_addition_names(directory: Path, *, tree: Tree) -> None:
 
 def read_approvals(directory: Path, *, tree: Tree) -> tuple[Addition, ...]:
     """What lies in the folder of approvals, unchecked."""
-    files = (file for file in tree.files if file.startswith(APPROVALS + "/"))
-    return tuple(Addition(file=file, content=read_file(directory, file)) for file in files)
+    files = [file for file in tree.files if file.startswith(APPROVALS + "/")]
+    if len(files) > _MOST_APPROVALS:
+        raise VerificationError(
+            f"holds {len(files)} files, more than {_MOST_APPROVALS}",
+            where=place(directory, APPROVALS),
+            hint="remove some",
+        )
+    return tuple(Addition(file=file, content=read_file(directory, file, most=_MOST_BYTES)) for file in files)
 
 
 def add(directory: Path, addition: Addition) -> Path:

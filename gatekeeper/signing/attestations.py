@@ -7,7 +7,7 @@ tools read. All have the same subjects: each file of the model, and the root dig
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,15 @@ def attest(certificate: Certificate, *, manifest: Manifest, key: SigningKey) -> 
         for each in DERIVED
     )
     return (Bundle(file=CERTIFICATE_FILE, content=first), *rest)
+
+
+def list_of(bundles: Iterable[Bundle]) -> bytes:
+    """Each bundle's SHA-256 and place, by name, as `sha256sum` prints them: what a timestamp covers."""
+    lines = (
+        f"{hashlib.sha256(bundle.content).hexdigest()}  {bundle.file}\n"
+        for bundle in sorted(bundles, key=lambda bundle: bundle.file)
+    )
+    return "".join(lines).encode()
 
 
 def claims_of(bundles: tuple[Bundle, ...]) -> bytes:

@@ -11,6 +11,7 @@ from the one that gatekeeper would have written around the same signature is ref
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 
 from gatekeeper.core import codec
@@ -19,6 +20,8 @@ from gatekeeper.signing.keys import PublicKey, SigningKey
 from gatekeeper.signing.statements import member, parse_json
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
@@ -114,7 +117,10 @@ def named_key(bundle: bytes, *, where: str) -> str:
     Raises:
         VerificationError: it is no such bundle.
     """
-    return _parse_bundle(bundle, where=where).hint
+    hint = _parse_bundle(bundle, where=where).hint
+    if not _FINGERPRINT.fullmatch(hint):
+        raise VerificationError(f"names the key {hint[:64]!a}, which is no SHA-256 of one", where=where)
+    return hint
 
 
 def _parse_bundle(bundle: bytes, *, where: str) -> _Bundle:

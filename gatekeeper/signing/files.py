@@ -117,16 +117,16 @@ def _opened(directory: Path, name: str) -> Iterator[BufferedReader]:
         raise VerificationError(f"can't be read: {error.strerror}", where=where) from error
 
 
-def read_file(directory: Path, name: str) -> bytes:
-    """The content of a text file of the directory, at most `MAX_TEXT_FILE` bytes.
+def read_file(directory: Path, name: str, *, most: int = MAX_TEXT_FILE) -> bytes:
+    """The content of a text file of the directory, at most `most` bytes.
 
     Raises:
         VerificationError: it is missing, is not a regular file, is too large, or can't be read.
     """
     with _opened(directory, name) as file:
-        content = file.read(MAX_TEXT_FILE + 1)
-    if len(content) > MAX_TEXT_FILE:
-        raise VerificationError(f"is larger than {MAX_TEXT_FILE} bytes", where=place(directory, name))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise VerificationError(f"is larger than {most} bytes", where=place(directory, name))
     return content
 
 

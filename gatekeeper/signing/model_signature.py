@@ -118,8 +118,12 @@ def read_manifest(directory: Path, *, public_key: PublicKey) -> Manifest:
         VerificationError: the signature, the statement or a name in it is not what it must be.
     """
     where = place(directory, SIGNATURE_FILE)
-    payload = verify_bundle(read_file(directory, SIGNATURE_FILE), public_key=public_key, where=where)
-    return parse_manifest(payload, where=where)
+    return open_manifest(read_file(directory, SIGNATURE_FILE), public_key=public_key, where=where)
+
+
+def open_manifest(signature: bytes, *, public_key: PublicKey, where: str) -> Manifest:
+    """The manifest that the content of a `model.sig` signs; see `read_manifest`."""
+    return parse_manifest(verify_bundle(signature, public_key=public_key, where=where), where=where)
 
 
 def parse_manifest(payload: bytes, *, where: str) -> Manifest:

@@ -9,13 +9,13 @@ Each predicate follows from the certificate alone, so that `verification` derive
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from gatekeeper.core import codec
 from gatekeeper.core.certificate import Certificate
 from gatekeeper.core.checks import check_sha256
+from gatekeeper.core.rule_names import property_name
 from gatekeeper.errors import SigningError, VerificationError
 from gatekeeper.signing.statements import Statement
 
@@ -56,11 +56,6 @@ def certificate_of(statement: Statement, *, where: str) -> Certificate:
         raise VerificationError(f"is no certificate: {error}", where=where) from error
 
 
-def _property(rule: str) -> str:
-    """A rule's name as a property: upper case, everything but A–Z and 0–9 replaced."""
-    return "GATEKEEPER_" + re.sub(r"[^A-Z0-9]", "_", rule.upper())
-
-
 def passed_properties(certificate: Certificate) -> tuple[str, ...]:
     """What the gate verified: that the policy passed, and each rule that did, in the policy's order.
 
@@ -71,7 +66,7 @@ def passed_properties(certificate: Certificate) -> tuple[str, ...]:
     """
     rule_of = {POLICY_PASSED: "", **({WAIVERS_USED: ""} if certificate.approval.waivers else {})}
     for finding in certificate.approval.findings:
-        name = _property(finding.rule)
+        name = property_name(finding.rule)
         if rule_of.setdefault(name, finding.rule) != finding.rule:
             other = rule_of[name] or "the whole policy"
             raise SigningError(

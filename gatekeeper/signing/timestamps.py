@@ -19,6 +19,7 @@ from pathlib import Path
 from gatekeeper.core.trust import TimestampAuthority
 from gatekeeper.errors import VerificationError
 from gatekeeper.signing.additions import TIMESTAMPS, Addition, add
+from gatekeeper.signing.attestations import Bundle, list_of
 from gatekeeper.signing.files import list_tree, place, read_file
 from gatekeeper.signing.layout import ATTESTATIONS
 from gatekeeper.signing.model_signature import SIGNATURE_FILE
@@ -64,9 +65,8 @@ def covered(directory: Path) -> bytes:
     files = list_tree(directory).files
     if SIGNATURE_FILE not in files:
         raise VerificationError("is missing", where=place(directory, SIGNATURE_FILE))
-    bundles = [file for file in files if file == SIGNATURE_FILE or _BUNDLE.fullmatch(file)]
-    digests = ((hashlib.sha256(read_file(directory, file)).hexdigest(), file) for file in sorted(bundles))
-    return "".join(f"{digest}  {file}\n" for digest, file in digests).encode()
+    names = [file for file in files if file == SIGNATURE_FILE or _BUNDLE.fullmatch(file)]
+    return list_of(Bundle(file=name, content=read_file(directory, name)) for name in names)
 
 
 def make_query(directory: Path) -> bytes:
@@ -111,12 +111,15 @@ def accept(directory: Path, *, query: bytes, response: bytes, authority: Timesta
     return Timestamp(time=time, authority=authority.name, file=added.file)
 
 
-def check_timestamps(directory: Path, *, authorities: tuple[TimestampAuthority, ...]) -> Timestamps:
+def check_timestamps(
+    directory: Path, *, authorities: tuple[TimestampAuthority, ...], message: bytes | None = None
+) -> Timestamps:
     """What the timestamps in a release prove; those that prove nothing are counted, for anybody may have added them.
 
     Args:
         directory: the release.
         authorities: whose timestamps count.
+        message: the list of the bundles whose signatures were verified, from the bytes that were; None reads them now.
 
     Raises:
         SigningError: a timestamp is to be checked, and the extra `timestamp` is not installed.
@@ -124,7 +127,7 @@ def check_timestamps(directory: Path, *, authorities: tuple[TimestampAuthority, 
     """
     clocks = [clock_of(authority) for authority in authorities]
     files = [file for file in list_tree(directory).files if file.startswith(TIMESTAMPS + "/")]
-    message = covered(directory)
+    message = covered(directory) if message is None else message
     proven = [found for file in files if (found := _proven(directory, file, message=message, clocks=clocks))]
     return Timestamps(proven=tuple(sorted(proven, key=lambda found: found.time)), others=len(files) - len(proven))
 

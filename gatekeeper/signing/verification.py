@@ -21,7 +21,7 @@ from gatekeeper.signing.additions import (
     is_addition,
     read_approvals,
 )
-from gatekeeper.signing.attestations import ATTESTATION_FILES, DERIVED, Bundle, basis_of, subjects_of
+from gatekeeper.signing.attestations import ATTESTATION_FILES, DERIVED, Bundle, basis_of, list_of, subjects_of
 from gatekeeper.signing.comparison import first_difference
 from gatekeeper.signing.dsse import verify_bundle
 from gatekeeper.signing.files import Tree, digest_file, list_tree, place, read_file
@@ -34,7 +34,7 @@ from gatekeeper.signing.layout import (
     MODEL_FILES,
     SIGNER_FILE,
 )
-from gatekeeper.signing.model_signature import Manifest, check_files, read_manifest
+from gatekeeper.signing.model_signature import SIGNATURE_FILE, Manifest, check_files, open_manifest
 from gatekeeper.signing.predicates import certificate_of, passed_properties
 from gatekeeper.signing.side_files import check_claims, check_side_files
 from gatekeeper.signing.statements import Statement, Subject, parse_statement
@@ -65,6 +65,7 @@ class VerifiedRelease:
         certificate: the facts; the signer's word until they are recomputed.
         certificate_digest: SHA-256 of its bundle.
         subjects: what every attestation is about: the model files and the root digest.
+        signed: the list of all bundles, from the bytes that were verified: what a timestamp must cover.
         approvals: what was added to the folder of approvals after signing; unchecked.
         steps: what was verified.
     """
@@ -72,6 +73,7 @@ class VerifiedRelease:
     certificate: Certificate
     certificate_digest: str
     subjects: tuple[Subject, ...]
+    signed: bytes
     approvals: tuple[Addition, ...]
     steps: tuple[Step, ...]
 
@@ -124,7 +126,8 @@ def read_release(directory: Path, *, public_key: PublicKey) -> VerifiedRelease:
     """
     tree = list_tree(directory)
     beside = _check_names(directory, tree=tree)
-    manifest = read_manifest(directory, public_key=public_key)
+    signature = Bundle(file=SIGNATURE_FILE, content=read_file(directory, SIGNATURE_FILE))
+    manifest = open_manifest(signature.content, public_key=public_key, where=place(directory, SIGNATURE_FILE))
     check_files(directory, manifest=manifest)
     attested = _read_attestations(directory, public_key=public_key)
     statements = _check_statements(directory, attested=attested, manifest=manifest)
@@ -148,6 +151,7 @@ def read_release(directory: Path, *, public_key: PublicKey) -> VerifiedRelease:
         certificate=certificate,
         certificate_digest=hashlib.sha256(attested[0].bundle.content).hexdigest(),
         subjects=subjects_of(manifest),
+        signed=list_of((signature, *(each.bundle for each in attested))),
         approvals=read_approvals(directory, tree=tree),
         steps=tuple(Step(number=n, title=title, detail=detail) for n, (title, detail) in enumerate(details, start=1)),
     )

@@ -102,7 +102,6 @@ def _negative(attack: SimulatedAttack, *, adversary: Adversary, null: NullCalibr
         adversary=adversary,
         noise_multiplier=audited.noise_multiplier,
         participations=audited.participations,
-        draws=audited.audit.noise_draws,
         units=units,
         rng=rng,
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from gatekeeper.audit.attacks.analytic import Analytic
 from gatekeeper.audit.attacks.audited import Audited
 from gatekeeper.audit.attacks.denoised import Denoised
 from gatekeeper.audit.attacks.guesses import calibrate_with_guesses
-from gatekeeper.audit.attacks.trials import SimulatedAttack
+from gatekeeper.audit.attacks.trials import SimulatedAttack, draw_participations
 from gatekeeper.audit.null import calibrated_on, null_similarities
 from gatekeeper.audit.prior import LinearPrior
+from gatekeeper.audit.rows import rows_of
 from gatekeeper.audit.shaping import ReadOut
-from gatekeeper.audit.spectral import better_read_out
 from gatekeeper.core.adversary import REALISTIC, Adversary
 from gatekeeper.core.risk import NullCalibration, Similarity
 
@@ -23,6 +27,11 @@ NULL_UNITS = 5000
 
 # A guess costs what an attack costs; these thresholds hardly move, since guesses vary less than people do.
 GUESS_UNITS = 1000
+
+# Both read-outs are tried on so many units of each half: a few more or fewer successes are no matter.
+_TRIED = 150
+
+_READ_OUTS: tuple[ReadOut, ...] = ("shaped", "wiener")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,9 +56,28 @@ def contests(similarity: Similarity, *, prior: LinearPrior, audited: Audited) ->
             attack = Analytic(row=audited.row, clipping_norm=audited.clipping_norm)
             yield Contest(attack=attack, adversary=adversary, null=null)
             continue
-        denoised = _denoised(adversary, threshold=null.threshold, similarity=similarity, prior=prior, audited=audited)
-        beaten = calibrate_with_guesses(
-            denoised,
+        yield _better(adversary, similarity, strangers=strangers, units=units, prior=prior, audited=audited)
+
+
+def _better(
+    adversary: Adversary,
+    similarity: Similarity,
+    *,
+    strangers: NDArray[np.float64],
+    units: NDArray[np.int64],
+    prior: LinearPrior,
+    audited: Audited,
+) -> Contest:
+    """Attack E with the read-out that reaches its own threshold more often on units that it may try both on.
+
+    Each read-out guesses in its own way, so each has a threshold of its own; the choice is made before any training
+    unit is attacked, on held-out units that the prior is not learnt from.
+    """
+    contests = []
+    for read_out in _READ_OUTS:
+        attack = Denoised(prior=prior, read_out=read_out, clipping_norm=audited.clipping_norm)
+        null = calibrate_with_guesses(
+            attack,
             similarity=similarity,
             strangers=strangers,
             audited=audited.train,
@@ -57,24 +85,29 @@ def contests(similarity: Similarity, *, prior: LinearPrior, audited: Audited) ->
             adversary=adversary,
             noise_multiplier=audited.noise_multiplier,
             participations=audited.participations,
-            draws=audited.audit.noise_draws,
-            confidence=confidence,
+            confidence=audited.audit.null_confidence,
             rng=audited.rng,
         )
-        yield Contest(attack=denoised, adversary=adversary, null=beaten)
+        contests.append(Contest(attack=attack, adversary=adversary, null=null))
+    # Of equals the first.
+    return max(contests, key=lambda contest: _reached(contest, audited))
 
 
-def _denoised(
-    adversary: Adversary, *, threshold: float, similarity: Similarity, prior: LinearPrior, audited: Audited
-) -> Denoised:
-    """Attack E with the read-out that reaches the strangers' threshold more often."""
-    uses = 1 if adversary.observes == "one-step" else max(1, audited.participations.upper_quantile())
-    read_out: ReadOut = "shaped"  # which the closed form can't compare by SSIM
-    if similarity.measure == "ncc":
-        read_out = better_read_out(
-            threshold=threshold,
+def _reached(contest: Contest, audited: Audited) -> int:
+    """How many held-out units a read-out reconstructs, with the prior that the other half of them teaches."""
+    attack, rng = contest.attack, audited.rng
+    assert isinstance(attack, Denoised)
+    found = 0
+    for half in audited.halves:
+        units = rng.permutation(half.others.units)[:_TRIED].astype(np.int64)
+        best = replace(attack, prior=half.prior).reconstruct(
+            half.others,
+            rows=rows_of(half.others, units=units),
+            measure=contest.null.similarity.measure,
             noise_multiplier=audited.noise_multiplier,
-            spectrum=prior.spectrum,
-            participations=uses,
+            participations=draw_participations(contest.adversary, audited.participations, units=len(units), rng=rng),
+            # The same noise in all processes, which have to choose alike; it hides no training unit.
+            generator=torch.Generator().manual_seed(int(rng.integers(2**62))),
         )
-    return Denoised(prior=prior, read_out=read_out, clipping_norm=audited.clipping_norm)
+        found += int((best >= contest.null.threshold).sum())
+    return found

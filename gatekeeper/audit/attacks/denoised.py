@@ -3,7 +3,7 @@
 `wiener` plants the row of attack A and filters its read-out. `shaped` also weights the covariance's directions before
 the clip, so that the clip is spent where it tells most (`audit.shaping` derives both). The attacker knows σ, C and k,
 but not the norm of the image: it assumes the expected one, (E‖x − m‖²)^½. Which of the two is played is chosen before
-anything is observed (`audit.spectral.better_read_out`): the attack hands in one reconstruction, and so does the null.
+anything is observed (`contests`): the attack hands in one reconstruction, and so does the null.
 
 Images, clip and noise are those of attack A; with the noise off both read-outs return x − m. A guess
 is the same read-out of the same noise with no image in it. All arithmetic is in float64.

@@ -35,13 +35,11 @@ def guess_similarities(
     measure: Measure,
     noise_multiplier: float,
     participations: Participations,
-    draws: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """The best similarity of each unit's images to the guesses of several draws, shape (units,).
+    """The best similarity of each unit's images to a guess for each, shape (units,).
 
-    An attack succeeds if any of its noise draws does, so there are as many guesses. This noise hides nothing: all
-    processes draw the same, from `rng`.
+    This noise hides nothing, so all processes draw the same, from `rng`.
 
     Args:
         attack: whose read-out guesses.
@@ -51,23 +49,17 @@ def guess_similarities(
         measure: how guesses are compared with images.
         noise_multiplier: σ of the run.
         participations: the distribution of K.
-        draws: how many guesses for each unit, at least 1.
         rng: draws K and the noise.
     """
-    rows, generator = rows_of(data, units=units), torch.Generator().manual_seed(int(rng.integers(2**62)))
-    guesses = [
-        attack.reconstruct(
-            data,
-            rows=rows,
-            measure=measure,
-            noise_multiplier=noise_multiplier,
-            participations=draw_participations(adversary, participations, units=len(units), rng=rng),
-            generator=generator,
-            absent=True,
-        )
-        for _ in range(draws)
-    ]
-    return np.asarray(np.max(guesses, axis=0))
+    return attack.reconstruct(
+        data,
+        rows=rows_of(data, units=units),
+        measure=measure,
+        noise_multiplier=noise_multiplier,
+        participations=draw_participations(adversary, participations, units=len(units), rng=rng),
+        generator=torch.Generator().manual_seed(int(rng.integers(2**62))),
+        absent=True,
+    )
 
 
 def calibrate_with_guesses(
@@ -80,7 +72,6 @@ def calibrate_with_guesses(
     adversary: Adversary,
     noise_multiplier: float,
     participations: Participations,
-    draws: int,
     confidence: float,
     rng: np.random.Generator,
 ) -> NullCalibration:
@@ -95,7 +86,6 @@ def calibrate_with_guesses(
         adversary: whom the attack plays.
         noise_multiplier: σ of the run.
         participations: the distribution of K.
-        draws: of the attack, any of which counts.
         confidence: one-sided confidence of each limit of the quantile.
         rng: draws K and the noise.
 
@@ -110,7 +100,6 @@ def calibrate_with_guesses(
         measure=similarity.measure,
         noise_multiplier=noise_multiplier,
         participations=participations,
-        draws=draws,
         rng=rng,
     )
     return calibrated_on(strangers, similarity=similarity, confidence=confidence, guesser=adversary, guesses=guesses)
@@ -155,7 +144,6 @@ def guessing_control(
     adversary: Adversary,
     noise_multiplier: float,
     participations: Participations,
-    draws: int,
     units: int,
     rng: np.random.Generator,
 ) -> Count:
@@ -168,7 +156,6 @@ def guessing_control(
         adversary: whom it plays.
         noise_multiplier: σ of the run.
         participations: the distribution of K.
-        draws: of the attack, any of which counts.
         units: how many to use; all where there are fewer.
         rng: chooses units, draws K and the noise.
     """
@@ -184,7 +171,6 @@ def guessing_control(
             measure=null.similarity.measure,
             noise_multiplier=noise_multiplier,
             participations=participations,
-            draws=draws,
             rng=rng,
         )
         passed, trials = passed + int((best >= null.threshold).sum()), trials + len(chosen)

@@ -53,7 +53,8 @@ class Draws:
     """What the noise draws gave for some units; private.
 
     Attributes:
-        reached: whether each unit passed the threshold in any draw, shape (units,).
+        reached: whether each unit passed the threshold, shape (units,): in any draw, or, where guesses have to be
+            beaten, in the draw in which most units did.
         first: each unit's best similarity in the first draw, shape (units,).
     """
 
@@ -102,7 +103,7 @@ def attack_units(
     Each of several processes attacks every n-th unit, with noise of its own. What else is random is drawn for all
     units in every process, from generators that are alike.
     """
-    reached = np.zeros(len(units), dtype=np.bool_)
+    reached: list[NDArray[np.bool_]] = []
     first = np.zeros(len(units))
     own = np.arange(ranks.index, len(units), ranks.count)
     for draw in range(draws if len(units) else 0):
@@ -118,10 +119,14 @@ def attack_units(
                 generator=generator,
             )
         best = ranks.merged(best)
-        reached |= best >= null.threshold
+        reached.append(best >= null.threshold)
         first = first if draw else best
         progress(len(units))
-    return Draws(reached=reached, first=first)
+    if not reached:
+        return Draws(reached=np.zeros(len(units), dtype=np.bool_), first=first)
+    # A threshold above guesses is above one guess a unit: any of several draws would pass it by guessing.
+    counted = np.any(reached, axis=0) if null.guesser is None else max(reached, key=np.count_nonzero)
+    return Draws(reached=np.asarray(counted), first=first)
 
 
 def negative_control(

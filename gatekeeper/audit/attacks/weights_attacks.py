@@ -19,10 +19,9 @@ from gatekeeper.audit.similarity import centred
 from gatekeeper.core.adversary import AttackName
 from gatekeeper.core.risk import Count, NullCalibration
 from gatekeeper.core.units import UnitImages
-from gatekeeper.core.weights_only import CONTROL_UNITS, WeightsSearch
+from gatekeeper.core.weights_only import CONTROL_IMAGES, CONTROL_UNITS, WeightsSearch
 
 # The positive control hands in so many images for each of its units, as the search does in the papers.
-_PER_UNIT = 2
 
 
 class NoiselessTraining(Protocol):
@@ -82,7 +81,7 @@ class Stationarity:
         units = rng.choice(self.held_out.units, size=size, replace=False).astype(np.int64)
         network = self.noiseless.network(units, progress)
         search = WeightsSearch(
-            candidates=max(_PER_UNIT * len(units), self.released.classes),
+            candidates=max(CONTROL_IMAGES * len(units), self.released.classes),
             starts=self.search.starts,
             iterations=self.search.iterations,
         )

@@ -86,7 +86,8 @@ class _Mish(torch.autograd.Function):
             power, below = scratch[:, : len(x)]
             _tangent(x, out, power, below)
             slope = power.addcmul_(power, power).div_(below).div_(below)
-            out.addcmul_(slope, x).mul_(gradient)
+            # Where the slope has vanished but for rounding, a large x would bring it back.
+            out.addcmul_(slope, x.clamp(max=_STRAIGHT)).mul_(gradient)
         return found
 
 

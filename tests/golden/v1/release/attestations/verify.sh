@@ -11,6 +11,7 @@
 set -eu
 LC_ALL=C
 export LC_ALL
+unset CDPATH
 
 [ $# -eq 3 ] || { echo "usage: verify.sh PUBLIC_KEY RELEASE POLICY_SHA256" >&2; exit 2; }
 key=$1 release=${2%/} policy=$3
@@ -18,7 +19,9 @@ for program in openssl jq; do
   command -v "$program" >/dev/null || { echo "needs $program" >&2; exit 2; }
 done
 
-refuse() { echo "NOT VERIFIED: $*"; exit 1; }
+# Names come from the release: what steers a terminal is left out of what is printed.
+say() { printf '%s\n' "$*" | tr -d '\000-\011\013-\037\177'; }
+refuse() { say "NOT VERIFIED: $*"; exit 1; }
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -57,11 +60,17 @@ open_bundle() {
 }
 
 # The trust root and the demand come from outside.
-[ -f "$key" ] || refuse "there is no public key $key"
+if [ ! -f "$key" ] || [ -L "$key" ]; then refuse "there is no public key $key, or it is a link"; fi
 [ -d "$release" ] || refuse "there is no release $release"
-case $(cd "$(dirname "$key")" && pwd -P)/ in
-  "$(cd "$release" && pwd -P)"/*) refuse "the public key lies inside the release, so it proves nothing about it" ;;
+folder=$(cd -P -- "$(dirname -- "$key")" && pwd -P)
+case $folder/ in
+  "$(cd -P -- "$release" && pwd -P)"/*) refuse "the public key lies inside the release, so it proves nothing about it" ;;
 esac
+key=$folder/$(basename -- "$key")
+# From here on the release is `.`: whatever it is called, no pattern and no option is made of its name.
+called=$release
+cd -P -- "$release"
+release=.
 printf '%s\n' "$policy" | grep -Eq '^[0-9a-f]{64}$' || refuse "the policy's digest has 64 lower-case hexadecimal digits"
 
 # Regular files with one name each, and no folders but those of a release.
@@ -76,6 +85,7 @@ none "$release/attestations" -type d ! -path "$release/attestations" ! -path "$r
 # grown FOLDER ENDING: what was added after signing is called as it must be; it is not looked at.
 grown() {
   [ -d "$release/attestations/$1" ] || return 0
+  none "$release/attestations/$1" -name "*[!A-Za-z0-9_.-]*" || refuse "$1/ holds other files than *$2"
   ! ls -A "$release/attestations/$1" | grep -Evq "^[A-Za-z0-9][A-Za-z0-9_-]*$2\$" || refuse "$1/ holds other files than *$2"
 }
 grown approvals '\.sigstore\.json'
@@ -132,9 +142,8 @@ done <"$scratch/bound"
 jq -e -n --slurpfile one "$scratch/mlbom.sigstore.json" --slurpfile other "$release/attestations/bom.cdx.json" \
   '[$one[].predicate] == $other' >/dev/null 2>&1 || refuse "bom.cdx.json is not the bill of materials that was signed"
 cmp -s "$scratch/claims" "$release/attestations/claims.jsonl" || refuse "claims.jsonl is not the attestations, one a line"
-[ "$(openssl pkey -pubin -in "$release/attestations/signer.pub" -outform DER 2>/dev/null | openssl dgst -sha256 -r)" = \
-  "$(openssl pkey -pubin -in "$key" -outform DER 2>/dev/null | openssl dgst -sha256 -r)" ] ||
-  refuse "signer.pub is not this public key"
+openssl pkey -pubin -in "$key" -out "$scratch/key.pem" 2>/dev/null || refuse "the public key can't be read"
+cmp -s "$scratch/key.pem" "$release/attestations/signer.pub" || refuse "signer.pub is not this public key"
 {
   cut -d ' ' -f 2 "$scratch/bound" | sed 's|^attestations/||'
   for name in certificate svr vsa test-result provenance mlbom; do echo "$name.sigstore.json"; done
@@ -145,8 +154,8 @@ ls -A "$release/attestations" | sort >"$scratch/found"
 cmp -s "$scratch/names" "$scratch/found" ||
   refuse "attestations/ holds other files than the certificate binds: $(comm -3 "$scratch/names" "$scratch/found" | tr -d '\t' | head -n 3 | tr '\n' ' ')"
 
-echo "VERIFIED $release"
-echo "  signed by    $(hex "$key")"
+say "VERIFIED $called"
+echo "  signed by    $(hex "$scratch/key.pem")"
 echo "  model        $model"
 echo "  policy       $policy"
 jq -r '"  verdict of   " + .predicate.created' "$scratch/certificate.sigstore.json"
