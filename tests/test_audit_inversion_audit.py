@@ -94,6 +94,7 @@ def test_without_noise_most_units_come_back_and_the_controls_hold() -> None:
     assert found.negative_control.rate <= 0.2
 
 
+@pytest.mark.slow
 def test_with_noise_none_do_and_the_positive_control_still_works() -> None:
     found = _outcome(sigma=1.0, draws=2)
     assert found.sample.successes == found.worst.successes == 0

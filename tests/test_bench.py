@@ -102,6 +102,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_training_bench_writes_every_arm_of_every_model(quick: dict[str, Any]) -> None:
     assert set(quick) == {"schema", "machine", "settings", "models", "geometric_mean_ratio"}
     assert quick["schema"] == "gatekeeper/bench-training/1"
@@ -116,6 +117,7 @@ def test_the_training_bench_writes_every_arm_of_every_model(quick: dict[str, Any
             assert line["failure"] is None or line["arm"] == "fastdp"
 
 
+@pytest.mark.slow
 def test_in_bfloat16_plain_sgd_and_gatekeeper_are_compared(tmp_path: Path) -> None:
     path = tmp_path / "training.json"
     options = ["--quick", "--no-memory", "--rounds", "1", "--models", "mlp", "--dtype", "bfloat16"]
@@ -125,6 +127,7 @@ def test_in_bfloat16_plain_sgd_and_gatekeeper_are_compared(tmp_path: Path) -> No
     assert [line["arm"] for line in found["models"][0]["arms"]] == [*PLAIN, "gatekeeper"]
 
 
+@pytest.mark.slow
 def test_the_baseline_is_the_faster_plain_arm(quick: dict[str, Any]) -> None:
     for model in quick["models"]:
         lines = {line["arm"]: line for line in model["arms"]}
@@ -133,6 +136,7 @@ def test_the_baseline_is_the_faster_plain_arm(quick: dict[str, Any]) -> None:
         assert lines["plain-physical"]["physical_batch"] == lines["gatekeeper"]["physical_batch"]
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_step_are_all_seen(quick: dict[str, Any]) -> None:
     for model in quick["models"]:
         assert set(model["parts"]) == {"network", "sums", "noise", "optimizer"}
@@ -140,6 +144,7 @@ def test_the_parts_of_a_step_are_all_seen(quick: dict[str, Any]) -> None:
         assert sum(model["parts"].values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_geometric_mean_is_that_of_the_medians(quick: dict[str, Any]) -> None:
     ratios = [line["ratio"]["median"] for m in quick["models"] for line in m["arms"] if line["arm"] == "gatekeeper"]
     assert quick["geometric_mean_ratio"] == pytest.approx(math.prod(ratios) ** (1 / 3))
@@ -189,6 +194,7 @@ def test_memory_is_measured_in_a_process_of_its_own() -> None:
     assert few.value < ballast.nbytes / 4
 
 
+@pytest.mark.slow
 def test_an_arm_that_fails_is_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(case: Case, arm: str) -> Outcome:
         failed = arm == "opacus-hooks"

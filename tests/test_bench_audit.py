@@ -28,6 +28,7 @@ def _names(noun: type) -> set[str]:
     return {field.name for field in dataclasses.fields(noun)}
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_every_table(quick: dict[str, Any]) -> None:
     assert set(quick) == {"schema", "machine", "settings", "speed", "breaching", "cost", "growth"}
     assert quick["schema"] == "gatekeeper/bench-audit/1"
@@ -41,6 +42,7 @@ def test_a_quick_run_writes_every_table(quick: dict[str, Any]) -> None:
         assert set(row) == _names(GrowthRow)
 
 
+@pytest.mark.slow
 def test_growth_is_told_from_the_smallest(quick: dict[str, Any]) -> None:
     for varied in ("pixels", "units"):
         rows = [row for row in quick["growth"] if row["varied"] == varied]
@@ -48,6 +50,7 @@ def test_growth_is_told_from_the_smallest(quick: dict[str, Any]) -> None:
         assert rows[0]["cost_ratio"]["median"] == 1.0
 
 
+@pytest.mark.slow
 def test_the_training_is_scaled_by_its_steps(quick: dict[str, Any]) -> None:
     cost = quick["cost"]
     assert (cost["steps"], cost["measured_steps"]) == (4, 2)

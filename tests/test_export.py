@@ -96,7 +96,7 @@ def _unet(name: str, shape: tuple[int, ...]) -> torch.nn.Module:
 @pytest.mark.parametrize(
     ("name", "trained_on", "others"),
     [
-        ("unet", (1, 8, 24), [(1, 8, 8), (1, 16, 40)]),
+        pytest.param("unet", (1, 8, 24), [(1, 8, 8), (1, 16, 40)], marks=pytest.mark.slow),
         pytest.param("unet3d", (2, 8, 8, 16), [(2, 16, 8, 8), (2, 8, 24, 16)], marks=pytest.mark.slow),
     ],
 )

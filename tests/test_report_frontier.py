@@ -171,6 +171,7 @@ def test_more_private_points_than_counted_runs_are_refused() -> None:
 # Pictures
 
 
+@pytest.mark.slow
 def test_the_svg_is_the_same_every_time_and_names_what_it_shows() -> None:
     one, other = (render_frontier_plots(sample_frontier()) for _ in range(2))
     assert one["svg"] == other["svg"]

@@ -106,7 +106,9 @@ def test_the_seed_gives_the_weights_and_leaves_torchs_own_generator(name: str) -
     assert not torch.equal(first, other)
 
 
-@every_network
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ("resnet18", "unet3d") else name for name in SHAPES]
+)
 def test_it_exports_to_onnx(name: str, tmp_path: Path) -> None:
     artifact = export(_build(name).eval(), image_shape=SHAPES[name], path=tmp_path / "model.onnx")
     assert artifact.parity < 1e-4
