@@ -62,7 +62,7 @@ def test_every_format_says_the_verdict_and_every_finding(facts: Facts, word: str
     for finding in report.verdict.findings:
         assert finding.rule in text
         assert finding.remedy is None or finding.remedy in text
-    assert set(FORMATS) == {"text", "json"}
+    assert {"text", "json"} <= set(FORMATS)
 
 
 def test_the_text_gives_measured_limit_and_margin_of_each_rule() -> None:

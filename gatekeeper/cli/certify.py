@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatekeeper.cli.ci import policy_file
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
@@ -122,6 +123,7 @@ def certify(
     if dry_run:
         _dry_run(the_policy, the_candidate, runs, device)
         return
+    located = policy_file(policy, judged=the_policy)
     check_targets(targets, out=out)
     endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
     if annex is not None:
@@ -153,7 +155,8 @@ def certify(
         except InternalError as error:
             error.hint = f"to go on from the last checkpoint: {command_to_go_on(run)}"
             raise
-        outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
+        report = report_of(the_policy, judgement, policy_file=located)
+        outputs = render_outputs(report, stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
             warn_of_waivers(judgement.verdict)
             again = _Again(policy=policy, endorsing=endorsing, endorsed=endorsed)

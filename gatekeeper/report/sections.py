@@ -43,13 +43,23 @@ def subject(report: Report) -> str:
     )
 
 
-def message(finding: Finding) -> str:
-    """A finding in one paragraph: what was demanded, what came out, and the remedy."""
-    text = (
-        f"{MARKS[finding.status]}: {finding.statement} ({statistic(finding)}): {measured(finding)} against "
-        f"{finding.comparator} {in_full(finding.limit)}, margin {margin(finding)}; {finding.detail}"
+def outcome(finding: Finding) -> str:
+    """A finding in one sentence: what was demanded, and what came out."""
+    mark = MARKS[finding.status] if finding.waiver is None else f"{MARKS[finding.status]} by {finding.waiver}"
+    return (
+        f"{mark}: {finding.statement} ({statistic(finding)}): {measured(finding)} against {finding.comparator} "
+        f"{in_full(finding.limit)}, margin {margin(finding)}"
     )
-    return text if finding.remedy is None else f"{text} → {finding.remedy}"
+
+
+def behind(finding: Finding) -> str:
+    """What a reader needs to understand a finding, and its remedy."""
+    return finding.detail if finding.remedy is None else f"{finding.detail} → {finding.remedy}"
+
+
+def message(finding: Finding) -> str:
+    """Both in one paragraph."""
+    return f"{outcome(finding)}; {behind(finding)}"
 
 
 def paragraphs(report: Report) -> Iterator[tuple[str, str]]:
