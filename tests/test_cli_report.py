@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,14 @@ def test_certify_shows_findings_at_the_lines_of_its_policy(stage: Stage, here: P
     (result,) = json.loads((here / "r.sarif").read_text())["runs"][0]["results"]
     place = result["locations"][0]["physicalLocation"]
     assert str(place["region"]["startLine"]) == command.properties["line"]
+
+
+def test_a_policy_that_comes_through_a_pipe_is_read_once(stage: Stage, here: Path) -> None:  # noqa: F811
+    reading, writing = os.pipe()
+    os.write(writing, (here / "policy.yaml").read_bytes())
+    os.close(writing)
+    stage.verdict = REFUSAL
+    ran = gatekeeper("certify", "candidate.yaml", "--policy", f"/dev/fd/{reading}", "--no-sign", "--format", "github")
+    os.close(reading)
+    assert ran.code == 1, ran.stderr
+    assert "file" not in commands(ran.stdout)[1].properties

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import jsonschema
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.report import render
@@ -18,7 +18,8 @@ from tests.format_readers import SHOWN, commands, junit_cases, markdown_rows, ma
 from tests.hostile import anything, hostile_report, names
 from tests.sarif import sarif_schema
 
-FEW = settings(max_examples=12, deadline=None)
+# Reports are large: a failure is shown as it was found.
+FEW = settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 CHECK = jsonschema.Draft4Validator(sarif_schema())
 
 

@@ -123,7 +123,8 @@ def certify(
     if dry_run:
         _dry_run(the_policy, the_candidate, runs, device)
         return
-    located = policy_file(policy, judged=the_policy)
+    # What comes through a pipe can be read once, and has no lines that anybody could look at.
+    located = policy_file(policy, judged=the_policy) if policy.is_file() else None
     check_targets(targets, out=out)
     endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
     if annex is not None:
