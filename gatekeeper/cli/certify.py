@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatekeeper.cli.ci import policy_file
+from gatekeeper.cli.ci import lines_of
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
@@ -123,8 +123,7 @@ def certify(
     if dry_run:
         _dry_run(the_policy, the_candidate, runs, device)
         return
-    # What comes through a pipe can be read once, and has no lines that anybody could look at.
-    located = policy_file(policy, judged=the_policy) if policy.is_file() else None
+    located = lines_of(policy, judged=the_policy)
     check_targets(targets, out=out)
     endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
     if annex is not None:
@@ -137,10 +136,7 @@ def certify(
             key=key, out=out, runs=runs, passphrase_fd=passphrase_fd, public_key=public_key, certificate=certificate
         )
     counted_in = find_ledger(ledger, key=ledger_key)
-    if resume is None:
-        run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
-    else:
-        run = find_interrupted(resume, runs=runs, policy=the_policy, candidate=the_candidate)
+    run = _new_or_interrupted(resume, runs=runs, policy=the_policy, candidate=the_candidate)
     with run.lock():
         if resume is None:
             say(f"run directory: {run.path}")
@@ -224,6 +220,13 @@ class _Again:
     policy: Path
     endorsing: EndorsingFiles
     endorsed: Endorsed
+
+
+def _new_or_interrupted(resume: str | None, *, runs: Path, policy: Policy, candidate: Candidate) -> RunDirectory:
+    """A fresh run directory, or that of the run to go on with."""
+    if resume is None:
+        return RunDirectory.create(runs, policy=policy, candidate=candidate)
+    return find_interrupted(resume, runs=runs, policy=policy, candidate=candidate)
 
 
 def _produce_and_judge(

@@ -38,6 +38,11 @@ def policy_file(path: Path, *, judged: Policy) -> PolicyFile:
     return dataclasses.replace(located, path=shown.as_posix())
 
 
+def lines_of(path: Path, *, judged: Policy) -> PolicyFile | None:
+    """The same of a policy that has just been read; None where it came through a pipe, which can be read once."""
+    return policy_file(path, judged=judged) if path.is_file() else None
+
+
 def step_files(report: Report, *, written: Path | None) -> Iterator[tuple[Path, str]]:
     """What is appended to which file for GitHub Actions: a job summary, and outputs of the step.
 
