@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatekeeper.cli.ci import lines_of
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
@@ -122,6 +123,7 @@ def certify(
     if dry_run:
         _dry_run(the_policy, the_candidate, runs, device)
         return
+    located = lines_of(policy, judged=the_policy)
     check_targets(targets, out=out)
     endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
     if annex is not None:
@@ -134,10 +136,7 @@ def certify(
             key=key, out=out, runs=runs, passphrase_fd=passphrase_fd, public_key=public_key, certificate=certificate
         )
     counted_in = find_ledger(ledger, key=ledger_key)
-    if resume is None:
-        run = RunDirectory.create(runs, policy=the_policy, candidate=the_candidate)
-    else:
-        run = find_interrupted(resume, runs=runs, policy=the_policy, candidate=the_candidate)
+    run = _new_or_interrupted(resume, runs=runs, policy=the_policy, candidate=the_candidate)
     with run.lock():
         if resume is None:
             say(f"run directory: {run.path}")
@@ -153,7 +152,8 @@ def certify(
         except InternalError as error:
             error.hint = f"to go on from the last checkpoint: {command_to_go_on(run)}"
             raise
-        outputs = render_outputs(report_of(the_policy, judgement), stdout_format=stdout_format, targets=targets)
+        report = report_of(the_policy, judgement, policy_file=located)
+        outputs = render_outputs(report, stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
             warn_of_waivers(judgement.verdict)
             again = _Again(policy=policy, endorsing=endorsing, endorsed=endorsed)
@@ -220,6 +220,13 @@ class _Again:
     policy: Path
     endorsing: EndorsingFiles
     endorsed: Endorsed
+
+
+def _new_or_interrupted(resume: str | None, *, runs: Path, policy: Policy, candidate: Candidate) -> RunDirectory:
+    """A fresh run directory, or that of the run to go on with."""
+    if resume is None:
+        return RunDirectory.create(runs, policy=policy, candidate=candidate)
+    return find_interrupted(resume, runs=runs, policy=policy, candidate=candidate)
 
 
 def _produce_and_judge(

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatekeeper.cli.ci import step_files
 from gatekeeper.cli.streams import say, silence
 from gatekeeper.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from gatekeeper.report import Report
 
-FORMATS = ("text", "json")
+FORMATS = ("text", "json", "markdown", "junit", "sarif", "github", "openmetrics")
 _NARROWEST, _WIDEST = 80, 160
 
 
@@ -55,7 +56,7 @@ output_option = click.option(
     "targets",
     type=TargetType(),
     multiple=True,
-    help="Write the report to a file as well; repeatable. Formats: text, json.",
+    help=f"Write the report to a file as well; repeatable. Formats: {', '.join(FORMATS)}.",
 )
 format_option = click.option(
     "--format", "stdout_format", type=click.Choice(FORMATS), default="text", show_default=True, help="What stdout gets."
@@ -69,10 +70,12 @@ class Output:
     Attributes:
         path: the file to write, or None for stdout.
         text: what it says.
+        appended: whether the file keeps what it holds.
     """
 
     path: Path | None
     text: str
+    appended: bool = False
 
 
 def check_targets(targets: tuple[Target, ...], *, out: Path | None = None) -> None:
@@ -109,10 +112,19 @@ def render_outputs(report: Report, *, stdout_format: str, targets: tuple[Target,
     from gatekeeper.report import render, render_text
 
     files = tuple(Output(path=target.path, text=render(report, target.format)) for target in targets)
+    if "github" in (stdout_format, *(target.format for target in targets)):
+        files += tuple(
+            Output(path=path, text=text, appended=True) for path, text in step_files(report, written=_main(targets))
+        )
     if stdout_format == "text":
         width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST) if _terminal() else _WIDEST
         return (*files, Output(path=None, text=render_text(report, width=width, colour=use_colour())))
     return (*files, Output(path=None, text=render(report, stdout_format)))
+
+
+def _main(targets: tuple[Target, ...]) -> Path | None:
+    """The report that a later step is told of: the JSON report, or else the first."""
+    return next((target.path for target in sorted(targets, key=lambda target: target.format != "json")), None)
 
 
 def write_outputs(outputs: tuple[Output, ...]) -> None:
@@ -121,7 +133,7 @@ def write_outputs(outputs: tuple[Output, ...]) -> None:
         if output.path is None:
             click.echo(output.text, nl=False)
         else:
-            write_text(output.path, output.text)
+            write_text(output.path, output.text, appended=output.appended)
 
 
 def deliver(outputs: tuple[Output, ...]) -> None:
@@ -148,10 +160,11 @@ def _terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file, with an error that names it where that fails."""
+def write_text(path: Path, text: str, *, appended: bool = False) -> None:
+    """Write a file, or more of it, with an error that names it where that fails."""
     try:
-        path.write_text(text, encoding="utf-8")
+        with path.open("a" if appended else "w", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise InvalidInputError(f"can't write: {error.strerror}", where=str(path)) from error
 

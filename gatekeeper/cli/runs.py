@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gatekeeper.cli.certify import runs_option
+from gatekeeper.cli.ci import policy_file
 from gatekeeper.cli.output import Target, format_option, output_option, render_outputs, write_outputs
 from gatekeeper.cli.streams import say
 from gatekeeper.errors import RunDirectoryError
@@ -77,12 +78,19 @@ def _delete(run: RunDirectory) -> None:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--policy",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file of the policy that judged the run: findings are shown at its lines.",
+)
 @format_option
 @output_option
-def report(run: Path, stdout_format: str, targets: tuple[Target, ...]) -> None:
+def report(run: Path, policy: Path | None, stdout_format: str, targets: tuple[Target, ...]) -> None:
     """Render a RUN's report again."""
     from gatekeeper.pipeline.judgement import report_of
 
     directory = RunDirectory(run)
-    written = report_of(directory.read_policy(), directory.read_judgement())
+    judged = directory.read_policy()
+    located = None if policy is None else policy_file(policy, judged=judged)
+    written = report_of(judged, directory.read_judgement(), policy_file=located)
     write_outputs(render_outputs(written, stdout_format=stdout_format, targets=targets))

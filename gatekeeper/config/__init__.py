@@ -12,11 +12,13 @@ column and remedy. The layers, from the bytes up:
     header     apiVersion and kind
     policy (with rules, lineage), candidate (with training), trust, waivers, lock    document → noun
     overlay    one tree over another, for policies that extend others
+    lines      at which lines a policy file says what findings are about
     schema     the JSON Schemas
     starter (with yaml_text)    noun → commented YAML
 """
 
 from gatekeeper.config.candidate import load_candidate
+from gatekeeper.config.lines import locate_rules
 from gatekeeper.config.lock import load_lock, render_lock
 from gatekeeper.config.policy import load_policy
 from gatekeeper.config.schema import candidate_schema, policy_schema, trust_schema, waivers_schema
@@ -31,6 +33,7 @@ __all__ = [
     "load_policy",
     "load_trust",
     "load_waivers",
+    "locate_rules",
     "policy_schema",
     "render_candidate",
     "render_lock",

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from gatekeeper.core.adversary import ONE_STEP
 from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
+from gatekeeper.core.codec import digest
 from gatekeeper.core.key_uri import scheme_of
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
+from gatekeeper.core.policy_file import PolicyFile
 from gatekeeper.core.risk import Similarity
-from gatekeeper.errors import SigningError
+from gatekeeper.errors import InvalidInputError, SigningError
 
 if TYPE_CHECKING:
     from gatekeeper.signing.keys import KeyPaths, PublicKey, SigningKey
@@ -27,6 +29,30 @@ def read_policy(path: Path) -> Policy:
     from gatekeeper.config import load_policy
 
     return load_policy(path)
+
+
+def locate_policy(path: Path, *, judged: Policy) -> PolicyFile:
+    """Where a policy file demands what.
+
+    Args:
+        path: the file that the policy was read from, or another of the same policy.
+        judged: the policy that a run was judged by, or will be.
+
+    Raises:
+        ConfigError: the file has mistakes.
+        InvalidInputError: it can't be read, or says another policy.
+    """
+    from gatekeeper.config import load_policy, locate_rules
+
+    found = load_policy(path)
+    if digest(found) != digest(judged):
+        raise InvalidInputError(
+            f"is {found.name} v{found.version} with digest {digest(found)}; the run is judged by {judged.name} "
+            f"v{judged.version} with digest {digest(judged)}",
+            where=str(path),
+            hint="name the file as it was when the run was judged, or leave --policy out",
+        )
+    return locate_rules(path, found)
 
 
 def read_candidate(path: Path) -> Candidate:

@@ -15,6 +15,7 @@ from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy
+from gatekeeper.core.policy_file import PolicyFile
 from gatekeeper.core.risk import IdentificationPower, RiskBound
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import InvalidInputError, InvalidValueError, SigningError
@@ -145,8 +146,8 @@ def _without_idle_waivers(judgement: Judgement) -> Judgement:
     return replace(judgement, facts=replace(judgement.facts, waivers=waivers))
 
 
-def report_of(policy: Policy, judgement: Judgement) -> Report:
-    """What every report format is made from."""
+def report_of(policy: Policy, judgement: Judgement, *, policy_file: PolicyFile | None = None) -> Report:
+    """What every report format is made from; `policy_file` says at which lines findings are shown."""
     from gatekeeper.report import Report
 
     return Report(
@@ -155,6 +156,7 @@ def report_of(policy: Policy, judgement: Judgement) -> Report:
         policy=policy,
         facts=judgement.facts,
         verdict=judgement.verdict,
+        policy_file=policy_file,
     )
 
 

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gatekeeper.report.certificate_schema import certificate_schema
 from gatekeeper.report.content import Report, exit_code, verdict_word
+from gatekeeper.report.github import github_outputs, render_github
 from gatekeeper.report.json_report import render_json, report_schema
+from gatekeeper.report.junit import render_junit
+from gatekeeper.report.markdown import render_markdown
+from gatekeeper.report.openmetrics import render_openmetrics
+from gatekeeper.report.sarif import render_sarif
 from gatekeeper.report.text import render_text
 
-FORMATS = ("text", "json")
+_RENDERERS: dict[str, Callable[[Report], str]] = {
+    "text": render_text,
+    "json": render_json,
+    "markdown": render_markdown,
+    "junit": render_junit,
+    "sarif": render_sarif,
+    "github": render_github,
+    "openmetrics": render_openmetrics,
+}
+
+FORMATS = tuple(_RENDERERS)
 
 
 def render(report: Report, output_format: str) -> str:
     """The report in one of `FORMATS`."""
-    return render_json(report) if output_format == "json" else render_text(report)
+    return _RENDERERS[output_format](report)
 
 
 __all__ = [
@@ -20,8 +37,10 @@ __all__ = [
     "Report",
     "certificate_schema",
     "exit_code",
+    "github_outputs",
     "render",
     "render_json",
+    "render_markdown",
     "render_text",
     "report_schema",
     "verdict_word",

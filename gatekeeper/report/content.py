@@ -9,10 +9,11 @@ from gatekeeper.core.adversary import WEIGHTS_ONLY, Adversary
 from gatekeeper.core.certificate import Certificate, Facts
 from gatekeeper.core.clipping import split_noise
 from gatekeeper.core.policy import Policy
+from gatekeeper.core.policy_file import PolicyFile
 from gatekeeper.core.record import TrainingRecord
 from gatekeeper.core.risk import AttackOutcome
 from gatekeeper.core.rounding import round_down, round_up
-from gatekeeper.core.verdict import Approval, Refusal, Verdict
+from gatekeeper.core.verdict import Approval, Finding, Refusal, Verdict
 
 WEIGHTS_NOT_MEASURED = "not measured: no bound of its own is known, and no rule names an attack on the released model"
 
@@ -79,6 +80,8 @@ class Report:
         policy: the whole policy.
         facts: everything that the gate read.
         verdict: what it decided.
+        policy_file: where the policy's file says what, or None where no file is known; formats that show findings at
+            a place use it, and nothing else follows from it.
     """
 
     gatekeeper_version: str
@@ -86,6 +89,7 @@ class Report:
     policy: Policy
     facts: Facts
     verdict: Verdict
+    policy_file: PolicyFile | None = None
 
 
 def not_measured(outcomes: tuple[AttackOutcome, ...]) -> tuple[tuple[Adversary, str], ...]:
@@ -204,20 +208,23 @@ def lock_sentence(facts: Facts) -> str:
 
 
 def waiver_sentences(report: Report) -> tuple[str, ...]:
-    """One for each waiver that the verdict rests on."""
-    waived = {finding.waiver: finding for finding in report.verdict.findings if finding.waiver is not None}
-    sentences = []
-    for each in report.facts.waivers:
-        waiver = each.waiver
-        finding = waived.get(waiver.id)
-        if finding is not None:
-            signed = "nobody signed it" if each.signer is None else f"signed with key {each.signer}"
-            sentences.append(
-                f"{waiver.id} excuses {waiver.rule}, measured {finding.measured!r} against {finding.comparator} "
-                f"{finding.limit!r}, up to {waiver.ceiling!r}, until the end of {waiver.expires} (UTC). Owner "
-                f"{waiver.owner}, approver {waiver.approver} ({signed}): {waiver.reason}"
-            )
-    return tuple(sentences)
+    """One for each waiver that the verdict rests on, in the order in which they were presented."""
+    order = [each.waiver.id for each in report.facts.waivers]
+    waived = [finding for finding in report.verdict.findings if finding.waiver is not None]
+    return tuple(
+        waiver_sentence(finding, report.facts) for finding in sorted(waived, key=lambda f: order.index(f.waiver or ""))
+    )
+
+
+def waiver_sentence(finding: Finding, facts: Facts) -> str:
+    """Who excused a waived finding, why, how far and until when."""
+    (each,) = (each for each in facts.waivers if each.waiver.id == finding.waiver)
+    waiver, signed = each.waiver, "nobody signed it" if each.signer is None else f"signed with key {each.signer}"
+    return (
+        f"{waiver.id} excuses {waiver.rule}, measured {finding.measured!r} against {finding.comparator} "
+        f"{finding.limit!r}, up to {waiver.ceiling!r}, until the end of {waiver.expires} (UTC). Owner "
+        f"{waiver.owner}, approver {waiver.approver} ({signed}): {waiver.reason}"
+    )
 
 
 def arithmetic_sentence(facts: Facts) -> str:

@@ -25,6 +25,7 @@ from gatekeeper.report.frontier_columns import (
     utility_subjects,
 )
 from gatekeeper.report.frontier_words import MEANINGS, best_sentence, counted_sentence
+from gatekeeper.report.markdown_text import escape
 
 
 def render_frontier_markdown(frontier: Frontier) -> str:
@@ -34,16 +35,16 @@ def render_frontier_markdown(frontier: Frontier) -> str:
 
 def _lines(frontier: Frontier) -> Iterator[str]:
     synthetic = " (SYNTHETIC images)" if frontier.synthetic else ""
-    yield f"# Accuracy and risk of {_plain(frontier.candidate)} at each budget"
+    yield f"# Accuracy and risk of {escape(frontier.candidate)} at each budget"
     yield ""
     yield (
-        f"Candidate {_plain(frontier.candidate)}, policy {_plain(frontier.policy)} v{frontier.policy_version}, "
-        f"{_plain(frontier.data)}{synthetic}: {frontier.train_units} training units ({_plain(frontier.unit)}), "
+        f"Candidate {escape(frontier.candidate)}, policy {escape(frontier.policy)} v{frontier.policy_version}, "
+        f"{escape(frontier.data)}{synthetic}: {frontier.train_units} training units ({escape(frontier.unit)}), "
         f"images of {'×'.join(map(str, frontier.image_shape))}. {frontier.created}, "
         f"gatekeeper {frontier.gatekeeper_version}."
     )
     yield ""
-    yield f"**{_plain(best_sentence(frontier))}**"
+    yield f"**{escape(best_sentence(frontier))}**"
     yield ""
     yield counted_sentence(frontier)
     yield from ("", "## What each budget gives and risks", "")
@@ -53,7 +54,7 @@ def _lines(frontier: Frontier) -> Iterator[str]:
     reasons = [point for point in frontier.points if point.reason is not None]
     if reasons:
         yield from ("", "## Why a budget has no verdict of its own", "")
-        yield from (f"- ε = {epsilon_text(p.epsilon)}, seed {p.seed}: {_plain(p.reason or '')}" for p in reasons)
+        yield from (f"- ε = {epsilon_text(p.epsilon)}, seed {p.seed}: {escape(p.reason or '')}" for p in reasons)
     yield from ("", "## What the figures mean", "")
     yield from (f"- **{name.replace('_', ' ')}**: {meaning}" for name, meaning in MEANINGS)
     yield from _adversaries(frontier)
@@ -71,7 +72,7 @@ def _table(header: list[str], rows: list[list[str]]) -> Iterator[str]:
 
 def _results(frontier: Frontier) -> tuple[list[str], list[list[str]]]:
     metrics, drops, cases = utility_subjects(frontier), drop_subjects(frontier), risk_cases(frontier)
-    header = ["ε", "seed", *(_plain(title(each)) for each in metrics), *(f"drop of {_plain(title(d))}" for d in drops)]
+    header = ["ε", "seed", *(escape(title(each)) for each in metrics), *(f"drop of {escape(title(d))}" for d in drops)]
     header += [*(f"{case_title(case, cases)}: {case[0].closed_form}; attack" for case in cases), "verdict"]
     rows = [
         [
@@ -123,9 +124,9 @@ def _threshold(risk: RiskFigure) -> Iterator[str]:
 def _verdict(point: FrontierPoint) -> str:
     words = VERDICTS[point.outcome]
     if point.failing:
-        words += f": fails {', '.join(map(_plain, point.failing))}"
+        words += f": fails {', '.join(map(escape, point.failing))}"
     if point.undecided:
-        words += f"; open: {', '.join(map(_plain, point.undecided))}"
+        words += f"; open: {', '.join(map(escape, point.undecided))}"
     return words
 
 
@@ -163,7 +164,7 @@ def _adversaries(frontier: Frontier) -> Iterator[str]:
         proven = (
             ""
             if risk.proven_against is None
-            else f" The {case[0].closed_form} holds against {_plain(risk.proven_against)}."
+            else f" The {case[0].closed_form} holds against {escape(risk.proven_against)}."
         )
         yield f"- **{case_title(case, cases)}**: {case[0].description}.{success}{proven}{_guess(case[0])}"
     if all(adversary != WEIGHTS_ONLY for adversary, _ in cases):
@@ -178,9 +179,3 @@ def _guess(adversary: Adversary) -> str:
         " Its τ is also above what it guesses from noise of that level alone, so it rises with the noise. A share near "
         "the null's, about 1 % at the default and a few more where units are few, is what guessing reaches."
     )
-
-
-def _plain(text: str) -> str:
-    """A text that Markdown shows as it is: a name of somebody else's marks up nothing and ends no cell."""
-    escaped = "".join(f"\\{character}" if character in "\\`*_[]<>#|!" else character for character in text)
-    return " ".join(escaped.split())
