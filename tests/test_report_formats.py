@@ -211,17 +211,6 @@ def test_a_waiver_is_visible_in_every_format(waived: Report) -> None:
     assert samples["gatekeeper_rule_status", (("gatekeeper_rule_status", "waived"), *labels)] == 1
 
 
-def test_two_findings_of_one_name_are_two_series() -> None:
-    """A policy may call a rule as a condition that every policy implies is called."""
-    policy = sample_policy()
-    rules = tuple(dataclasses.replace(each, id="attempts" if each.id == "drop" else each.id) for each in policy.rules)
-    samples = metrics(render(report_of(dataclasses.replace(policy, rules=rules), sample_facts()), "openmetrics"))
-    about = (("model", "tiny"), ("policy", "sample"), ("rule", "attempts"))
-    assert samples["gatekeeper_rule_measured", about] == 1.0
-    second = tuple(sorted((*about, ("occurrence", "2"))))
-    assert samples["gatekeeper_rule_measured", second] == 0.05
-
-
 @pytest.mark.parametrize(
     ("value", "text"), [(math.nan, "NaN"), (math.inf, "+Inf"), (-math.inf, "-Inf"), (0.1, "0.1"), (1e300, "1e+300")]
 )

@@ -60,20 +60,13 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _rules(findings: tuple[Finding, ...], about: dict[str, str]) -> Iterator[str]:
-    labelled = [(finding, {**about, **_names(index, findings)}) for index, finding in enumerate(findings)]
+    labelled = [(finding, {**about, "rule": finding.rule}) for finding in findings]
     for name, meaning, read in _OF_RULES:
         yield from _family(name, "gauge", meaning)
         yield from (_sample(name, labels, read(finding)) for finding, labels in labelled)
     yield from _family("gatekeeper_rule_status", "stateset", "How the rule ended.")
     for finding, labels in labelled:
         yield from _states("gatekeeper_rule_status", labels, finding.status, get_args(Status))
-
-
-def _names(index: int, findings: tuple[Finding, ...]) -> dict[str, str]:
-    """The labels of a finding; a policy may call a rule as a condition that every policy implies is called."""
-    rule = findings[index].rule
-    earlier = sum(finding.rule == rule for finding in findings[:index])
-    return {"rule": rule, "occurrence": str(earlier + 1)} if earlier else {"rule": rule}
 
 
 def _family(name: str, kind: str, meaning: str) -> Iterator[str]:
