@@ -33,22 +33,17 @@ spec:
   privacy: {unit: image, epsilon: {max: 1.0e+4}, delta: {max: 1.0e-5}}
   rules:
     - {id: accuracy, metric: accuracy, min: 0.1}
-    - id: class-pictures
-      risk: reconstruction
-      adversary: weights-only
-      attacks: [class-inversion]
-      max: 0.05
     - id: explained-weights
       risk: reconstruction
       adversary: weights-only
-      attacks: [stationarity]
+      attacks: [stationarity, class-inversion]
       max: 0.05
   audit:
     units: 200
     noise_draws: 1
     positive_control: {min: 0.9}
     negative_control: {max: 0.1}
-    weights_only: {candidates: 80, starts: 1, iterations: 150}
+    weights_only: {candidates: 140, starts: 1, iterations: 150}
 """
 
 
@@ -67,13 +62,14 @@ def test_attacks_on_the_weights_are_made_judged_and_printed(tmp_path: Path) -> N
     assert result.returncode == report["exit_code"], result.stderr
     assert report["not_measured"] == []
     findings = {finding["rule"]: finding for finding in report["findings"]}
-    assert findings["class-pictures"]["status"] == "passed"
-    # So short a search of stationarity may or may not bring the control's units back; it never passes without.
+    # So short a search of stationarity hardly brings all of the control's units back; it never passes without.
     made = {each["attack"]: each for each in report["facts"]["evidence"]["attacks"]["outcomes"]}
     control = made["stationarity"]["positive_control"]
-    works = control["successes"] >= 0.2 * control["trials"]
+    allowed = 0.05 * report["facts"]["evidence"]["dataset"]["train_units"]
+    works = control["successes"] >= 0.2 * control["trials"] and 140 * control["successes"] / 20 > allowed
     assert findings["explained-weights"]["status"] == ("passed" if works else "inconclusive")
-    assert (made["stationarity"]["candidates"], made["stationarity"]["source"]) == (80, "released-model")
+    assert (made["stationarity"]["candidates"], made["stationarity"]["source"]) == (140, "released-model")
+    assert made["class-inversion"]["positive_control"]["trials"] == 140
     assert "weights only" in (tmp_path / "report.txt").read_text()
     run = bench.run("runs", "list").stdout.split()[0]
     explained = bench.run("explain", run)
@@ -87,5 +83,5 @@ def test_a_network_that_stationarity_cannot_explain_is_refused_before_training(t
     result = bench.certify()
     assert result.returncode == 2
     assert "rule explained-weights: attack stationarity can't be made on this model" in result.stderr
-    assert "class-inversion" in result.stderr
+    assert "not measured" in result.stderr
     assert "training" not in bench.run("ledger", "show").stdout
