@@ -86,6 +86,7 @@ def _outcome(*, sigma: float, draws: int = 1, heard: list[int] | None = None) ->
     return found
 
 
+@pytest.mark.slow
 def test_without_noise_most_units_come_back_and_the_controls_hold() -> None:
     found = _outcome(sigma=0.0)
     assert (found.attack, found.adversary, found.source) == ("inversion", ONE_STEP, "production-step")

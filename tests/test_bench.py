@@ -150,6 +150,7 @@ def test_the_geometric_mean_is_that_of_the_medians(quick: dict[str, Any]) -> Non
     assert quick["geometric_mean_ratio"] == pytest.approx(math.prod(ratios) ** (1 / 3))
 
 
+@pytest.mark.slow
 def test_there_is_no_geometric_mean_of_fewer_models(tmp_path: Path) -> None:
     path = tmp_path / "training.json"
     run = ["--quick", "--no-memory", "--rounds", "1", "--models", "mlp", "resnet9", "--arms", "gatekeeper"]

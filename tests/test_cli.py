@@ -860,7 +860,9 @@ def _children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 130), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
 def test_a_signal_to_certify_ends_the_training(here: Path, number: int, code: int) -> None:
     with _certify(here, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as parent:
         assert parent.stderr is not None

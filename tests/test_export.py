@@ -149,6 +149,7 @@ class _Drifting(torch.nn.Module):
         return self.network(x) + 0.1 * (x.shape[-1] - self.width)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_right_at_the_size_of_training_only_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,15 +112,22 @@ def test_an_attack_that_hands_in_too_few_images_could_not_have_failed() -> None:
     rule = _rule(maximum=0.45)
     status, detail = _judged(_facts(_outcome()), rule)
     assert (status, "hands in 100 images" in detail) == ("inconclusive", True)
-    assert "weights_only.candidates above 108" in too_few_images(_policy(rule), sample_facts().evidence.dataset)[0]
+    assert "weights_only.candidates above 216" in too_few_images(_policy(rule), sample_facts().evidence.dataset)[0]
     assert too_few_images(_policy(), sample_facts().evidence.dataset) == ()
 
 
 def test_class_inversion_needs_more_than_chance() -> None:
-    rule = _rule(attacks=("class-inversion",))
+    rule = _rule(attacks=("stationarity", "class-inversion"))
     for right, status in ((70, "inconclusive"), (80, "passed")):  # of two classes
         made = _outcome(attack="class-inversion", positive_control=Count(successes=right, trials=100))
-        assert _judged(_facts(made), rule)[0] == status
+        assert _judged(_facts(_outcome(), made), rule)[0] == status
+
+
+def test_images_as_good_as_the_controls_must_be_enough_to_fail_the_rule() -> None:
+    """12 of 240 units are allowed; of ten images one reconstructs a unit, or three of twenty."""
+    for successes, status in ((2, "inconclusive"), (3, "passed")):
+        made = _outcome(positive_control=Count(successes=successes, trials=10))
+        assert _judged(_facts(made))[0] == status
 
 
 @pytest.mark.parametrize(
@@ -130,6 +137,7 @@ def test_class_inversion_needs_more_than_chance() -> None:
         ({"evidence": ("bound",), "attacks": None}, "no bound of its own is known"),
         ({"attacks": None}, "run where a rule names them"),
         ({"attacks": ("analytic",)}, "not weights only"),
+        ({"attacks": ("class-inversion",)}, "says nothing of units"),
         ({"source": "production-step"}, "stationarity is released-model, not production-step"),
         ({"adversary": ONE_STEP}, "plays weights only, not realistic, one step"),
         ({"adversary": ALL_STEPS, "attacks": None, "source": "released-model"}, "name the attacks"),
@@ -195,7 +203,7 @@ def test_a_rule_that_the_candidate_cannot_be_judged_by_is_refused_with_a_remedy(
     candidate = sample_facts().evidence.candidate  # a resnet9
     with pytest.raises(InvalidInputError, match="rule weights: attack stationarity can't be made") as caught:
         check_weights_attacks(_policy(), candidate, task="classification")
-    assert "class-inversion" in (caught.value.hint or "")
+    assert "not measured" in (caught.value.hint or "")
 
 
 def test_what_no_rule_asks_for_is_printed_as_not_measured() -> None:
