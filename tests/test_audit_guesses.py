@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gatekeeper.audit.attacks.denoised import Denoised
 from gatekeeper.audit.attacks.guesses import calibrate_with_guesses, guess_similarities, guessing_control, halves
+from gatekeeper.audit.attacks.trials import attack_units
 from gatekeeper.audit.null import calibrated_on, null_similarities, quantile_limits
 from gatekeeper.audit.prior import linear_prior
+from gatekeeper.audit.rows import Rows
 from gatekeeper.audit.subset import subset
-from gatekeeper.core.adversary import ALL_STEPS_SPECTRAL, ONE_STEP, ONE_STEP_SPECTRAL
+from gatekeeper.core.adversary import ALL_STEPS_SPECTRAL, ONE_STEP, ONE_STEP_SPECTRAL, Adversary
 from gatekeeper.core.participation import Participations
+from gatekeeper.core.ranks import OneRank
 from gatekeeper.core.risk import NullCalibration, Similarity
 from gatekeeper.errors import DataError, InvalidValueError
 from tests.tiny import TinyUnits, tiny_units
@@ -134,3 +138,39 @@ def test_a_null_belongs_to_whoever_guesses() -> None:
     ):
         with pytest.raises(InvalidValueError, match=message):
             dataclasses.replace(null, **changes)
+
+
+class Lucky:
+    """Comes close to one more unit in each draw, and to no unit twice."""
+
+    name = "denoised"
+
+    def __init__(self) -> None:
+        self.draw = -1
+
+    def reconstruct(self, data: TinyUnits, *, rows: Rows, **settings: Any) -> np.ndarray:
+        self.draw += 1
+        best = np.zeros(rows.units)
+        best[3 * self.draw : 3 * self.draw + 1 + self.draw] = 1.0
+        return best
+
+
+@pytest.mark.parametrize(("guesser", "successes"), [(None, 1 + 2 + 3), (ONE_STEP_SPECTRAL, 3)])
+def test_of_those_who_guess_the_draw_with_most_successes_counts(guesser: Adversary | None, successes: int) -> None:
+    """More draws must not pass more: any of many guesses comes close."""
+    null = dataclasses.replace(calibrated(1e3), guesser=guesser, guesses_passing=0.0)
+    draws = attack_units(
+        Lucky(),  # type: ignore[arg-type]
+        TRAIN,
+        units=ALL[:20],
+        adversary=ONE_STEP_SPECTRAL,
+        null=null,
+        participations=ONCE,
+        noise_multiplier=1.0,
+        draws=3,
+        rng=np.random.default_rng(0),
+        generator=torch.Generator(),
+        progress=lambda _: None,
+        ranks=OneRank(),
+    )
+    assert draws.count.successes == successes

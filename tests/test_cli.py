@@ -564,6 +564,14 @@ def test_a_child_that_was_killed_leaves_a_run_that_can_go_on_and_the_error_says_
     assert command in ran.stderr
 
 
+def test_a_dry_run_reads_what_others_vouch_for(stage: Stage) -> None:
+    for option in ("--waivers", "--trust"):
+        ran = gatekeeper(*CERTIFY, "--dry-run", option, "absent.yaml")
+        assert ran.code == 2
+        assert "absent.yaml" in ran.stderr
+    assert gatekeeper(*CERTIFY, "--dry-run", "--lock", "absent.yaml").code == 2
+
+
 def test_a_dry_run_has_nothing_to_resume(stage: Stage) -> None:
     ran = gatekeeper(*CERTIFY, "--dry-run", "--resume")
     assert ran.code == 2

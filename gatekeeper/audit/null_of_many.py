@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.audit.directions import directions
-from gatekeeper.audit.null import calibrated_on, distinct_units, similarities, strangers_among
+from gatekeeper.audit.null import NULL_UNITS, calibrated_on, distinct_units, similarities, strangers_among
 from gatekeeper.audit.rows import digests, rows_of
 from gatekeeper.audit.similarity import centred, mean_image
 from gatekeeper.core.checks import check_integer
@@ -96,3 +96,40 @@ def calibrate_null_of_many(
         measure=similarity.measure, audited=audited, units=units, held_out=held_out, candidates=candidates, rng=rng
     )
     return calibrated_on(values, similarity=similarity, confidence=confidence, candidates=candidates)
+
+
+def nulls_of_many(
+    similarities: tuple[Similarity, ...],
+    *,
+    audited: UnitImages,
+    held_out: UnitImages,
+    candidates: int,
+    confidence: float,
+    known: tuple[NullCalibration, ...],
+    rng: np.random.Generator,
+) -> tuple[NullCalibration, ...]:
+    """The threshold of each definition of success, for an attack that offers c candidates.
+
+    Args:
+        similarities: the definitions.
+        audited: the training units, of which `NULL_UNITS` at most are compared.
+        held_out: units of other people, none of which took part in training.
+        candidates: c, at least 1.
+        confidence: one-sided confidence of each limit of the quantile.
+        known: what was calibrated for other attacks; serves again where they offer as many.
+        rng: chooses units and strangers.
+    """
+    calibrated = {null.similarity: null for null in known if null.candidates == candidates}
+    return tuple(
+        calibrated.get(similarity)
+        or calibrate_null_of_many(
+            similarity,
+            audited=audited,
+            units=rng.permutation(audited.units)[:NULL_UNITS],
+            held_out=held_out,
+            candidates=candidates,
+            confidence=confidence,
+            rng=rng,
+        )
+        for similarity in similarities
+    )

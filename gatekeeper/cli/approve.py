@@ -24,7 +24,7 @@ from gatekeeper.core.countersignature import DECISIONS, Decision
 @click.option("--role", required=True, help="As what you decide, such as privacy-officer or clinical-owner.")
 @click.option("--decision", required=True, type=click.Choice(DECISIONS), help="What you decide.")
 @click.option("--comment", help="Why; printed by everybody who verifies.")
-@signing_key_options("Your own key (encrypted PEM, P-256), or a URI; never the release key.")
+@signing_key_options("Your own key, never the release key")
 def approve(
     directory: Path,
     trust: Path,

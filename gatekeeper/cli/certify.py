@@ -120,12 +120,12 @@ def certify(
     if dry_run and resume is not None:
         raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
+    endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name, wants_lock=not dry_run)
     if dry_run:
         _dry_run(the_policy, the_candidate, runs, device)
         return
     located = lines_of(policy, judged=the_policy)
     check_targets(targets, out=out)
-    endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
     if annex is not None:
         check_annex(annex, apart_from=out)
     signing = None

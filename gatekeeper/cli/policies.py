@@ -45,7 +45,7 @@ def schema() -> None:
 
 @policy_group.command("lock")
 @click.argument("policy", type=click.Path(dir_okay=False, path_type=Path))
-@signing_key_options("A key that may lock policies; not the release key.")
+@signing_key_options("A key that may lock policies, not the release key")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The lock to create.")
 def lock(policy: Path, key: str, public_key: Path | None, passphrase_fd: int | None, out: Path) -> None:
     """Lock a POLICY before a run: sign its canonical form, so that nobody can say afterwards that it was another.

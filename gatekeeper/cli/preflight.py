@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatekeeper.cli.key_options import remote_scheme
 from gatekeeper.cli.output import lies_inside
 from gatekeeper.cli.passphrase import read_passphrase
-from gatekeeper.core.key_uri import scheme_of
 from gatekeeper.errors import SigningError
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def prepare_signing(
 
 def _prepare(key: str, *, out: Path, runs: Path, descriptor: int | None, public_key: Path | None) -> Signing:
     """How the key will be opened, and what for."""
-    scheme = scheme_of(key)
-    if (scheme is None) != (public_key is None):
-        raise click.UsageError("--public-key goes with a --key that is a URI, and such a key needs it")
+    scheme = remote_scheme(key, public_key=public_key)
     if scheme is not None:
         return _prepare_remote(key, scheme=scheme, out=out, runs=runs, descriptor=descriptor, public_key=public_key)
     encrypted = is_encrypted(Path(key))

@@ -6,28 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from gatekeeper.cli.key_options import key_option, public_key_option, remote_scheme
 from gatekeeper.cli.passphrase import passphrase_option, read_passphrase
 from gatekeeper.cli.preflight import is_encrypted
-from gatekeeper.core.key_uri import scheme_of
 
 if TYPE_CHECKING:
     from gatekeeper.signing.keys import SigningKey
 
 
-def signing_key_options(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Adds --key with this help, --public-key and --passphrase-fd."""
+def signing_key_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds --key, with whose it must be in its help, --public-key and --passphrase-fd."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        public_key = click.option(
-            "--public-key",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="The public key of a --key that is a URI.",
-        )
-        return click.option("--key", required=True, metavar="FILE|URI", help=text)(
-            public_key(passphrase_option(command))
-        )
+        return key_option(required=True, whose=whose)(public_key_option(passphrase_option(command)))
 
     return add
 
@@ -40,9 +31,7 @@ def open_key(key: str, *, public_key: Path | None, passphrase_fd: int | None) ->
     """
     from gatekeeper.pipeline.inputs import read_key
 
-    scheme = scheme_of(key)
-    if (scheme is None) != (public_key is None):
-        raise click.UsageError("--public-key goes with a --key that is a URI, and such a key needs it")
+    scheme = remote_scheme(key, public_key=public_key)
     if scheme is None:
         passphrase = read_passphrase(passphrase_fd, ask=is_encrypted(Path(key)))
     else:

@@ -30,7 +30,7 @@ def validate(files: tuple[Path, ...]) -> None:
 @waiver_group.command("sign")
 @click.argument("file", type=_FILE)
 @click.option("--id", "waiver_id", required=True, metavar="ID", help="Which waiver of the file.")
-@signing_key_options("The approver's key (encrypted PEM, P-256), or a URI.")
+@signing_key_options("The approver's key")
 def sign(file: Path, waiver_id: str, key: str, public_key: Path | None, passphrase_fd: int | None) -> None:
     """Sign a waiver in FILE as its approver; the signature lies beside the file, and covers all of the waiver."""
     from gatekeeper.pipeline.waiving import sign_waiver

@@ -71,7 +71,8 @@ class AuditTerms:
     Attributes:
         units: how many training units are attacked; fewer are there if the data set is smaller.
         worst_units: size of the worst-k stratum.
-        noise_draws: independent noise draws for each unit; success in any counts.
+        noise_draws: independent noise draws for each unit; success in any counts, or, of adversaries with a prior,
+            the draw with most successes.
         min_positive_control: the least share that must be reconstructed with the noise off.
         max_negative_control: the largest share of units never trained on that may be "reconstructed"; a control has
             failed when the lower confidence limit of the share is above it.

@@ -30,8 +30,9 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ),
     (
         "attack",
-        "Units that an attack really reconstructed, of those attacked, any of several noise draws counting; then the "
-        "one-sided upper Clopper–Pearson limit of that share. An attack that fails shows nothing of better attacks.",
+        "Units that an attack really reconstructed, of those attacked, any of several noise draws counting, or, of an "
+        "adversary with a prior, the draw in which most were; then the one-sided upper Clopper–Pearson limit of that "
+        "share. An attack that fails shows nothing of better attacks.",
     ),
     ("tau", "τ, the similarity from which a reconstruction counts, calibrated on other units' images in each run."),
     (

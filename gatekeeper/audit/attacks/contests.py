@@ -14,16 +14,12 @@ from gatekeeper.audit.attacks.audited import Audited
 from gatekeeper.audit.attacks.denoised import Denoised
 from gatekeeper.audit.attacks.guesses import calibrate_with_guesses
 from gatekeeper.audit.attacks.trials import SimulatedAttack, draw_participations
-from gatekeeper.audit.null import calibrated_on, null_similarities
+from gatekeeper.audit.null import NULL_UNITS, calibrated_on, null_similarities
 from gatekeeper.audit.prior import LinearPrior
 from gatekeeper.audit.rows import rows_of
 from gatekeeper.audit.shaping import ReadOut
 from gatekeeper.core.adversary import REALISTIC, Adversary
 from gatekeeper.core.risk import NullCalibration, Similarity
-
-# More units than this move the threshold by less than its own confidence limits. Fewer than there are would make it a
-# matter of luck: on the digits it swung between 0.56 and 0.77 with 300 units.
-NULL_UNITS = 5000
 
 # A guess costs what an attack costs; these thresholds hardly move, since guesses vary less than people do.
 GUESS_UNITS = 1000
@@ -73,7 +69,7 @@ def _better(
     Each read-out guesses in its own way, so each has a threshold of its own; the choice is made before any training
     unit is attacked, on held-out units that the prior is not learnt from.
     """
-    contests = []
+    found = []
     for read_out in _READ_OUTS:
         attack = Denoised(prior=prior, read_out=read_out, clipping_norm=audited.clipping_norm)
         null = calibrate_with_guesses(
@@ -88,26 +84,25 @@ def _better(
             confidence=audited.audit.null_confidence,
             rng=audited.rng,
         )
-        contests.append(Contest(attack=attack, adversary=adversary, null=null))
+        reached = _reached(attack, adversary=adversary, null=null, audited=audited)
+        found.append((reached, Contest(attack=attack, adversary=adversary, null=null)))
     # Of equals the first.
-    return max(contests, key=lambda contest: _reached(contest, audited))
+    return max(found, key=lambda each: each[0])[1]
 
 
-def _reached(contest: Contest, audited: Audited) -> int:
+def _reached(attack: Denoised, *, adversary: Adversary, null: NullCalibration, audited: Audited) -> int:
     """How many held-out units a read-out reconstructs, with the prior that the other half of them teaches."""
-    attack, rng = contest.attack, audited.rng
-    assert isinstance(attack, Denoised)
-    found = 0
+    rng, found = audited.rng, 0
     for half in audited.halves:
         units = rng.permutation(half.others.units)[:_TRIED].astype(np.int64)
         best = replace(attack, prior=half.prior).reconstruct(
             half.others,
             rows=rows_of(half.others, units=units),
-            measure=contest.null.similarity.measure,
+            measure=null.similarity.measure,
             noise_multiplier=audited.noise_multiplier,
-            participations=draw_participations(contest.adversary, audited.participations, units=len(units), rng=rng),
+            participations=draw_participations(adversary, audited.participations, units=len(units), rng=rng),
             # The same noise in all processes, which have to choose alike; it hides no training unit.
             generator=torch.Generator().manual_seed(int(rng.integers(2**62))),
         )
-        found += int((best >= contest.null.threshold).sum())
+        found += int((best >= null.threshold).sum())
     return found

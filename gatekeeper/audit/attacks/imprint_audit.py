@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gatekeeper.audit.attacks.imprint import AttackedStep, Flavour
 from gatekeeper.audit.attacks.imprint_trials import Controls, ImprintTrials
 from gatekeeper.audit.attacks.sample import Targets, choose_targets
-from gatekeeper.audit.null_of_many import calibrate_null_of_many
+from gatekeeper.audit.null_of_many import nulls_of_many
 from gatekeeper.audit.similarity import mean_image
 from gatekeeper.core.adversary import ONE_STEP, Adversary, AttackName
 from gatekeeper.core.checks import check_integer
@@ -27,9 +27,6 @@ NAMES: dict[Flavour, AttackName] = {"bins": "imprint-bins", "trap": "imprint-tra
 
 # The least share of units that must be isolated: a positive control on fewer would show next to nothing.
 LEAST_ISOLATED = 0.1
-
-# More units move the threshold by less than its own confidence limits.
-NULL_UNITS = 5000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,19 +98,14 @@ def run_imprint(
     """
     if adversary.knows != "nothing":
         raise InvalidValueError(f"attack A′ plays adversaries who know nothing, not the one called {adversary.title}")
-    calibrated = {null.similarity: null for null in known if null.candidates == step.rows}
-    nulls = tuple(
-        calibrated.get(similarity)
-        or calibrate_null_of_many(
-            similarity,
-            audited=train,
-            units=rng.permutation(train.units)[:NULL_UNITS],
-            held_out=held_out,
-            candidates=step.rows,
-            confidence=audit.null_confidence,
-            rng=rng,
-        )
-        for similarity in similarities
+    nulls = nulls_of_many(
+        similarities,
+        audited=train,
+        held_out=held_out,
+        candidates=step.rows,
+        confidence=audit.null_confidence,
+        known=known,
+        rng=rng,
     )
     trials = ImprintTrials(
         step=step,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gatekeeper.audit.attacks.imprint_trials import unit_similarities
 from gatekeeper.audit.attacks.sample import Targets, choose_targets
 from gatekeeper.audit.directions import directions
-from gatekeeper.audit.null_of_many import calibrate_null_of_many
+from gatekeeper.audit.null_of_many import nulls_of_many
 from gatekeeper.audit.similarity import mean_image
 from gatekeeper.core.adversary import WEIGHTS_ONLY, AttackName
 from gatekeeper.core.policy import AuditTerms
@@ -26,9 +26,6 @@ from gatekeeper.core.units import UnitImages
 from gatekeeper.errors import DivergedError
 
 Floats = NDArray[np.float64]
-
-# More units move the threshold by less than its own confidence limits.
-NULL_UNITS = 5000
 
 
 class WeightsAttack(Protocol):
@@ -97,20 +94,14 @@ def run_weights_attack(
     rng, mean = rng or np.random.default_rng(), mean_image(held_out.images)
     if targets is None:
         targets = choose_targets(train, mean=mean, sample=audit.units, worst=audit.worst_units, rng=rng)
-    candidates = audit.weights_only.candidates
-    calibrated = {null.similarity: null for null in known if null.candidates == candidates}
-    nulls = tuple(
-        calibrated.get(similarity)
-        or calibrate_null_of_many(
-            similarity,
-            audited=train,
-            units=rng.permutation(train.units)[:NULL_UNITS],
-            held_out=held_out,
-            candidates=candidates,
-            confidence=audit.null_confidence,
-            rng=rng,
-        )
-        for similarity in similarities
+    nulls = nulls_of_many(
+        similarities,
+        audited=train,
+        held_out=held_out,
+        candidates=audit.weights_only.candidates,
+        confidence=audit.null_confidence,
+        known=known,
+        rng=rng,
     )
     images = attack.images(progress)
     if not np.isfinite(images).all():
