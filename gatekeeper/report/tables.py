@@ -107,8 +107,8 @@ def adversary_table(report: Report) -> TableText:
         caption="bound: one noise draw; (model): of Gaussian images, no bound, attacks on real images may exceed it; "
         "attack: any of several draws (with prior: the draw with most; the weights: one training), with its one-sided "
         f"Clopper–Pearson upper limit at {round_down(confidence)}; worst stratum: observed share, no population bound; "
-        "strangers: others' images that would pass; guesses: noise of this level alone, read with the prior; worst case "
-        "and relaxed: identification among candidates",
+        "strangers: others' images that would pass; guesses: noise of this level alone, read with the prior; worst "
+        "case and relaxed: identification among candidates",
     )
 
 
