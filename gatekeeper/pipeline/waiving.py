@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gatekeeper.core.codec import digest
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.rounding import in_full
+from gatekeeper.core.rule_names import IMPLIED, worst_name
 from gatekeeper.core.trust import TrustFile
 from gatekeeper.core.waiver import PresentedWaiver, WaiverUse
 from gatekeeper.errors import ConfigError, InvalidInputError, Problem, VerificationError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _MOST_BUNDLE_BYTES = 64 * 1024
 
-_IMPLIED = ("privacy-epsilon", "privacy-delta", "privacy-total-epsilon", "attempts", "policy-lock", "own-code")
 
 # A waiver that ends within so many days is worth a warning.
 _WARN_DAYS = (7, 14)
@@ -123,8 +123,8 @@ def _presented(
 
 def _findings_of(policy: Policy) -> tuple[str, ...]:
     """The names of the findings that a policy may have; those that it implies are there for the gate to say no."""
-    worst = (f"{rule.id}/worst" for rule in policy.risk_rules if rule.worst_max is not None)
-    return (*(rule.id for rule in policy.rules), *worst, *_IMPLIED)
+    worst = (worst_name(rule.id) for rule in policy.risk_rules if rule.worst_max is not None)
+    return (*(rule.id for rule in policy.rules), *worst, *IMPLIED)
 
 
 def _bundle(written: WrittenWaiver) -> bytes | None:

@@ -10,6 +10,7 @@ from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
 from gatekeeper.core.risk import Similarity
 from gatekeeper.core.rounding import in_full, round_down
 from gatekeeper.core.rule_meaning import RuleMeaning
+from gatekeeper.core.rule_names import worst_name
 from gatekeeper.core.rule_order import demand_of
 from gatekeeper.errors import InvalidInputError
 from gatekeeper.report.implied_rules import implied_meanings
@@ -46,7 +47,7 @@ def meaning_of(policy: Policy, name: str) -> RuleMeaning:
         return _utility(policy, rule)
     if name in implied:
         return implied[name]
-    known = [*rules, *(f"{each.id}/worst" for each in policy.risk_rules if each.worst_max is not None), *implied]
+    known = [*rules, *(worst_name(each.id) for each in policy.risk_rules if each.worst_max is not None), *implied]
     raise InvalidInputError(f"policy {policy.name} has no rule {name!r}", hint=f"it has {', '.join(known)}")
 
 
@@ -208,7 +209,7 @@ def _means(rule: RiskRule) -> str:
 def _worst(policy: Policy, rule: RiskRule, limit: float) -> RuleMeaning:
     units = policy.audit.worst_units
     return RuleMeaning(
-        rule=f"{rule.id}/worst",
+        rule=worst_name(rule.id),
         policy=policy.name,
         demand=f"{rule.adversary.title}: at most {in_full(limit)} of the worst stratum reconstructed",
         measures=f"the observed share among the {units} units that stand out most (farthest from the mean image, "
