@@ -20,6 +20,7 @@ STAGES = {
     "training",
     "evaluation",
     "audit",
+    "cache",
     "gate",
     "export",
     "signing",
@@ -34,7 +35,7 @@ HOMES = {
     "onnx": ("export", "evaluation"),
     "onnxruntime": ("export", "evaluation"),
     "yaml": ("config",),
-    "cryptography": ("signing", "training"),
+    "cryptography": ("signing", "training", "cache"),
     "rfc3161_client": ("signing",),
     "securesystemslib": ("signing",),
     "mpmath": ("training",),
@@ -165,6 +166,7 @@ def test_help_loads_nothing_heavy() -> None:
         "waiver",
         "trust",
         "timestamp",
+        "check",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

@@ -203,7 +203,7 @@ def check_statement(run: RunDirectory, ledger: Ledger, *, policy: Policy) -> Non
     """
     statement, evidence = run.read_ledger(), run.read_evidence()
     name = run_id(run)
-    for problem in _contradictions(statement, ledger, name=name, policy=policy, mechanism=evidence.record.mechanism):
+    for problem in contradictions(statement, ledger, name=name, policy=policy, mechanism=evidence.record.mechanism):
         raise InvalidInputError(
             f"the ledger does not confirm the run: {problem}",
             where=str(run.path),
@@ -211,9 +211,18 @@ def check_statement(run: RunDirectory, ledger: Ledger, *, policy: Policy) -> Non
         )
 
 
-def _contradictions(
+def contradictions(
     statement: LedgerStatement, ledger: Ledger, *, name: str, policy: Policy, mechanism: Mechanism
 ) -> Iterator[str]:
+    """What the ledger says otherwise of a run.
+
+    Args:
+        statement: what the run says of it.
+        ledger: where it should have been counted.
+        name: of the run in the ledger.
+        policy: what it should have been counted under.
+        mechanism: what its evidence says that it took.
+    """
     if statement.run != name:
         yield f"its statement is about run {statement.run}"
     counted = {each.reservation.run: each for each in ledger.account().runs}

@@ -10,6 +10,7 @@ from gatekeeper.report.github import github_outputs, render_github
 from gatekeeper.report.json_report import render_json, report_schema
 from gatekeeper.report.junit import render_junit
 from gatekeeper.report.markdown import render_markdown
+from gatekeeper.report.notices import Notice, notices_of, outcome_word
 from gatekeeper.report.openmetrics import render_openmetrics
 from gatekeeper.report.sarif import render_sarif
 from gatekeeper.report.text import render_text
@@ -34,10 +35,13 @@ def render(report: Report, output_format: str) -> str:
 
 __all__ = [
     "FORMATS",
+    "Notice",
     "Report",
     "certificate_schema",
     "exit_code",
     "github_outputs",
+    "notices_of",
+    "outcome_word",
     "render",
     "render_json",
     "render_markdown",
