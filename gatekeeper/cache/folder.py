@@ -42,11 +42,9 @@ class CacheFolder:
             CacheError: there is a file that this key's holder did not write there as it is; it names the file.
         """
         path = self.place_of(origin)
-        content = read_regular(path, most=_MOST_BYTES)
-        if content is None:
-            return None
         try:
-            return unpack(content, place=path.name, key=self._key)
+            content = read_regular(path, most=_MOST_BYTES)
+            return None if content is None else unpack(content, place=path.name, key=self._key)
         except CacheError as error:
             raise CacheError(
                 error.message,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatekeeper.cli.streams import say
-from gatekeeper.errors import CacheError
+from gatekeeper.errors import GatekeeperError
 
 if TYPE_CHECKING:
     from gatekeeper.core.candidate import Candidate
@@ -106,7 +106,7 @@ class Reuse:
                 kept = keep_evidence(self.cache, run, self.origin)
                 if kept is not None:
                     say(f"cache: kept {kept}")
-        except CacheError as error:
+        except GatekeeperError as error:
             say(f"warning: the evidence was not kept: {error}")
 
 

@@ -203,7 +203,7 @@ def sign(
 
     Without --ledger, what the data have spent is taken from the run directory as it stands.
     """
-    from gatekeeper.pipeline.counting import check_statement
+    from gatekeeper.pipeline.counting import check_no_audit, check_statement
     from gatekeeper.pipeline.inputs import read_policy
     from gatekeeper.pipeline.ledgers import find_ledger
 
@@ -214,7 +214,9 @@ def sign(
     )
     with directory.lock():
         if ledger is not None:
-            check_statement(directory, find_ledger(ledger, key=ledger_key), policy=the_policy)
+            counted_in = find_ledger(ledger, key=ledger_key)
+            check_statement(directory, counted_in, policy=the_policy)
+            check_no_audit(directory, counted_in)
         the_candidate = directory.read_candidate()
         endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
         warn_of_waivers(_release(directory, the_policy, the_candidate, signing, endorsed=endorsed))
@@ -273,9 +275,11 @@ def _produce_and_judge(
 ) -> Judgement | None:
     """The run, counted and judged; None for one that must not begin, which is a refusal."""
     from gatekeeper.pipeline.certifying import DeclinedRun, produce_and_judge
+    from gatekeeper.pipeline.counting import check_statement
     from gatekeeper.pipeline.judgement import judge
 
     if run.reused:
+        check_statement(run, ledger, policy=policy)
         return judge(run, policy=policy, candidate=candidate, endorsed=endorsed)
     try:
         judgement = produce_and_judge(

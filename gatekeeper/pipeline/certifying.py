@@ -88,7 +88,7 @@ def produce_and_judge(
     except KeyboardInterrupt:
         conclude(run, ledger, "failed", "interrupted", warn=warn)
         raise
-    detail = "audit only, never signed" if run.audit_only else ""
+    detail = counting.AUDIT_ONLY if run.audit_only else ""
     conclude(run, ledger, verdict_word(judgement.verdict), detail, warn=warn)
     return judgement
 

@@ -194,6 +194,25 @@ def conclude(run: RunDirectory, ledger: Ledger, conclusion: Conclusion, detail: 
     ledger.conclude(run_id(run), conclusion, detail)
 
 
+AUDIT_ONLY = "audit only, never signed"
+"""What the ledger is told of the end of an audit, besides its verdict."""
+
+
+def check_no_audit(run: RunDirectory, ledger: Ledger) -> None:
+    """Refuse a run that ended as an audit by what the ledger was told.
+
+    Raises:
+        InvalidInputError: it did.
+    """
+    own = _in_ledger(ledger, run_id(run))
+    if own is not None and own.detail == AUDIT_ONLY:
+        raise InvalidInputError(
+            "the ledger says that the run was certified with --audit-only: it is never signed",
+            where=str(run.path),
+            hint="for a release certify the candidate without --audit-only",
+        )
+
+
 def check_statement(run: RunDirectory, ledger: Ledger, *, policy: Policy) -> None:
     """Refuse a run of which the ledger does not say what the run directory says.
 

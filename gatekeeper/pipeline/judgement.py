@@ -257,7 +257,7 @@ def check_signable(run: RunDirectory) -> None:
     Raises:
         SigningError: it was.
     """
-    if run.audit_only:
+    if run.audit_only or (run.has("judgement.json") and run.read_judgement().audit_only):
         raise SigningError(
             "the run was certified with --audit-only: it is never signed",
             where=str(run.path),

@@ -20,7 +20,6 @@ from gatekeeper.core.lock import PolicyLock
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.reuse import KeptRun, Origin, differences
 from gatekeeper.errors import InvalidInputError, RunDirectoryError
-from gatekeeper.pipeline.child import run_private_part
 from gatekeeper.pipeline.counting import contradictions
 from gatekeeper.pipeline.place import find_place
 from gatekeeper.rundir import AUDIT_ONLY, REUSED, SEAL, RunDirectory, disk_errors, write_atomically
@@ -136,6 +135,8 @@ def _unconfirmed(kept: KeptRun, policy: Policy, ledger: Ledger) -> tuple[str, ..
 
 def _other_data(parcel: Parcel, policy: Policy, candidate: Candidate, *, runs: Path, quiet: bool) -> tuple[str, ...]:
     """What is planned otherwise now: the data, by their commitment under the same salt, the noise, weights and code."""
+    from gatekeeper.pipeline.child import run_private_part
+
     with _scratch(runs, policy, candidate) as scratch:
         with disk_errors(scratch.path):
             write_atomically(scratch.path / "salt", parcel.salt)
