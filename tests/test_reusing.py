@@ -9,23 +9,35 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+import jsonschema
 import pytest
 
 from gatekeeper.cache import CacheFolder, Parcel, load_key
-from gatekeeper.core.record import Provenance, Software
-from gatekeeper.errors import CacheError, SigningError
+from gatekeeper.cli.resuming import LATEST, find_interrupted
+from gatekeeper.core.record import Permit, Provenance, Software
+from gatekeeper.errors import CacheError, InvalidInputError, SigningError
+from gatekeeper.gate import decide
 from gatekeeper.pipeline import counting
 from gatekeeper.pipeline.inputs import read_candidate, read_policy
 from gatekeeper.pipeline.judgement import release
 from gatekeeper.pipeline.ledgers import find_ledger
+from gatekeeper.pipeline.locking import lock_policy
 from gatekeeper.pipeline.refusing import sign_refusal
 from gatekeeper.pipeline.verification import verify
-from gatekeeper.rundir import RunDirectory
+from gatekeeper.report import FORMATS, notices_of, render, report_schema
+from gatekeeper.rundir import Judgement, RunDirectory
 from tests.command_line import gatekeeper
+from tests.endorsements import LOCK_KEY, trust_file
+from tests.facts import sample_facts, sample_policy
+from tests.hostile import report_of
 from tests.recorded_runs import CACHE, HERE, Workshop, certified, workshop  # noqa: F401  (fixtures)
+from tests.sarif import sarif_schema
 from tests.signed_releases import KEY
 from tests.test_rejudging import stricter
+from tests.tiny import tiny_candidate
 
+NOW = "2030-01-02T03:04:05Z"
+APPROVED = decide(sample_policy(), sample_facts())
 AUDIT = ("--audit-only", "--format", "json")
 
 
@@ -97,6 +109,39 @@ def test_exit_zero_is_for_verdicts_alone(workshop: Workshop) -> None:  # noqa: F
     assert "AUDIT: REFUSED before its first step" in declined.stderr, "the only attempt was made"
     missing = workshop.certify("--audit-only", "--exit-zero", "--ledger", "none.sqlite")
     assert missing.code == 2
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_audit_that_passes_is_called_approved_in_no_format(name: str) -> None:
+    audit = notices_of(Judgement(created=NOW, facts=sample_facts(), verdict=APPROVED, audit_only=True))
+    report = dataclasses.replace(report_of(sample_policy(), sample_facts()), notices=audit)
+    text = render(report, name)
+    assert name == "openmetrics" or "approved" not in text.lower()
+    assert "audit" in text
+    if name == "sarif":
+        jsonschema.Draft4Validator(sarif_schema()).validate(json.loads(text))
+    if name == "json":
+        jsonschema.validate(json.loads(text), report_schema())
+    refused = dataclasses.replace(report, verdict=decide(stricter(sample_policy()), sample_facts()))
+    if name in ("text", "markdown", "junit", "github"):
+        assert "AUDIT: PASSED" in text
+        assert "AUDIT: REFUSED" in render(refused, name)
+
+
+def test_an_audit_goes_on_as_an_audit_and_no_other_run_does(tmp_path: Path) -> None:
+    policy, candidate = sample_policy(), tiny_candidate()
+    runs = [RunDirectory.create(tmp_path, policy=policy, candidate=candidate) for _ in range(2)]
+    runs[0].forbid_signing()
+    for run in runs:
+        run.write_permit(Permit(attempt=1))
+
+    def find(resume: str, *, audit_only: bool) -> Path:
+        return find_interrupted(resume, runs=tmp_path, policy=policy, candidate=candidate, audit_only=audit_only).path
+
+    for run, is_audit in zip(runs, (True, False), strict=True):
+        assert find(LATEST, audit_only=is_audit) == find(str(run.path), audit_only=is_audit) == run.path
+        with pytest.raises(InvalidInputError, match="--audit-only"):
+            find(str(run.path), audit_only=not is_audit)
 
 
 # Reuse
@@ -195,6 +240,23 @@ def test_what_changed_is_named_and_nothing_is_reused(
     ran = workshop.certify("--no-sign", *CACHE)
     assert f"cache: not reused, trained anew: {said}" in ran.stderr, ran.stderr
     assert (ran.code, "REFUSED before its first step: enough" in ran.stderr) == (1, True)
+
+
+def test_a_run_that_was_counted_without_a_lock_is_not_reused_with_one(
+    workshop: Workshop,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy = read_policy(Path("policy.yaml"))
+    key = LOCK_KEY
+    Path("policy.lock.yaml").write_text(lock_policy(policy, key=key), encoding="utf-8")
+    monkeypatch.setattr(counting, "reserve", lambda *_, **__: counting.Permission(permit=None, objection="enough"))
+    lock = ("--lock", "policy.lock.yaml", "--trust", str(trust_file(workshop.path)))
+    ran = workshop.certify("--no-sign", *CACHE, *lock)
+    assert "not reused, trained anew: the lock on the policy" in ran.stderr, ran.stderr
+    monkeypatch.setattr("gatekeeper.core.reuse.differences", lambda then, now: ())
+    monkeypatch.setattr("gatekeeper.pipeline.reusing.differences", lambda then, now: ())
+    forced = workshop.certify("--no-sign", *CACHE, *lock)
+    assert (forced.code, "the ledger counted the run with" in forced.stderr) == (2, True), "nor where nobody compares"
 
 
 def test_after_a_change_the_newer_run_takes_the_earlier_ones_place(workshop: Workshop) -> None:  # noqa: F811
