@@ -177,6 +177,7 @@ def test_each_commands_help_loads_nothing_heavy(command: str) -> None:
 def test_the_verification_path_loads_no_torch() -> None:
     loaded = _loaded(
         "import gatekeeper.pipeline.verification, gatekeeper.pipeline.judgement, gatekeeper.signing.verification\n"
+        "import gatekeeper.pipeline.rejudging, gatekeeper.cache, gatekeeper.gate.rejudging\n"
         "import gatekeeper.privacy, gatekeeper.audit.bounds, gatekeeper.gate"
     )
     assert not loaded & HEAVY

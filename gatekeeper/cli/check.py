@@ -48,8 +48,8 @@ def check(
     """Judge the recorded evidence of a RUN directory or release by another policy, without training.
 
     A re-judgement, for changes of a policy: nothing is signed or released, whatever it says, and nothing is written but
-    the reports. What the policy asks for and the evidence doesn't hold is inconclusive: certify again. A release takes a
-    run that was counted under its policy, and locked before where the policy wants that.
+    the reports. A release takes a run that was counted under its policy, which is locked before the run where it wants
+    that. What the policy asks for and the evidence doesn't hold is inconclusive: certify again.
 
     Exit codes: 0 every rule holds, 1 refused, 3 inconclusive; 2 and 4 as for every command.
     """
