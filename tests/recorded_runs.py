@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import hmac
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gatekeeper import privacy
+from gatekeeper.audit import bounds
 from gatekeeper.config import render_candidate, render_policy
 from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.ledger import Identities
@@ -20,6 +25,7 @@ from gatekeeper.pipeline import child
 from gatekeeper.rundir import RunDirectory
 from tests.coherent import coherent_evidence, coherent_policy
 from tests.command_line import Ran, gatekeeper
+from tests.once import once
 
 CACHE = ("--cache", "cache", "--cache-key", "cache.key")
 HERE = Surroundings(code="c" * 64, software=(Software(name="python", version="3"),), device="1 × auto on a machine")
@@ -68,8 +74,8 @@ class Workshop:
         )
 
     def certify(self, *extra: str, policy: str = "policy.yaml") -> Ran:
-        """Certify the candidate."""
-        return gatekeeper("certify", "candidate.yaml", "--policy", policy, "-q", *extra)
+        """Certify the candidate; the report is short."""
+        return gatekeeper("certify", "candidate.yaml", "--policy", policy, "-q", "--format", "openmetrics", *extra)
 
     def trained(self) -> int:
         """How often a training was played."""
@@ -80,6 +86,12 @@ class Workshop:
         return [RunDirectory(path) for path in sorted((self.path / ".gatekeeper/runs").iterdir())]
 
 
+@functools.cache
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that computes each answer once."""
+    return functools.cache(function)
+
+
 def played(path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A workshop in `path`, which becomes the current directory; with what lies there already."""
     monkeypatch.chdir(path)
@@ -87,24 +99,23 @@ def played(path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
         monkeypatch.delenv(name, raising=False)
     made = Workshop(path)
     monkeypatch.setattr(child, "run_private_part", made.run_private_part)
+    # All runs here are of one mechanism: what follows from it is computed once.
+    for module, name in ((bounds, "bounds"), (privacy, "account"), (privacy, "identification_power")):
+        monkeypatch.setattr(module, name, remembered(getattr(module, name)))
     monkeypatch.setattr("gatekeeper.cache.describe_surroundings", lambda device, *, processes: made.surroundings)
     return made
 
 
-@pytest.fixture(scope="session")
-def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory in which a run was certified with a cache and not signed; to be copied."""
-    path = tmp_path_factory.mktemp("certified")
+def _certify(path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         made = played(path, patch)
         assert gatekeeper("ledger", "init").code == 0
         ran = made.certify("--no-sign", *CACHE)
         assert ran.code == 0, ran.stderr
-    return path
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, certified: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """A workshop in the current directory, where a run was certified."""
-    shutil.copytree(certified, tmp_path, dirs_exist_ok=True)
+def workshop(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """A workshop in the current directory, where a run was certified with a cache and not signed."""
+    shutil.copytree(once(tmp_path_factory, "certified", _certify), tmp_path, dirs_exist_ok=True)
     return played(tmp_path, monkeypatch)

@@ -64,7 +64,7 @@ def test_by_the_same_policy_the_verdict_is_the_same(facts: Facts) -> None:
     assert encode(decide_again(RECORDED, facts, recorded=RECORDED)) == encode(decide(RECORDED, facts))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     facts=st.sampled_from(RUNS),
     minimum=st.floats(0.5, 0.9),

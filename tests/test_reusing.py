@@ -30,7 +30,7 @@ from tests.command_line import gatekeeper
 from tests.endorsements import LOCK_KEY, trust_file
 from tests.facts import sample_facts, sample_policy
 from tests.hostile import report_of
-from tests.recorded_runs import CACHE, HERE, Workshop, certified, workshop  # noqa: F401  (fixtures)
+from tests.recorded_runs import CACHE, HERE, Workshop, workshop  # noqa: F401  (fixture)
 from tests.sarif import sarif_schema
 from tests.signed_releases import KEY
 from tests.test_rejudging import stricter
@@ -98,6 +98,7 @@ def test_what_does_not_go_together_trains_nothing(options: tuple[str, ...], said
     assert workshop.tasks == []
 
 
+@pytest.mark.slow
 def test_exit_zero_is_for_verdicts_alone(workshop: Workshop) -> None:  # noqa: F811
     for version, extra, code in ((8, (), 1), (9, ("--exit-zero",), 0)):
         workshop.write(dataclasses.replace(stricter(), version=version), "strict.yaml")
@@ -215,13 +216,14 @@ def _other_ledger(workshop: Workshop) -> None:  # noqa: F811
     assert gatekeeper("ledger", "init").code == 0
 
 
-CHANGES: list[tuple[Callable[[Workshop], None], str]] = [
+# The slow ones are told by `differences` alone, which has its own tests.
+CHANGES = [
     (_other_data, "the data"),
-    (_other_candidate, "the candidate"),
+    pytest.param(_other_candidate, "the candidate", marks=pytest.mark.slow),
     (_other_policy, "the policy"),
-    (_other_code, "gatekeeper's code"),
-    (_other_software, "installed software (python 3 → 4)"),
-    (_other_device, "the device"),
+    pytest.param(_other_code, "gatekeeper's code", marks=pytest.mark.slow),
+    pytest.param(_other_software, "installed software (python 3 → 4)", marks=pytest.mark.slow),
+    pytest.param(_other_device, "the device", marks=pytest.mark.slow),
     (_other_weights, "the candidate's weights or code"),
     (_other_ledger, "the ledger does not confirm the run: it was never reserved"),
 ]
@@ -259,6 +261,7 @@ def test_a_run_that_was_counted_without_a_lock_is_not_reused_with_one(
     assert (forced.code, "the ledger counted the run with" in forced.stderr) == (2, True), "nor where nobody compares"
 
 
+@pytest.mark.slow
 def test_after_a_change_the_newer_run_takes_the_earlier_ones_place(workshop: Workshop) -> None:  # noqa: F811
     _other_policy(workshop)
     before = _entries(workshop)[0].read_bytes()
@@ -297,6 +300,7 @@ def test_an_entry_of_a_run_that_another_key_kept_is_refused(workshop: Workshop) 
     _refused(workshop)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_laxer_policy_does_not_pass_in_the_place_of_a_stricter(workshop: Workshop) -> None:  # noqa: F811
     """An older entry, authentic and of the same names, is put back."""
     (entry,) = _entries(workshop)
@@ -328,6 +332,7 @@ def test_a_swapped_model_is_refused_though_it_is_sealed(workshop: Workshop) -> N
     assert (ran.code, "the evidence is about" in ran.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_an_audits_evidence_is_no_evidence_for_a_release(workshop: Workshop) -> None:  # noqa: F811
     _other_policy(workshop)
     (entry,) = _entries(workshop)
@@ -341,6 +346,7 @@ def test_an_audits_evidence_is_no_evidence_for_a_release(workshop: Workshop) -> 
     assert all(run.audit_only for run in workshop.runs()[1:2])
 
 
+@pytest.mark.slow
 def test_a_cache_that_can_not_be_written_costs_no_verdict(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     _other_policy(workshop)
     full = CacheError("can't be written: No space left on device")
