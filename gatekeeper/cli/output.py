@@ -18,7 +18,7 @@ from gatekeeper.errors import InvalidInputError
 if TYPE_CHECKING:
     from gatekeeper.report import Report
 
-FORMATS = ("text", "json", "markdown", "junit", "sarif", "github", "openmetrics")
+FORMATS = ("text", "json", "markdown", "junit", "sarif", "github", "openmetrics", "html", "registry")
 _NARROWEST, _WIDEST = 80, 160
 
 
@@ -100,6 +100,18 @@ def check_targets(targets: tuple[Target, ...], *, out: Path | None = None) -> No
             raise InvalidInputError(
                 "its parent is no directory that can be written", where=str(path), hint=f"mkdir -p {path.parent}"
             )
+
+
+def check_formats(stdout_format: str, targets: tuple[Target, ...]) -> None:
+    """What a format needs is asked for now, likewise.
+
+    Raises:
+        InvalidInputError: a package that a format needs isn't installed; the hint names the extra that brings it.
+    """
+    from gatekeeper.report import require_format
+
+    for output_format in (stdout_format, *(target.format for target in targets)):
+        require_format(output_format)
 
 
 def lies_inside(path: Path, directory: Path) -> bool:
