@@ -77,11 +77,11 @@ def _holds(report: Report) -> Iterator[str]:
     facts = report.facts
     unit, right = facts.evidence.record.mechanism.unit, membership_limit(facts.guarantee)
     telling = (
-        f"Who sees every noisy sum of the training, and so anything made from them, such as this model, and is to tell "
-        f"whether one given {unit} took part, both being equally likely, is right with a probability of at most "
-        f"{round_up(right)} (a coin: 0.5)."
+        "By ε and δ alone: who sees every noisy sum of the training, and so anything made from them, such as this "
+        f"model, and is to tell whether one given {unit} took part, both being equally likely, is right with a "
+        f"probability of at most {round_up(right)} (a coin: 0.5)."
     )
-    yield telling if right < _NEAR_CERTAINTY else f"{telling} That is no protection to speak of."
+    yield telling if right < _NEAR_CERTAINTY else f"{telling} That limit keeps hardly anybody out."
     limited = _limited(report)
     yield from (_sentence(adversary, said) for adversary, said in _known(report) if adversary in limited)
 

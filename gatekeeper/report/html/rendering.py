@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gatekeeper.report.content import Report
@@ -26,6 +27,7 @@ def render_html(report: Report) -> str:
     return _environment().get_template("report.html").render(page=page, plots=draw_plots(report)) + "\n"
 
 
+@cache
 def _environment() -> Environment:
     """Everything is escaped but the pictures, which are ours; an unknown name in a template is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined

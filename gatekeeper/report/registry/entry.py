@@ -25,6 +25,7 @@ from gatekeeper.report.content import (
     provenance_sentence,
     twin_sentence,
     verdict_word,
+    waiver_sentences,
 )
 from gatekeeper.report.markdown_text import escape
 from gatekeeper.report.registry.yaml_text import Node, yaml_text
@@ -32,6 +33,8 @@ from gatekeeper.report.sections import outcome
 from gatekeeper.report.visible import visible
 
 NOT_STATED = "not stated in the policy"
+
+_ESCAPED = re.compile(r"\\(.)")
 
 # What begins a list in Markdown, where a text begins with it.
 _LIST = re.compile(r"^([-+]|\d+[.)])(?= |$)")
@@ -61,8 +64,8 @@ def shown(text: str) -> str:
     >>> shown("- a\\b $x$")
     '&#45; a&#92;b \\$x\\$'
     """
-    escaped = "&#92;".join(escape(piece) if piece.strip() else piece for piece in visible(text).split("\\"))
-    return _LIST.sub(lambda found: f"{found[0][:-1]}&#{ord(found[0][-1])};", escaped.strip())
+    escaped = _ESCAPED.sub(lambda found: "&#92;" if found[1] == "\\" else found[0], escape(visible(text)))
+    return _LIST.sub(lambda found: f"{found[0][:-1]}&#{ord(found[0][-1])};", escaped)
 
 
 def _paragraphs(*sentences: str | None) -> str:
@@ -167,8 +170,8 @@ def _accounting(report: Report) -> dict[str, Node]:
     average = "the last weights" if training.ema is None else f"a moving average (decay {in_full(training.ema)})"
     return {
         "post_processing": shown(
-            f"The optimizer ({training.optimizer.name}) reads the noisy sums alone; {average}, exported to ONNX, is the "
-            "model."
+            f"The optimizer ({training.optimizer.name}) reads the noisy sums alone; {average}, exported to ONNX, is "
+            "the model."
         ),
         "composition": _paragraphs(
             f"All noisy sums of the training together, by the {guarantee.accountant} accountant: {guarantee.theorem}.",
@@ -202,6 +205,7 @@ def _implementation(report: Report) -> dict[str, Node]:
                     f"What had to hold was set by policy {policy.name} v{policy.version}, owned by {policy.owner}."
                     + ("" if policy.description is None else f" In its words: {policy.description}"),
                     lock_sentence(facts),
+                    *(f"Waived: {sentence}" for sentence in waiver_sentences(report)),
                 ),
                 "Findings:",
                 "\n".join(f"- {shown(f'{each.rule}: {outcome(each)}')}" for each in report.verdict.findings),

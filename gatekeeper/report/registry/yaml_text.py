@@ -1,4 +1,4 @@
-r"""YAML of texts, numbers, lists and mappings: what the registry's files are made of, and nothing more.
+"""YAML of texts, numbers, lists and mappings: what the registry's files are made of, and nothing more.
 
 Every text is quoted or a literal block, so that nothing in it is syntax. YAML 1.2.2, sections 7.3.1 and 8.1.2.
 """
