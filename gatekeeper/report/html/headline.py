@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gatekeeper.core.policy import RiskRule, UtilityRule
 from gatekeeper.core.rounding import in_full, round_up
 from gatekeeper.core.verdict import Approval, Finding, Refusal
 from gatekeeper.report.content import Report
@@ -41,12 +41,16 @@ def verdict_sentence(report: Report) -> str:
     if isinstance(verdict, Refusal):
         return (
             f"The model may not be released: {_count(findings, 'failed')} of {len(findings)} checks of {policy} "
-            f"failed: {_named(findings, 'failed')}."
+            f"failed: {_named(findings, 'failed')}.{_open(findings)}"
         )
     return (
         f"The model may not be released: {_count(findings, 'inconclusive')} of {len(findings)} checks of {policy} "
         f"could not be judged: {_named(findings, 'inconclusive')}. None failed, but what is open is no pass."
     )
+
+
+def _open(findings: tuple[Finding, ...]) -> str:
+    return f" Could not be judged: {_named(findings, 'inconclusive')}." if _count(findings, "inconclusive") else ""
 
 
 def _all(count: int) -> str:
@@ -62,7 +66,7 @@ def _named(findings: tuple[Finding, ...], status: str) -> str:
 
 
 def figures(report: Report) -> tuple[Figure, ...]:
-    """ε, and the first rules on risk and on the metric, as the policy orders them."""
+    """ε, and of the rules on risk and on metrics the first that did not pass, or else the first."""
     guarantee, unit = report.facts.guarantee, report.facts.evidence.record.mechanism.unit
     found = {finding.rule: finding for finding in report.verdict.findings}
     shown = [
@@ -72,12 +76,13 @@ def figures(report: Report) -> tuple[Figure, ...]:
             note=f"for each {unit}, at δ ≤ {round_up(guarantee.delta)}",
         )
     ]
-    rules: tuple[tuple[str, RiskRule | UtilityRule], ...] = (
-        ("Risk", report.policy.risk_rules[0]),
-        ("Utility", report.policy.utility_rules[0]),
-    )
-    shown += [_of(name, found[rule.id]) for name, rule in rules if rule.id in found]
+    shown.append(_of("Risk", _first_to_look_at(found[rule.id] for rule in report.policy.risk_rules)))
+    shown.append(_of("Utility", _first_to_look_at(found[rule.id] for rule in report.policy.utility_rules)))
     return tuple(shown)
+
+
+def _first_to_look_at(findings: Iterable[Finding]) -> Finding:
+    return min(findings, key=lambda finding: finding.status == "passed")
 
 
 def _of(name: str, finding: Finding) -> Figure:

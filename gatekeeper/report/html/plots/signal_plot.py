@@ -90,8 +90,19 @@ def signal_figure(report: Report) -> Figure:
     axes.plot(curve, [ncc_of(snr) for snr in curve], color=INK, linewidth=1.2, label="closed form, median")
     for number, tau in enumerate(thresholds(report.facts)):
         axes.axhline(tau, color=DEMANDED, linewidth=1.2, dashes=(4, 3), label=None if number else "threshold τ")
-    for each, marker in zip(shown, "os", strict=False):
-        axes.plot([each.snr], [each.median_ncc], marker, color=MEASURED, markersize=8, label=label_of(each))
+    for each, marker, fill in zip(
+        shown, "os", ("full", "none"), strict=False
+    ):  # hollow, so that neither hides the other
+        axes.plot(
+            [each.snr],
+            [each.median_ncc],
+            marker,
+            color=MEASURED,
+            fillstyle=fill,
+            markersize=7 if fill == "full" else 12,
+            markeredgewidth=2,
+            label=label_of(each),
+        )
     axes.set_xscale("log")
     axes.set_xlim(10**low, 10**high)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
