@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from gatekeeper.cli.main import app
 from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.frontier_point import signal_to_noise
-from gatekeeper.core.rounding import round_down, round_up
+from gatekeeper.core.rounding import in_full, round_down, round_up
 from gatekeeper.report import Report, render
 from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, trusted
 from gatekeeper.report.extras import require_format
@@ -30,7 +30,7 @@ from gatekeeper.report.html.checking import check_commands
 from gatekeeper.report.html.plots.signal_plot import signals
 from gatekeeper.report.html.promise import membership_limit, promise_of
 from gatekeeper.report.html.rendering import _environment
-from gatekeeper.report.tables import adversary_table, measured, utility_table
+from gatekeeper.report.tables import adversary_table, margin, measured, utility_table
 from gatekeeper.report.visible import visible
 from tests.command_line import gatekeeper
 from tests.facts import sample_facts
@@ -91,6 +91,8 @@ def test_the_rules_have_the_numbers_of_the_json_report_to_the_last_digit(report:
         assert exact == [repr(float(finding[name])) for name in ("measured", "limit", "margin")]
         cells = {cell.attributes["data-label"]: cell.text for cell in row.all("td")}
         assert cells["measured"] == measured(judged)
+        assert cells["limit"] == f"{judged.comparator} {in_full(judged.limit)}"
+        assert cells["margin"] == margin(judged)
         assert cells["n"] == ("–" if finding["sample_size"] is None else str(finding["sample_size"]))
         assert cells["status"] == {"passed": "PASS", "failed": "FAIL", "inconclusive": "OPEN"}[finding["status"]]
         assert finding["statement"] in row.one("th").text
