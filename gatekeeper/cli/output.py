@@ -123,9 +123,7 @@ def render_outputs(report: Report, *, stdout_format: str, targets: tuple[Target,
     """Everything that is to be said about a report, before anything is written."""
     from gatekeeper.report import render, render_text
 
-    formats = dict.fromkeys((*(target.format for target in targets), *({stdout_format} - {"text"})))
-    texts = {output_format: render(report, output_format) for output_format in formats}
-    files = tuple(Output(path=target.path, text=texts[target.format]) for target in targets)
+    files = render_files(report, targets)
     if "github" in (stdout_format, *(target.format for target in targets)):
         files += tuple(
             Output(path=path, text=text, appended=True) for path, text in step_files(report, written=_main(targets))
@@ -133,7 +131,16 @@ def render_outputs(report: Report, *, stdout_format: str, targets: tuple[Target,
     if stdout_format == "text":
         width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST) if _terminal() else _WIDEST
         return (*files, Output(path=None, text=render_text(report, width=width, colour=use_colour())))
-    return (*files, Output(path=None, text=texts[stdout_format]))
+    same = [file.text for target, file in zip(targets, files, strict=False) if target.format == stdout_format]
+    return (*files, Output(path=None, text=same[0] if same else render(report, stdout_format)))
+
+
+def render_files(report: Report, targets: tuple[Target, ...]) -> tuple[Output, ...]:
+    """What each target gets, in their order; each format is made once."""
+    from gatekeeper.report import render
+
+    texts = {name: render(report, name) for name in dict.fromkeys(target.format for target in targets)}
+    return tuple(Output(path=target.path, text=texts[target.format]) for target in targets)
 
 
 def _main(targets: tuple[Target, ...]) -> Path | None:
