@@ -17,7 +17,8 @@ from gatekeeper.core.budget import Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.report import Report, render
 from gatekeeper.report.content import UNPROTECTED
-from gatekeeper.report.registry.entry import NOT_STATED, shown
+from gatekeeper.report.registry.entry import NOT_STATED
+from gatekeeper.report.registry.texts import shown
 from gatekeeper.report.registry.yaml_text import yaml_number, yaml_text
 from tests.facts import sample_facts
 from tests.format_readers import SHOWN, markdown_tokens

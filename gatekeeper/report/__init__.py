@@ -1,4 +1,4 @@
-"""Facts to strings: one file a format; nothing here prints or decides."""
+"""Facts to strings: one file or folder a format; nothing here prints or decides."""
 
 from __future__ import annotations
 

@@ -27,17 +27,11 @@ from gatekeeper.report.content import (
     verdict_word,
     waiver_sentences,
 )
-from gatekeeper.report.markdown_text import escape
+from gatekeeper.report.registry.texts import paragraphs, shown
 from gatekeeper.report.registry.yaml_text import Node, yaml_text
 from gatekeeper.report.sections import outcome
-from gatekeeper.report.visible import visible
 
 NOT_STATED = "not stated in the policy"
-
-_ESCAPED = re.compile(r"\\(.)")
-
-# What begins a list in Markdown, where a text begins with it.
-_LIST = re.compile(r"^([-+]|\d+[.)])(?= |$)")
 
 
 def render_registry(report: Report) -> str:
@@ -56,22 +50,6 @@ def render_registry(report: Report) -> str:
     return f"url_slug: {_slug(basic)}\n{entry}"
 
 
-def shown(text: str) -> str:
-    r"""Other people's text in the registry, which renders every text as Markdown with LaTeX; on one line.
-
-    A backslash is written as an entity: two of them would be taken for LaTeX.
-
-    >>> shown("- a\\b $x$")
-    '&#45; a&#92;b \\$x\\$'
-    """
-    escaped = _ESCAPED.sub(lambda found: "&#92;" if found[1] == "\\" else found[0], escape(visible(text)))
-    return _LIST.sub(lambda found: f"{found[0][:-1]}&#{ord(found[0][-1])};", escaped)
-
-
-def _paragraphs(*sentences: str | None) -> str:
-    return "\n\n".join(shown(sentence) for sentence in sentences if sentence is not None)
-
-
 def _slug(basic: dict[str, Node]) -> str:
     """The registry's own rule: name, curators and year, what is no letter or digit being a dash."""
     parts = (str(basic["name"]), NOT_STATED, str(basic["publication_date"])[:4])
@@ -87,7 +65,7 @@ def _basic(report: Report) -> dict[str, Node]:
     return {
         "name": shown(evidence.candidate.name),
         "data_curators": [NOT_STATED],
-        "description": _paragraphs(
+        "description": paragraphs(
             f"A network for the {card.task} of images, as an ONNX file with SHA-256 {evidence.model.sha256}, trained "
             f"with differential privacy on {card.train_images} images of {card.train_units} units ({card.unit}) of "
             f"{card.name}.{synthetic}",
@@ -107,12 +85,12 @@ def _variant(report: Report) -> dict[str, Node]:
     labelled = "one of the classes" if card.task == "classification" else "a mask of the classes"
     return {
         "variant_name": "Approximate DP",
-        "data_domain": _paragraphs(
+        "data_domain": paragraphs(
             f"Sets of images of shape {'×'.join(map(str, card.image_shape))}, grouped by {card.unit}, each image with "
             f"{labelled} {', '.join(card.classes)}. A {card.unit} may have any number of images; in these data it has "
             f"at most {card.max_images_per_unit}."
         ),
-        "unprotected_quantities": _paragraphs(
+        "unprotected_quantities": paragraphs(
             f"No noise was added to: {UNPROTECTED}.",
             f"The {card.test_units} test units ({card.unit}) have no differential privacy.",
             twin_sentence(report.facts),
@@ -128,13 +106,13 @@ def _privacy_loss(report: Report) -> dict[str, Node]:
         parameters = {"epsilon": guarantee.epsilon.high, **parameters}
     return {
         "privacy_unit": shown(card.unit),
-        "privacy_unit_details": _paragraphs(
+        "privacy_unit_details": paragraphs(
             f"Zero-out adjacency: two data sets are adjacent if one is the other with the record of one {card.unit}, "
             "all its images and labels, replaced by nothing. The number of units is public. Accounted like "
             "add-or-remove-one."
         ),
         "privacy_parameters": parameters,
-        "privacy_parameters_details": _paragraphs(
+        "privacy_parameters_details": paragraphs(
             privacy_sentence(report.facts),
             f"ε is a proven upper bound; the smallest ε at this δ is at least {round_down(guarantee.epsilon.low)}. "
             f"1/n is {round_down(1 / card.train_units)}, n being the number of training units.",
@@ -146,7 +124,7 @@ def _privacy_loss(report: Report) -> dict[str, Node]:
 def _model(report: Report) -> dict[str, Node]:
     released: dict[str, Node] = {}
     if isinstance(report.verdict, Approval):
-        released = {"release_type": "One release", "release_type_details": _paragraphs(ledger_sentence(report.facts))}
+        released = {"release_type": "One release", "release_type_details": paragraphs(ledger_sentence(report.facts))}
     limited = dict.fromkeys(rule.adversary for rule in report.policy.rules if isinstance(rule, RiskRule))
     return {
         "model_name": "Central",
@@ -173,7 +151,7 @@ def _accounting(report: Report) -> dict[str, Node]:
             f"The optimizer ({training.optimizer.name}) reads the noisy sums alone; {average}, exported to ONNX, is "
             "the model."
         ),
-        "composition": _paragraphs(
+        "composition": paragraphs(
             f"All noisy sums of the training together, by the {guarantee.accountant} accountant: {guarantee.theorem}.",
             interruption_sentence(report.facts),
             ledger_sentence(report.facts),
@@ -186,12 +164,12 @@ def _implementation(report: Report) -> dict[str, Node]:
     record, ledger = facts.evidence.record, facts.ledger
     software = ", ".join(f"{each.name} {each.version}" for each in record.software)
     return {
-        "preprocessing_and_hyperparameter_tuning": _paragraphs(
+        "preprocessing_and_hyperparameter_tuning": paragraphs(
             f"The ledger counts {ledger.runs} private and {ledger.non_private_runs} non-private runs on any of these "
             f"units, this one included, of which {ledger.attempts} under this policy. Preprocessing and tuning outside "
             "of the ledger are unknown to gatekeeper."
         ),
-        "mechanisms": _paragraphs(
+        "mechanisms": paragraphs(
             "DP-SGD: Gaussian noise on sums of clipped gradients, one gradient for each unit.",
             privacy_sentence(facts),
             adaptation_sentence(facts),
@@ -201,7 +179,7 @@ def _implementation(report: Report) -> dict[str, Node]:
         ),
         "justification": "\n\n".join(
             (
-                _paragraphs(
+                paragraphs(
                     f"What had to hold was set by policy {policy.name} v{policy.version}, owned by {policy.owner}."
                     + ("" if policy.description is None else f" In its words: {policy.description}"),
                     lock_sentence(facts),
@@ -216,7 +194,7 @@ def _implementation(report: Report) -> dict[str, Node]:
 
 def _administrative(report: Report) -> dict[str, Node]:
     return {
-        "notes": _paragraphs(
+        "notes": paragraphs(
             f"Written by gatekeeper {report.gatekeeper_version} from the facts of run {report.facts.ledger.run}. "
             "Curator, intended use and region are for whoever publishes the model to state; the date is that of the "
             "verdict.",

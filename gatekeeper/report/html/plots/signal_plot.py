@@ -106,7 +106,7 @@ def signal_figure(report: Report) -> Figure:
     axes.set_xscale("log")
     axes.set_xlim(10**low, 10**high)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.07)
     axes.grid(visible=True, color=HAIRLINE, linewidth=0.8)
     axes.minorticks_off()
     for side in ("top", "right"):
