@@ -18,7 +18,7 @@ from gatekeeper.errors import InvalidInputError
 if TYPE_CHECKING:
     from gatekeeper.report import Report
 
-FORMATS = ("text", "json", "markdown", "junit", "sarif", "github", "openmetrics")
+FORMATS = ("text", "json", "markdown", "junit", "sarif", "github", "openmetrics", "html", "registry")
 _NARROWEST, _WIDEST = 80, 160
 
 
@@ -102,6 +102,18 @@ def check_targets(targets: tuple[Target, ...], *, out: Path | None = None) -> No
             )
 
 
+def check_formats(stdout_format: str, targets: tuple[Target, ...]) -> None:
+    """What a format needs is asked for now, likewise.
+
+    Raises:
+        InvalidInputError: a package that a format needs isn't installed; the hint names the extra that brings it.
+    """
+    from gatekeeper.report import require_format
+
+    for output_format in (stdout_format, *(target.format for target in targets)):
+        require_format(output_format)
+
+
 def lies_inside(path: Path, directory: Path) -> bool:
     """Whether a path is a directory's own or beneath it, whatever links lead there."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
@@ -111,7 +123,7 @@ def render_outputs(report: Report, *, stdout_format: str, targets: tuple[Target,
     """Everything that is to be said about a report, before anything is written."""
     from gatekeeper.report import render, render_text
 
-    files = tuple(Output(path=target.path, text=render(report, target.format)) for target in targets)
+    files = render_files(report, targets)
     if "github" in (stdout_format, *(target.format for target in targets)):
         files += tuple(
             Output(path=path, text=text, appended=True) for path, text in step_files(report, written=_main(targets))
@@ -119,7 +131,16 @@ def render_outputs(report: Report, *, stdout_format: str, targets: tuple[Target,
     if stdout_format == "text":
         width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST) if _terminal() else _WIDEST
         return (*files, Output(path=None, text=render_text(report, width=width, colour=use_colour())))
-    return (*files, Output(path=None, text=render(report, stdout_format)))
+    same = [file.text for target, file in zip(targets, files, strict=False) if target.format == stdout_format]
+    return (*files, Output(path=None, text=same[0] if same else render(report, stdout_format)))
+
+
+def render_files(report: Report, targets: tuple[Target, ...]) -> tuple[Output, ...]:
+    """What each target gets, in their order; each format is made once."""
+    from gatekeeper.report import render
+
+    texts = {name: render(report, name) for name in dict.fromkeys(target.format for target in targets)}
+    return tuple(Output(path=target.path, text=texts[target.format]) for target in targets)
 
 
 def _main(targets: tuple[Target, ...]) -> Path | None:

@@ -20,6 +20,12 @@ WEIGHTS_NOT_MEASURED = "not measured: no bound of its own is known, and no rule 
 
 _AXES = ("depth", "height", "width")
 
+UNPROTECTED = (
+    "the list of classes and the image shape (which the model has), numbers of units and images, the most images of a "
+    "unit, the metrics of model and twin, the similarity threshold and its limits, attack and control counts, the "
+    "median similarity, the spectrum of held-out images, and the verdict"
+)
+
 NON_CLAIMS = (
     "A passed reconstruction rule says nothing about membership inference, which can succeed nearly always at such "
     "budgets in the worst case.",
@@ -43,9 +49,7 @@ NON_CLAIMS = (
     "Runs without privacy (non-private twins, ε = ∞) are counted and never summed: what they yielded lies outside ε.",
     "ε is about the training units. The test units have no differential privacy: the metrics and the similarity "
     "threshold were measured on their images.",
-    "No noise was added to: the list of classes and the image shape (which the model has), numbers of units and "
-    "images, the most images of a unit, the metrics of model and twin, the similarity threshold and its limits, attack "
-    "and control counts, the median similarity, the spectrum of held-out images, and the verdict.",
+    f"No noise was added to: {UNPROTECTED}.",
     "Sums and noise are added exactly, as whole multiples of a grid. That no unit's gradient depends on its companions "
     "in the batch is checked by comparing bits on random data, not proven; and that the random bits can't be foreseen "
     "rests on AES-256.",
@@ -124,6 +128,11 @@ def outcome_of(report: Report) -> str:
 def headline_of(report: Report) -> str:
     """The verdict as people read it."""
     return headline_word(verdict_word(report.verdict), report.notices)
+
+
+def may_release(report: Report) -> bool:
+    """Whether a release may follow: an approval that is neither of an audit nor a re-judgement."""
+    return outcome_of(report) == "approved"
 
 
 def exit_code(verdict: Verdict) -> int:
