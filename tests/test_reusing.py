@@ -268,6 +268,20 @@ def test_a_run_that_was_counted_without_a_lock_is_not_reused_with_one(
     assert (forced.code, "the ledger counted the run with" in forced.stderr) == (2, True), "nor where nobody compares"
 
 
+def test_a_run_that_goes_on_is_sealed_and_not_kept(workshop: Workshop) -> None:  # noqa: F811
+    """What it did before it was interrupted, other code may have done."""
+    _other_policy(workshop)
+    (entry,) = _entries(workshop)
+    before = entry.read_bytes()
+    with mock.patch.object(counting, "settle", side_effect=KeyboardInterrupt):
+        assert workshop.certify("--no-sign", *CACHE).code == 130
+    ran = workshop.certify("--no-sign", *CACHE, "--resume")
+    assert (ran.code, "resuming" in ran.stderr) == (0, True), ran.stderr
+    assert entry.read_bytes() == before
+    (sealed,) = [run for run in workshop.runs() if run.read_policy().version == 2]
+    assert sealed.has("seal")
+
+
 @pytest.mark.slow
 def test_after_a_change_the_newer_run_takes_the_earlier_ones_place(workshop: Workshop) -> None:  # noqa: F811
     _other_policy(workshop)

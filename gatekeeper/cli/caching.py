@@ -95,12 +95,18 @@ class Reuse:
             tell=say,
         )
 
-    def keep(self, run: RunDirectory) -> None:
-        """Seal a judged run and keep its evidence; the verdict stands where that fails."""
+    def keep(self, run: RunDirectory, *, in_one_go: bool) -> None:
+        """Seal a judged run and keep its evidence; the verdict stands where that fails.
+
+        Args:
+            run: the caller holds its lock.
+            in_one_go: whether it began in this process. What began in another may have begun with other code: it is
+                sealed and not kept.
+        """
         from gatekeeper.pipeline.reusing import keep_evidence, seal
 
         try:
-            if run.reused:
+            if run.reused or not in_one_go:
                 seal(self.cache, run)
             else:
                 kept = keep_evidence(self.cache, run, self.origin)

@@ -164,7 +164,7 @@ def certify(
         if judgement is None:
             raise click.exceptions.Exit(audit.exit_code(1))
         if reuse is not None:
-            reuse.keep(run)
+            reuse.keep(run, in_one_go=resume is None)
         report = report_of(the_policy, judgement, policy_file=located)
         outputs = render_outputs(report, stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
