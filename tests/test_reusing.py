@@ -65,7 +65,7 @@ def test_an_audit_reports_as_one_is_counted_and_is_never_signed(workshop: Worksh
     run = workshop.runs()[-1]
     assert _counted() == 2
     assert gatekeeper("runs", "list").stdout.endswith("audit: passed\n")
-    assert "audit only, never signed" in gatekeeper("ledger", "show").stdout
+    assert "audit passed: audit only, never signed" in gatekeeper("ledger", "show").stdout
     for mark in ("audit-only", "judgement.json"):
         _refuses_to_sign(run)
         (run.path / mark).unlink()
