@@ -55,7 +55,7 @@ def _ended(run: RunSummary) -> str:
     """How it ended; an audit is called approved nowhere."""
     from gatekeeper.pipeline.counting import AUDIT_ONLY
 
-    ended = "" if run.conclusion is None else run.conclusion
+    ended: str = run.conclusion or ""
     if run.detail == AUDIT_ONLY:
         ended = f"audit {'passed' if ended == 'approved' else ended}"
     return f"{ended}: {run.detail}" if run.detail else ended
