@@ -13,7 +13,7 @@ from gatekeeper.cli.ledger_options import ledger_key_option
 from gatekeeper.cli.output import Target, check_targets, format_option, output_option, render_outputs, write_outputs
 
 if TYPE_CHECKING:
-    from gatekeeper.pipeline.rejudging import Recorded
+    from gatekeeper.pipeline.recorded import Recorded
 
 
 @click.command()
@@ -82,7 +82,7 @@ def _read(
 ) -> Recorded:
     """What a run directory or a release holds."""
     from gatekeeper.pipeline.ledgers import find_ledger
-    from gatekeeper.pipeline.rejudging import is_release, read_recorded_release, read_recorded_run
+    from gatekeeper.pipeline.recorded import is_release, read_recorded_release, read_recorded_run
 
     if not is_release(run):
         if public_key is not None:
