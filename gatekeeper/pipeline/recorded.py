@@ -1,4 +1,4 @@
-"""Recorded evidence: of a run directory, as it lies there or under the seal of a runner's key, or of a signed release."""
+"""Recorded evidence: of a run directory, as it lies there or under the seal of a runner, or of a signed release."""
 
 from __future__ import annotations
 
