@@ -17,7 +17,10 @@ from gatekeeper.core.model_spec import Network
 from gatekeeper.core.rule_names import worst_name
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.pipeline.inputs import read_candidate, read_policy
+from gatekeeper.report import render_text
 from gatekeeper.report.implied_rules import implied_meanings
+from tests.facts import sample_facts, sample_policy
+from tests.hostile import report_of
 from tests.page_commands import Command, blocks, commands
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +66,16 @@ def test_the_readme_shows_the_rules_and_adversaries_that_the_demo_prints() -> No
     assert f"{len(found)} checks, {len(found)} passed" in sample
     for adversary in (WORST_CASE, RELAXED, *REALISTIC, WEIGHTS_ONLY):
         assert re.search(rf"^ {adversary.title}  ", sample, flags=re.MULTILINE), adversary.title
+
+
+def test_the_readmes_sample_is_laid_out_as_a_report_is() -> None:
+    sample = next(block.text for block in blocks(README) if block.language == "text").splitlines()
+    report = render_text(report_of(sample_policy(), sample_facts()), width=200).splitlines()
+    assert [len(line.split("·")) for line in sample[:2]] == [len(line.split("·")) for line in report[:2]]
+    for first in ("rule", "adversary"):
+        shown, real = (next(line for line in lines if line.split()[:1] == [first]) for lines in (sample, report))
+        columns = [column for column in re.split(r"\s{2,}", shown.strip()) if column != "…"]
+        assert re.split(r"\s{2,}", real.strip())[: len(columns)] == columns
 
 
 def _pages() -> list[Path]:
