@@ -15,7 +15,11 @@ _MEANINGS = (
     (2, "usage, a file or data can't be used as they are", "mend what the message names; nothing was released"),
     (3, "inconclusive: the question could not be judged, which is no pass", "read which finding is open, and why"),
     (4, "a key, a signature or a release does not hold", "don't use the release; find out which file or key differs"),
-    (5, "a bug, or an attack that beat a proven bound", "report it; don't release anything of that version"),
+    (
+        5,
+        "a bug; an attack that beat a proven bound; or whoever read the output has gone",
+        "read the message, and report a bug",
+    ),
     (130, "interrupted", "`certify --resume` goes on, where the run allows it"),
 )
 
