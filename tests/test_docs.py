@@ -174,6 +174,14 @@ def test_the_architecture_page_names_every_part() -> None:
         assert f"`{part}`" in page, part
 
 
+def test_every_variable_of_the_environment_that_is_ours_is_documented() -> None:
+    page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "gatekeeper" / "cli").glob("*.py"))
+    named = {name for source in sources for name in re.findall(r"\"(GATEKEEPER_[A-Z_]+)\"", source)}
+    assert len(named) >= 3
+    assert {name for name in named if f"`{name}`" not in page} == set()
+
+
 def test_every_package_is_described() -> None:
     for path in (ROOT / "gatekeeper").rglob("*.py"):
         assert path.read_text(encoding="utf-8").lstrip().startswith('"""'), path
