@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _BLOCK = re.compile(r"^```(\w+)(?: +(\S+))? *\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+_HERE_DOCUMENT = re.compile(r"^(.*)<<-? *['\"]?(\w+)['\"]?\n.*?^\2$\n?", flags=re.MULTILINE | re.DOTALL)
 _EXIT_CODE = re.compile(r"# exit code (\d+)")
 _END = "END_OF_THE_BLOCK"
 
@@ -49,8 +50,9 @@ def blocks(page: str) -> list[Block]:
 
 
 def commands(block: Block) -> Iterator[Command]:
-    """The commands of a shell block that has one on each line."""
-    for line in block.text.replace("\\\n", " ").splitlines():
+    """The commands of a shell block that has one on each line; what a command reads from the block is none."""
+    text = _HERE_DOCUMENT.sub(r"\1\n", block.text.replace("\\\n", " "))
+    for line in text.splitlines():
         words, code = shlex.split(line, comments=True), _EXIT_CODE.search(line)
         if words:
             yield Command(words=tuple(words), code=int(code[1]) if code else 0)
