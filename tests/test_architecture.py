@@ -165,6 +165,7 @@ def test_help_loads_nothing_heavy() -> None:
         "waiver",
         "trust",
         "timestamp",
+        "data",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

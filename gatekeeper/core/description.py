@@ -48,6 +48,7 @@ class BudgetOutlook:
 
     Attributes:
         largest: whether this is the largest ε that the policy allows a first run; otherwise it is the candidate's own.
+        total_epsilon: what the policy allows all runs on these units together, or None where it sets no limit.
         plan: what would run.
         epsilon: the plan's proven ε.
         participations: k, the noisy gradients that hold one unit: the 99 % quantile.
@@ -58,6 +59,7 @@ class BudgetOutlook:
     """
 
     largest: bool
+    total_epsilon: float | None
     plan: TrainingPlan
     epsilon: float
     participations: int

@@ -11,7 +11,6 @@ from gatekeeper.core.frontier_point import signal_to_noise
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
-from gatekeeper.core.rounding import in_full, round_up
 from gatekeeper.errors import InvalidInputError, PrivacyError
 from gatekeeper.pipeline.planning import make_plan, obstacles
 
@@ -33,31 +32,22 @@ class Outlook:
 
 
 def outlook(candidate: Candidate, policy: Policy, card: DatasetCard) -> Outlook:
-    """What the policy allows a first run; what earlier runs on the same units spent is in the ledger, not in here."""
-    largest, own = largest_epsilon(policy), candidate.training.epsilon
+    """What the policy allows a first run; what earlier runs on the same units spent is in the ledger, not in here.
+
+    `total_epsilon` is no tighter ceiling for a first run: a policy whose total is below the ε of one run is refused.
+    """
+    largest, own = policy.privacy.max_epsilon, candidate.training.epsilon
     budgets, problems = [], []
-    for epsilon in dict.fromkeys((largest, policy.privacy.max_epsilon if own is None else own)):
+    for epsilon in dict.fromkeys((largest, largest if own is None else own)):
         try:
-            budgets.append(_budget(candidate, policy, card, epsilon=epsilon, largest=epsilon == largest))
+            budgets.append(_budget(candidate, policy, card, epsilon=epsilon))
         except (InvalidInputError, PrivacyError) as error:
             problems.append(" ".join(str(error).split()))
-    limit = policy.privacy.max_total_epsilon
-    if limit is not None and budgets and budgets[-1].epsilon > limit:
-        problems.append(
-            f"the candidate's run alone spends ε = {round_up(budgets[-1].epsilon, digits=6)}; total_epsilon allows "
-            f"{in_full(limit)}"
-        )
     problems += obstacles(policy, card, attempt=1)
     return Outlook(budgets=tuple(budgets), problems=tuple(dict.fromkeys(problems)))
 
 
-def largest_epsilon(policy: Policy) -> float:
-    """The largest ε of a run whose units have spent nothing yet: the smaller of the policy's two ceilings."""
-    total = policy.privacy.max_total_epsilon
-    return policy.privacy.max_epsilon if total is None else min(policy.privacy.max_epsilon, total)
-
-
-def _budget(candidate: Candidate, policy: Policy, card: DatasetCard, *, epsilon: float, largest: bool) -> BudgetOutlook:
+def _budget(candidate: Candidate, policy: Policy, card: DatasetCard, *, epsilon: float) -> BudgetOutlook:
     from gatekeeper.audit.realistic import median_ncc
     from gatekeeper.privacy import account, participations
 
@@ -66,7 +56,8 @@ def _budget(candidate: Candidate, policy: Policy, card: DatasetCard, *, epsilon:
     sigma, pixels = plan.mechanism.relative_noise, card.pixels
     most = max(1, participations(plan.mechanism).upper_quantile())
     return BudgetOutlook(
-        largest=largest,
+        largest=epsilon == policy.privacy.max_epsilon,
+        total_epsilon=policy.privacy.max_total_epsilon,
         plan=plan,
         epsilon=account(plan.mechanism, plan.budget.delta).epsilon.high,
         participations=most,

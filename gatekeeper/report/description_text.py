@@ -177,11 +177,13 @@ def _budgets(budgets: tuple[BudgetOutlook, ...]) -> Table:
             *(round_up(snr, digits=3) for snr in (each.snr_one_step, each.snr_all_steps)),
             *(round_up(ncc, digits=3) for ncc in (each.ncc_one_step, each.ncc_all_steps)),
         )
-    mechanism = budgets[-1].plan.mechanism
+    mechanism, total = budgets[-1].plan.mechanism, budgets[-1].total_epsilon
     table.caption_justify = "left"
     table.caption = (
         f"{mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {mechanism.steps} steps. ε, SNR and NCC are rounded "
         "up, σ down. k: noisy gradients that hold one unit (99 % quantile). NCC: the closed form's median, typical and "
-        "no bound; the audit decides. Earlier runs on these units count too: see `gatekeeper ledger show`."
+        "no bound; the audit decides. Earlier runs on these units count too: "
+        f"{'' if total is None else f'total_epsilon allows {in_full(total)} for all of them, and '}`gatekeeper ledger "
+        "show` says what they spent."
     )
     return table
