@@ -25,6 +25,7 @@ STAGES = {
     "signing",
     "report",
     "rundir",
+    "tracking",
 }
 
 # Where each heavy third party may be imported: prefixes of module paths.
@@ -38,6 +39,8 @@ HOMES = {
     "rfc3161_client": ("signing",),
     "securesystemslib": ("signing",),
     "mpmath": ("training",),
+    "mlflow": ("tracking.server",),
+    "requests": ("tracking.server",),
     "matplotlib": ("report.frontier_plot",),
     "click": ("cli",),
     "rich": ("cli", "report"),
@@ -166,6 +169,7 @@ def test_help_loads_nothing_heavy() -> None:
         "trust",
         "timestamp",
         "data",
+        "mlflow",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

@@ -22,6 +22,7 @@ from gatekeeper.cli.frontier import frontier
 from gatekeeper.cli.interrupts import interrupt_on_termination
 from gatekeeper.cli.keys import keys_group
 from gatekeeper.cli.ledger import ledger_group
+from gatekeeper.cli.mlflow import mlflow_group
 from gatekeeper.cli.policies import policy_group
 from gatekeeper.cli.refuse import refuse
 from gatekeeper.cli.runs import report, runs_group
@@ -55,7 +56,7 @@ def app() -> None:
 for _command in (
     *(init, certify, sign, verify, approve, report, runs_group, policy_group, candidate_group, keys_group, budget),
     *(ledger_group, weights_group, frontier, explain, refuse, waiver_group, trust_group, timestamp_group),
-    data_group,
+    *(data_group, mlflow_group),
 ):
     app.add_command(_command)
 
