@@ -32,7 +32,7 @@ _UNLESS_SET = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_BACK
 
 # What a server takes in one request: 100 parameters, 100 tags, 1,000 metrics.
 _MOST_ENTRIES, _MOST_FIGURES = 100, 1000
-_MOST_WORDS = 240
+_LONGEST_WORDS = 300
 
 
 def check_uri(uri: str) -> str:
@@ -213,9 +213,10 @@ def _logged(run: Run, *, was_there: bool) -> LoggedRun:
 
 
 def _words(error: Exception) -> str:
-    """What went wrong in one line of bearable length: servers answer with whole pages."""
+    """What went wrong in one line of bearable length: servers answer with whole pages, and the cause stands last."""
     words = " ".join(str(error).split())
-    return words if len(words) <= _MOST_WORDS else words[:_MOST_WORDS] + "…"
+    half = _LONGEST_WORDS // 2
+    return words if len(words) <= _LONGEST_WORDS else f"{words[:half]} … {words[-half:]}"
 
 
 def _remedy(error: MlflowException) -> str | None:
@@ -225,6 +226,6 @@ def _remedy(error: MlflowException) -> str | None:
         return "sign in with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
     if "error code 404" in text:
         return "is this the address of a tracking server?"
-    if "Max retries exceeded" in text or "Connection" in text:
+    if ("Max retries exceeded" in text or "Connection" in text) and "error responses" not in text:
         return "is the server running, and reachable?"
     return None if error.error_code == "INVALID_PARAMETER_VALUE" else "see the server's log"
