@@ -78,6 +78,12 @@ def write_files(folder: Path, **training: object) -> None:
     (folder / "policy.yaml").write_text(POLICY.replace("unit: lesion", "unit: folder"))
 
 
+def edit_model(folder: Path, model: dict[str, object]) -> None:
+    candidate = yaml.safe_load((folder / "candidate.yaml").read_text())
+    candidate["spec"]["model"] = model
+    (folder / "candidate.yaml").write_text(yaml.safe_dump(candidate))
+
+
 def plant_leak(folder: Path) -> None:
     """The same image for somebody in training and somebody in the test, whoever they are."""
     for unit in range(3, 9):
@@ -144,6 +150,21 @@ def test_a_policy_adds_what_it_allows_and_the_noise_that_this_means(here: Path) 
     assert own["ncc_one_step"] == pytest.approx((1 + 192 * slow.noise_multiplier**2) ** -0.5)
     assert round_down(slow.noise_multiplier, digits=6) in ran.stdout
     assert round_up(own["epsilon"], digits=6) in ran.stdout
+
+
+def test_a_network_that_can_not_be_trained_on_these_images_is_a_problem(here: Path) -> None:
+    edit_model(here, {"network": "resnet18", "width": 8})
+    ran = gatekeeper("data", "describe", "candidate.yaml", "--near", "off")
+    assert ran.code == 2
+    assert "problem   no step of the training can be taken: " in ran.stdout
+    assert "a step," not in ran.stdout
+
+
+def test_own_code_is_not_run_without_a_policy_that_allows_it(here: Path) -> None:
+    edit_model(here, {"factory": "own.network:make"})
+    ran = gatekeeper("data", "describe", "candidate.yaml", "--near", "off")
+    assert ran.code == 0, ran.stderr
+    assert "warning   the candidate's own code runs only where a policy allows it" in ran.stdout
 
 
 def test_what_all_runs_may_spend_is_said(here: Path) -> None:

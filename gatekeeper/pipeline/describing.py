@@ -98,13 +98,21 @@ def _described(
         )
     ahead = Outlook(budgets=(), problems=()) if policy is None else outlook(candidate, policy, card)
     plan = ahead.budgets[-1].plan if ahead.budgets else nominal_plan(candidate, card)
-    cost = _cost(candidate, policy, card, plan, device)
+    cost: StepCost | None = None
+    problems = ahead.problems
+    if policy is None and candidate.model.factory is not None:
+        warnings += ("the candidate's own code runs only where a policy allows it: give --policy to time a step",)
+    else:
+        try:
+            cost = _cost(candidate, policy, card, plan, device)
+        except (UnsupportedModelError, PrivacyError) as error:
+            problems += (f"no step of the training can be taken: {in_words(error)}",)
     return Description(
         gatekeeper_version=__version__,
         data=data,
-        cost=cost if isinstance(cost, StepCost) else None,
+        cost=cost,
         budgets=ahead.budgets,
-        problems=ahead.problems if isinstance(cost, StepCost) else (*ahead.problems, cost),
+        problems=problems,
         warnings=warnings,
     )
 
@@ -131,23 +139,19 @@ def in_words(error: GatekeeperError) -> str:
 
 def _cost(
     candidate: Candidate, policy: Policy | None, card: DatasetCard, plan: TrainingPlan, device: DeviceChoice
-) -> StepCost | str:
-    """What a step takes, or why none can be taken."""
+) -> StepCost:
+    """What a step takes."""
     from gatekeeper import training
 
     where = training.find_device(device)
-    try:
-        seconds = training.seconds_per_step(
+    return StepCost(
+        seconds_per_step=training.seconds_per_step(
             candidate=candidate,
             plan=plan,
             card=card,
             allow_code=() if policy is None else policy.allow_code,
             device=where,
-        )
-    except (UnsupportedModelError, PrivacyError) as error:
-        return f"no step of the training can be taken: {in_words(error)}"
-    return StepCost(
-        seconds_per_step=seconds,
+        ),
         steps_per_epoch=candidate.training.steps_per_epoch(card.train_units),
         epochs=candidate.training.epochs,
         device=where.type,
