@@ -164,12 +164,12 @@ def _time(seconds: float) -> str:
 
 
 def _budgets(budgets: tuple[BudgetOutlook, ...]) -> Table:
-    table = _table(
-        "Budget of a first run", "", "ε at most", "δ", "σ", "k", "SNR 1 step", "SNR k", "NCC 1 step", "NCC k"
-    )
+    numbers = ("ε at most", "δ", "σ", "k", "SNR 1 step", "SNR k", "NCC 1 step", "NCC k")
+    table = _table("Budget of a first run", "", "sampling", *numbers, words=2)
     for each in budgets:
         table.add_row(
             "the policy's largest" if each.largest else "the candidate's",
+            each.plan.mechanism.sampling,
             round_up(each.epsilon, digits=6),
             in_full(each.plan.budget.delta),
             round_down(each.plan.mechanism.noise_multiplier, digits=6),
@@ -178,12 +178,11 @@ def _budgets(budgets: tuple[BudgetOutlook, ...]) -> Table:
             *(round_up(ncc, digits=3) for ncc in (each.ncc_one_step, each.ncc_all_steps)),
         )
     mechanism, total = budgets[-1].plan.mechanism, budgets[-1].total_epsilon
+    limit = "" if total is None else f"total_epsilon allows {in_full(total)} for all of them, and "
     table.caption_justify = "left"
     table.caption = (
-        f"{mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {mechanism.steps} steps. ε, SNR and NCC are rounded "
-        "up, σ down. k: noisy gradients that hold one unit (99 % quantile). NCC: the closed form's median, typical and "
-        "no bound; the audit decides. Earlier runs on these units count too: "
-        f"{'' if total is None else f'total_epsilon allows {in_full(total)} for all of them, and '}`gatekeeper ledger "
-        "show` says what they spent."
+        f"q = {mechanism.sampling_rate:.6g}, {mechanism.steps} steps. ε, SNR and NCC are rounded up, σ down. k: noisy "
+        "gradients that hold one unit (99 % quantile). NCC: the closed form's median, typical and no bound; the audit "
+        f"decides. Earlier runs on these units count too: {limit}`gatekeeper ledger show` says what they spent."
     )
     return table
