@@ -80,6 +80,12 @@ $(BUILD)/witness/installed: pyproject.toml
 	  "in-toto-attestation==0.9.3" "cyclonedx-python-lib[validation]>=11,<12"
 	@touch $@
 
+# Another venv with MLflow's server, which the tests start on a database of their own.
+$(BUILD)/mlflow/installed: pyproject.toml
+	$(PYTHON) -m venv $(BUILD)/mlflow
+	$(BUILD)/mlflow/bin/pip --disable-pip-version-check -q install "mlflow>=2.20,<4"
+	@touch $@
+
 # sigstore-js, where there is npm.
 NPM := $(shell command -v npm 2>/dev/null)
 SIGSTORE_JS := $(BUILD)/sigstore-js/node_modules
@@ -89,11 +95,12 @@ $(SIGSTORE_JS): pyproject.toml
 	@touch $@
 
 interop: $(VENV)/installed-test $(BUILD)/oms/installed $(BUILD)/auditor/installed $(BUILD)/witness/installed \
-  $(if $(NPM),$(SIGSTORE_JS))
+  $(BUILD)/mlflow/installed $(if $(NPM),$(SIGSTORE_JS))
 	$(if $(NPM),,@echo "sigstore-js is left out: there is no npm")
 	GATEKEEPER_MODEL_SIGNING=$(abspath $(BUILD)/oms/bin/model_signing) \
 	GATEKEEPER_AUDITOR=$(abspath $(BUILD)/auditor/bin/gatekeeper) \
 	GATEKEEPER_WITNESS=$(abspath $(BUILD)/witness/bin/python) \
+	GATEKEEPER_MLFLOW=$(abspath $(BUILD)/mlflow/bin/mlflow) \
 	GATEKEEPER_SIGSTORE_JS=$(abspath $(SIGSTORE_JS)) \
 	$(PYTEST) -q -m "$(if $(NPM),interop,interop and not nodejs)" --no-skips tests
 
