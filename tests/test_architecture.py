@@ -26,6 +26,7 @@ STAGES = {
     "signing",
     "report",
     "rundir",
+    "tracking",
 }
 
 # Where each heavy third party may be imported: prefixes of module paths.
@@ -39,6 +40,8 @@ HOMES = {
     "rfc3161_client": ("signing",),
     "securesystemslib": ("signing",),
     "mpmath": ("training",),
+    "mlflow": ("tracking.server",),
+    "requests": ("tracking.server",),
     "matplotlib": ("report.frontier_plot", "report.html.plots"),
     "jinja2": ("report.html.rendering",),
     "markupsafe": ("report.html",),
@@ -169,6 +172,8 @@ def test_help_loads_nothing_heavy() -> None:
         "trust",
         "timestamp",
         "check",
+        "data",
+        "mlflow",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

@@ -32,6 +32,8 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
     try:
         if task == "forecast":
             _forecast(run, device)
+        elif task == "describe":
+            _describe(run, device)
         elif task == "annex":
             _annex(run)
         elif task in ("plan", "plan-beyond"):
@@ -64,6 +66,12 @@ def _forecast(run: RunDirectory, device: DeviceChoice) -> None:
     from gatekeeper.pipeline.planning import forecast
 
     run.write_forecast(forecast(run, device=device))
+
+
+def _describe(run: RunDirectory, device: DeviceChoice) -> None:
+    from gatekeeper.pipeline.describing import describe
+
+    describe(run, device=device)
 
 
 def _plan(run: RunDirectory, *, beyond: bool) -> None:

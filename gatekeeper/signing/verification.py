@@ -105,7 +105,8 @@ def check_trust_root(public_key_path: Path, *, directory: Path) -> None:
         key = public_key_path.resolve(strict=True)
         inside = any(parent.samefile(directory) for parent in key.parents)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
-        raise VerificationError(f"can't be found: {error}", where=str(public_key_path)) from error
+        missing = getattr(error, "filename", None) or public_key_path
+        raise VerificationError(f"can't be found: {error}", where=str(missing)) from error
     if inside:
         raise VerificationError(
             f"lies inside the release {directory}, so it proves nothing about it",

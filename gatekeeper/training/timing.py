@@ -1,4 +1,4 @@
-"""How long a training would take, measured on a few steps over random images."""
+"""How long a step and a training would take, measured on a few steps over random images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,21 @@ def estimate_seconds(
     allow_code: tuple[CodeFile, ...] = (),
     device: torch.device | None = None,
 ) -> float:
-    """Seconds that the plan's training would take on this machine now; the data are not looked at.
+    """Seconds that the plan's training would take on this machine now; args and raises as in `seconds_per_step`."""
+    return plan.steps * seconds_per_step(
+        candidate=candidate, plan=plan, card=card, allow_code=allow_code, device=device
+    )
+
+
+def seconds_per_step(
+    *,
+    candidate: Candidate,
+    plan: TrainingPlan,
+    card: DatasetCard,
+    allow_code: tuple[CodeFile, ...] = (),
+    device: torch.device | None = None,
+) -> float:
+    """Seconds that a noisy step would take on this machine now; the data are not looked at.
 
     Where only a head is trained, features will be cached, and it will take less.
 
@@ -52,4 +66,4 @@ def estimate_seconds(
     began = time.monotonic()
     for _ in range(_STEPS):
         release.of(batch)
-    return (time.monotonic() - began) / _STEPS * plan.steps
+    return (time.monotonic() - began) / _STEPS
