@@ -10,6 +10,7 @@ GatekeeperError                    5  (a bug, unless a subclass says otherwise)
 │   ├── RunDirectoryError          2  a run directory that is missing, incomplete or in use
 │   │   └── UnresumableError       2  a run that was interrupted and can never go on
 │   ├── LedgerError                2  a ledger that is missing, locked or changed, or a key that isn't its own
+│   ├── CacheError                 2  an entry of a cache that was changed, or a key that can't be used
 │   └── TrackingError              2  a tracking server that is away, or says no
 ├── PrivacyError                   2  a mechanism that can't be accounted or calibrated
 ├── DivergedError                  3  training left the finite numbers: nothing can be judged
@@ -130,6 +131,12 @@ class LedgerError(InvalidInputError):
     """A ledger is missing, can't be read or written, or was changed; its key is another's; an entry can't follow."""
 
     code = "ledger"
+
+
+class CacheError(InvalidInputError):
+    """An entry of a cache was changed or can't be read or written; a cache's key can't be used."""
+
+    code = "cache"
 
 
 class TrackingError(InvalidInputError):

@@ -16,6 +16,9 @@
   non-private.json          what a training without privacy reached; no verdict can follow
   failure.json              why the private part stopped, if it did
   judgement.json            facts and verdict
+  audit-only                there if the run is never to be signed
+  reused                    there if the evidence was taken from a cache
+  seal                      an authentication code over policy, candidate, evidence, ledger.json and model, if asked for
   lock                      held while a process works here
 ```
 """
@@ -33,13 +36,15 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from gatekeeper.core.candidate import Candidate
-from gatekeeper.core.certificate import Evidence, Facts
+from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.codec import decode, encode
+from gatekeeper.core.judgement import FAILURE_EXIT_CODES as FAILURE_EXIT_CODES
+from gatekeeper.core.judgement import Failure as Failure
+from gatekeeper.core.judgement import Judgement as Judgement
 from gatekeeper.core.ledger import Identities, LedgerStatement
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import Forecast, Permit, PlannedRun
@@ -48,50 +53,11 @@ from gatekeeper.errors import InvalidValueError, RunDirectoryError
 
 T = TypeVar("T")
 
+AUDIT_ONLY, REUSED, SEAL = "audit-only", "reused", "seal"
+
 _SALT_BYTES = 32
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9._-]{1,40}-[0-9a-f]{6}")
-
-# A failure is none of these: 0 says "certified", 1 says "refused by the policy".
-FAILURE_EXIT_CODES = frozenset({2, 3, 4, 5, 130})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """Why the private part of a run stopped.
-
-    Attributes:
-        code: the error's code.
-        message: what happened.
-        where: the file, field or unit, or None.
-        hint: the remedy, or None.
-        exit_code: what the command exits with; one of `FAILURE_EXIT_CODES`, never a verdict's.
-    """
-
-    code: str
-    message: str
-    where: str | None
-    hint: str | None
-    exit_code: int
-
-    def __post_init__(self) -> None:
-        if self.exit_code not in FAILURE_EXIT_CODES:
-            raise InvalidValueError(f"exit_code must be one of {sorted(FAILURE_EXIT_CODES)}, got {self.exit_code}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judgement:
-    """Facts and verdict of a run.
-
-    Attributes:
-        created: UTC time of the verdict, RFC 3339.
-        facts: everything that the gate read.
-        verdict: what it decided.
-    """
-
-    created: str
-    facts: Facts
-    verdict: Approval | Refusal | Inconclusive
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -195,6 +161,10 @@ class RunDirectory:
         """Hex SHA-256 of the ONNX file, which must be a regular file."""
         with self._open("model.onnx") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def read_model(self) -> bytes:
+        """The ONNX file."""
+        return self._content("model.onnx")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -301,12 +271,37 @@ class RunDirectory:
         """Record facts and verdict."""
         self._write("judgement.json", judgement)
 
+    @property
+    def audit_only(self) -> bool:
+        """Whether the run is never to be signed."""
+        return self.has(AUDIT_ONLY)
+
+    def forbid_signing(self) -> None:
+        """Mark a run that has not begun as one that is never to be signed."""
+        self.write_text(AUDIT_ONLY, "certified with --audit-only: never signed, never released\n")
+
+    @property
+    def reused(self) -> bool:
+        """Whether the evidence was taken from a cache."""
+        return self.has(REUSED)
+
+    def read_text(self, name: str) -> str:
+        """One of the run's small text files."""
+        return self._content(name).decode("utf-8", "replace")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write one of the run's small text files."""
+        with disk_errors(self.path):
+            write_atomically(self.path / name, text.encode())
+
     def state(self) -> str:
-        """One word for listings: judged verdict, `non-private`, `failed`, `measured` or `unfinished`."""
+        """A word or two for listings: judged verdict, `non-private`, `failed`, `measured` or `unfinished`."""
         if self.has("judgement.json"):
-            return {Approval: "approved", Refusal: "refused", Inconclusive: "inconclusive"}[
-                type(self.read_judgement().verdict)
-            ]
+            judgement = self.read_judgement()
+            word = {Approval: "approved", Refusal: "refused", Inconclusive: "inconclusive"}[type(judgement.verdict)]
+            if judgement.audit_only or self.audit_only:
+                return f"audit: {'passed' if word == 'approved' else word}"
+            return word
         if self.has("non-private.json"):
             return "non-private"
         if self.has("failure.json"):

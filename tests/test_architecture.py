@@ -20,6 +20,7 @@ STAGES = {
     "training",
     "evaluation",
     "audit",
+    "cache",
     "gate",
     "export",
     "signing",
@@ -35,7 +36,7 @@ HOMES = {
     "onnx": ("export", "evaluation"),
     "onnxruntime": ("export", "evaluation"),
     "yaml": ("config",),
-    "cryptography": ("signing", "training"),
+    "cryptography": ("signing", "training", "cache"),
     "rfc3161_client": ("signing",),
     "securesystemslib": ("signing",),
     "mpmath": ("training",),
@@ -170,6 +171,7 @@ def test_help_loads_nothing_heavy() -> None:
         "waiver",
         "trust",
         "timestamp",
+        "check",
         "data",
         "mlflow",
     ],
@@ -182,6 +184,7 @@ def test_each_commands_help_loads_nothing_heavy(command: str) -> None:
 def test_the_verification_path_loads_no_torch() -> None:
     loaded = _loaded(
         "import gatekeeper.pipeline.verification, gatekeeper.pipeline.judgement, gatekeeper.signing.verification\n"
+        "import gatekeeper.pipeline.rejudging, gatekeeper.cache, gatekeeper.gate.rejudging\n"
         "import gatekeeper.privacy, gatekeeper.audit.bounds, gatekeeper.gate"
     )
     assert not loaded & HEAVY

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gatekeeper.cli.auditing import Audit, audit_options, say_passed
+from gatekeeper.cli.caching import CacheFiles, Reuse, cache_options
 from gatekeeper.cli.ci import lines_of
+from gatekeeper.cli.dry_run import print_forecast
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
@@ -30,8 +33,6 @@ from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.device import DEVICE_CHOICES, DeviceChoice
 from gatekeeper.core.policy import Policy
-from gatekeeper.core.record import Forecast, TrainingPlan
-from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import GatekeeperError, InternalError, SigningError
 from gatekeeper.rundir import Judgement, RunDirectory
@@ -85,6 +86,8 @@ runs_option = click.option(
 @ledger_option
 @ledger_key_option
 @endorsing_options
+@audit_options
+@cache_options
 @format_option
 @output_option
 def certify(
@@ -107,8 +110,13 @@ def certify(
     stdout_format: str,
     targets: tuple[Target, ...],
     endorsing: EndorsingFiles,
+    audit: Audit,
+    cache: CacheFiles,
 ) -> None:
     """Train CANDIDATE with differential privacy, judge it by a policy, and release it signed if it passes.
+
+    With --audit-only it is judged and reported, and never signed: for forks, which have no key. With --cache and
+    --cache-key the evidence of an earlier run is taken instead of training, as long as nothing has changed.
 
     Under `torchrun --nproc-per-node N -m gatekeeper certify …` N processes share training and attacks.
     """
@@ -123,14 +131,12 @@ def certify(
     if not find_place().is_first:
         # The first process reads, counts, judges, signs and reports.
         raise click.exceptions.Exit(0 if dry_run else run_assistant(device=device))
-    if no_sign and any(given is not None for given in (key, public_key, certificate, out)):
-        raise click.UsageError("--no-sign signs nothing: leave out --key, --public-key, --certificate and --out")
-    if dry_run and resume is not None:
-        raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
+    signs = any(given is not None for given in (key, public_key, certificate, out))
+    _check_together(audit, signs=signs, no_sign=no_sign, dry_run=dry_run, resumes=resume is not None)
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
     endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name, wants_lock=not dry_run)
     if dry_run:
-        _dry_run(the_policy, the_candidate, runs, device)
+        print_forecast(the_policy, the_candidate, runs=runs, device=device)
         return
     located = lines_of(policy, judged=the_policy)
     check_targets(targets, out=out)
@@ -138,39 +144,40 @@ def certify(
     if annex is not None:
         check_annex(annex, apart_from=out)
     signing = None
-    if not no_sign:
+    if not (no_sign or audit.only):
         if key is None or out is None:
-            raise click.UsageError("certify needs --key and --out, or --no-sign, or --dry-run")
+            raise click.UsageError("certify needs --key and --out, or --no-sign, --audit-only or --dry-run")
         signing = prepare_signing(
             key=key, out=out, runs=runs, passphrase_fd=passphrase_fd, public_key=public_key, certificate=certificate
         )
     counted_in = find_ledger(ledger, key=ledger_key)
-    run = _new_or_interrupted(resume, runs=runs, policy=the_policy, candidate=the_candidate)
+    reuse = cache.open(the_policy, the_candidate, lock=endorsed.lock, audit_only=audit.only, device=device)
+    run = _begin(resume, the_policy, the_candidate, counted_in, runs=runs, reuse=reuse, audit=audit, quiet=quiet)
     with run.lock():
         if resume is None:
             say(f"run directory: {run.path}")
         else:
             say(f"resuming {run.path}: {prepare_to_go_on(run)}")
-        try:
-            judgement = _produce_and_judge(
-                run, the_policy, the_candidate, counted_in, quiet=quiet, device=device, endorsed=endorsed
-            )
-        except KeyboardInterrupt:
-            say(f"interrupted; to go on: {command_to_go_on(run)}")
-            raise click.exceptions.Exit(130) from None
-        except InternalError as error:
-            error.hint = f"to go on from the last checkpoint: {command_to_go_on(run)}"
-            raise
+        judgement = _produce_and_judge(
+            run, the_policy, the_candidate, counted_in, quiet=quiet, device=device, endorsed=endorsed
+        )
+        if judgement is None:
+            raise click.exceptions.Exit(audit.exit_code(1))
+        if reuse is not None:
+            reuse.keep(run, in_one_go=resume is None)
         report = report_of(the_policy, judgement, policy_file=located)
         outputs = render_outputs(report, stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
-            warn_of_waivers(judgement.verdict)
+            warn_of_waivers(judgement.verdict, word="AUDIT: passed" if audit.only else "approved")
             again = _Again(policy=policy, endorsing=endorsing, endorsed=endorsed)
-            _sign_or_say_how(run, the_policy, the_candidate, signing, again=again)
+            if audit.only:
+                say_passed()
+            else:
+                _sign_or_say_how(run, the_policy, the_candidate, signing, again=again)
         deliver(outputs)
         if annex is not None:
             _write_annex(run, annex, quiet=quiet, device=device)
-    raise click.exceptions.Exit(exit_code(judgement.verdict))
+    raise click.exceptions.Exit(audit.exit_code(exit_code(judgement.verdict)))
 
 
 @click.command()
@@ -205,7 +212,7 @@ def sign(
 
     Without --ledger, what the data have spent is taken from the run directory as it stands.
     """
-    from gatekeeper.pipeline.counting import check_statement
+    from gatekeeper.pipeline.counting import check_no_audit, check_statement
     from gatekeeper.pipeline.inputs import read_policy
     from gatekeeper.pipeline.ledgers import find_ledger
 
@@ -216,7 +223,9 @@ def sign(
     )
     with directory.lock():
         if ledger is not None:
-            check_statement(directory, find_ledger(ledger, key=ledger_key), policy=the_policy)
+            counted_in = find_ledger(ledger, key=ledger_key)
+            check_statement(directory, counted_in, policy=the_policy)
+            check_no_audit(directory, counted_in)
         the_candidate = directory.read_candidate()
         endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
         warn_of_waivers(_release(directory, the_policy, the_candidate, signing, endorsed=endorsed))
@@ -231,11 +240,36 @@ class _Again:
     endorsed: Endorsed
 
 
-def _new_or_interrupted(resume: str | None, *, runs: Path, policy: Policy, candidate: Candidate) -> RunDirectory:
-    """A fresh run directory, or that of the run to go on with."""
-    if resume is None:
-        return RunDirectory.create(runs, policy=policy, candidate=candidate)
-    return find_interrupted(resume, runs=runs, policy=policy, candidate=candidate)
+def _check_together(audit: Audit, *, signs: bool, no_sign: bool, dry_run: bool, resumes: bool) -> None:
+    """Refuse options that don't go together."""
+    audit.check(signs=signs, no_sign=no_sign, dry_run=dry_run)
+    if no_sign and signs:
+        raise click.UsageError("--no-sign signs nothing: leave out --key, --public-key, --certificate and --out")
+    if dry_run and resumes:
+        raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
+
+
+def _begin(
+    resume: str | None,
+    policy: Policy,
+    candidate: Candidate,
+    ledger: Ledger,
+    *,
+    runs: Path,
+    reuse: Reuse | None,
+    audit: Audit,
+    quiet: bool,
+) -> RunDirectory:
+    """The run to go on with, one whose evidence can be reused, or a fresh one."""
+    if resume is not None:
+        return find_interrupted(resume, runs=runs, policy=policy, candidate=candidate, audit_only=audit.only)
+    earlier = None if reuse is None else reuse.find(policy, candidate, ledger, runs=runs, quiet=quiet)
+    if earlier is not None:
+        return earlier
+    run = RunDirectory.create(runs, policy=policy, candidate=candidate)
+    if audit.only:
+        run.forbid_signing()
+    return run
 
 
 def _produce_and_judge(
@@ -247,16 +281,28 @@ def _produce_and_judge(
     quiet: bool,
     device: DeviceChoice,
     endorsed: Endorsed,
-) -> Judgement:
-    """The run, counted and judged; a run that must not begin is a refusal."""
+) -> Judgement | None:
+    """The run, counted and judged; None for one that must not begin, which is a refusal."""
     from gatekeeper.pipeline.certifying import DeclinedRun, produce_and_judge
+    from gatekeeper.pipeline.counting import check_statement
+    from gatekeeper.pipeline.judgement import judge
 
-    judgement = produce_and_judge(
-        run, policy, candidate, ledger, quiet=quiet, device=device, warn=say, endorsed=endorsed
-    )
+    if run.reused:
+        check_statement(run, ledger, policy=policy)
+        return judge(run, policy=policy, candidate=candidate, endorsed=endorsed)
+    try:
+        judgement = produce_and_judge(
+            run, policy, candidate, ledger, quiet=quiet, device=device, warn=say, endorsed=endorsed
+        )
+    except KeyboardInterrupt:
+        say(f"interrupted; to go on: {command_to_go_on(run)}")
+        raise click.exceptions.Exit(130) from None
+    except InternalError as error:
+        error.hint = f"to go on from the last checkpoint: {command_to_go_on(run)}"
+        raise
     if isinstance(judgement, DeclinedRun):
-        say(f"REFUSED before its first step: {judgement.objection}")
-        raise click.exceptions.Exit(1)
+        say(f"{'AUDIT: ' if run.audit_only else ''}REFUSED before its first step: {judgement.objection}")
+        return None
     return judgement
 
 
@@ -314,53 +360,3 @@ def _release(
         raise SigningError(f"can't be written or read: {error.strerror}", where=place) from error
     say(f"released: {signing.out}")
     return approval
-
-
-def _dry_run(policy: Policy, candidate: Candidate, runs: Path, device: DeviceChoice) -> None:
-    from gatekeeper.pipeline.child import run_private_part
-
-    run = RunDirectory.create(runs, policy=policy, candidate=candidate)
-    with run.lock():
-        try:
-            run_private_part(run, "forecast", device=device)
-            forecast = run.read_forecast()
-        finally:
-            run.delete()
-    for line in _forecast_lines(forecast):
-        click.echo(line)
-    if forecast.problems:
-        raise click.exceptions.Exit(2)
-
-
-def _steps(plan: TrainingPlan) -> str:
-    spare = f" and {plan.resume_allowance} to be done again after a crash" if plan.resume_allowance else ""
-    return f"{plan.steps} steps{spare}"
-
-
-def _clipping(plan: TrainingPlan) -> str:
-    if plan.clipping == "flat":
-        return f"C = {plan.clipping_norm:g}"
-    begins = "adaptive, from" if plan.clipping == "adaptive" else "automatic,"
-    return f"clipping {begins} C = {plan.clipping_norm:g}"
-
-
-def _precision(plan: TrainingPlan) -> str:
-    return "" if plan.precision == "float32" else f", the network in {plan.precision}"
-
-
-def _forecast_lines(forecast: Forecast) -> list[str]:
-    card, mechanism = forecast.dataset, forecast.plan.mechanism
-    minutes = forecast.training_seconds / 60
-    lines = [
-        f"data      {card.name}: {card.train_units} training units ({card.unit}), {card.test_units} test units, "
-        f"{'×'.join(map(str, card.image_shape))}, {len(card.classes)} classes",
-        f"mechanism {mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {_steps(forecast.plan)}, "
-        f"σ = {round_down(mechanism.noise_multiplier, digits=6)}, {_clipping(forecast.plan)}"
-        f"{_precision(forecast.plan)}",
-        f"privacy   ε ≤ {round_up(forecast.epsilon, digits=6)} at "
-        f"δ = {round_up(forecast.plan.budget.delta, digits=6)} ({forecast.accountant})",
-        f"risk      median NCC of the closed form: one step {round_up(forecast.median_ncc_one_step, digits=3)}, "
-        f"all steps {round_up(forecast.median_ncc_all_steps, digits=3)} (an estimate; the audit decides)",
-        f"time      about {minutes:.1f} min of training, before the twin and the audit",
-    ]
-    return lines + [f"problem   {problem}" for problem in forecast.problems]

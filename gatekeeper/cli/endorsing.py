@@ -93,13 +93,13 @@ def read_endorsed(files: EndorsingFiles, policy: Policy, *, model: str, wants_lo
     return Endorsed(lock=lock, waivers=waivers)
 
 
-def warn_of_waivers(verdict: Verdict) -> None:
-    """Say which waivers an approval rests on, and which of them end soon."""
+def warn_of_waivers(verdict: Verdict, *, word: str = "approved") -> None:
+    """Say which waivers an approval rests on, and which of them end soon; `word` is what it is called."""
     from gatekeeper.core.verdict import Approval
     from gatekeeper.pipeline.trust import utc_now
     from gatekeeper.pipeline.waiving import expiry_warnings
 
     if isinstance(verdict, Approval) and verdict.waivers:
-        say(f"approved with waivers: {', '.join(f'{use.id} ({use.rule})' for use in verdict.waivers)}")
+        say(f"{word} with waivers: {', '.join(f'{use.id} ({use.rule})' for use in verdict.waivers)}")
         for warning in expiry_warnings(verdict.waivers, now=utc_now()):
             say(f"warning: {warning}")

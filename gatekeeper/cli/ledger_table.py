@@ -39,7 +39,6 @@ def as_text(head: LedgerHead, runs: tuple[RunSummary, ...]) -> str:
 
 
 def _cells(run: RunSummary) -> tuple[str, ...]:
-    ended = "" if run.conclusion is None else run.conclusion
     return (
         str(run.number),
         run.time,
@@ -48,8 +47,18 @@ def _cells(run: RunSummary) -> tuple[str, ...]:
         str(run.units),
         _counted(run),
         "settled" if run.settled else "never settled: counted in full",
-        f"{ended}: {run.detail}" if run.detail else ended,
+        _ended(run),
     )
+
+
+def _ended(run: RunSummary) -> str:
+    """How it ended; an audit is called approved nowhere."""
+    from gatekeeper.pipeline.counting import AUDIT_ONLY
+
+    ended: str = run.conclusion or ""
+    if run.detail == AUDIT_ONLY:
+        ended = f"audit {'passed' if ended == 'approved' else ended}"
+    return f"{ended}: {run.detail}" if run.detail else ended
 
 
 def _counted(run: RunSummary) -> str:

@@ -21,7 +21,9 @@ LATEST = "the newest"
 _NOT_REPEATED = {"resume", "passphrase_fd"}
 
 
-def find_interrupted(resume: str, *, runs: Path, policy: Policy, candidate: Candidate) -> RunDirectory:
+def find_interrupted(
+    resume: str, *, runs: Path, policy: Policy, candidate: Candidate, audit_only: bool = False
+) -> RunDirectory:
     """The run to go on with.
 
     Args:
@@ -29,16 +31,24 @@ def find_interrupted(resume: str, *, runs: Path, policy: Policy, candidate: Cand
         runs: where run directories lie.
         policy: as it is now.
         candidate: likewise.
+        audit_only: whether it must have begun as an audit; otherwise it must not.
 
     Raises:
-        InvalidInputError: there is none, it has its verdict already, or its policy or candidate has changed.
+        InvalidInputError: there is none, it has its verdict already, its policy or candidate has changed, or it is an
+            audit and should not be, or the other way round.
     """
     if resume != LATEST:
         run = RunDirectory(Path(resume))
         _check(run, policy, candidate)
+        if run.audit_only != audit_only:
+            raise InvalidInputError(
+                "the run began as an audit" if run.audit_only else "the run did not begin as an audit",
+                where=str(run.path),
+                hint=f"go on {'with' if run.audit_only else 'without'} --audit-only",
+            )
         return run
     for path in reversed(list_runs(runs)):
-        if _is_unfinished(path, policy, candidate):
+        if _is_unfinished(path, policy, candidate) and RunDirectory(path).audit_only == audit_only:
             return RunDirectory(path)
     raise InvalidInputError(
         "no run of this candidate and policy was interrupted",

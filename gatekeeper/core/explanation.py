@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from gatekeeper.core.checks import check_choice, check_finite, check_integer, check_text, check_tuple
 from gatekeeper.core.verdict import Status
 
-VerdictWord = Literal["approved", "refused", "inconclusive"]
+VerdictWord = Literal["approved", "audit-passed", "refused", "inconclusive"]
 
 _VERDICTS: tuple[str, ...] = get_args(VerdictWord)
 
@@ -79,7 +79,7 @@ class Explanation:
         policy: the policy's name.
         policy_version: its version.
         attempt: which attempt of the policy on these units it was; the confidence of the rules is that of this attempt.
-        verdict: what it was.
+        verdict: what it was; `audit-passed` of a run that passed and is never to be signed.
         rules: one for each finding, in the verdict's order.
     """
 

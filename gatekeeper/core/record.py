@@ -138,11 +138,14 @@ class PlannedRun:
         dataset: the data's public facts.
         plan: what will run.
         non_private: whether a non-private twin will be trained beside it.
+        provenance: what the network will be made of, where that is more than the candidate says; None for gatekeeper's
+            own networks with random weights.
     """
 
     dataset: DatasetCard
     plan: TrainingPlan
     non_private: bool
+    provenance: Provenance | None = field(default=None, metadata=ADDED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

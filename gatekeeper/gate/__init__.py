@@ -6,5 +6,6 @@ one) is inconclusive, never passed. Tightening any limit never turns a refusal i
 """
 
 from gatekeeper.gate.decision import decide
+from gatekeeper.gate.rejudging import decide_again
 
-__all__ = ["decide"]
+__all__ = ["decide", "decide_again"]

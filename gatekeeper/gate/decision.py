@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
 from gatekeeper.core.policy import Policy, UtilityRule
-from gatekeeper.core.verdict import Approval, Inconclusive, Refusal, Verdict
+from gatekeeper.core.verdict import Approval, Finding, Inconclusive, Refusal, Verdict
 from gatekeeper.errors import InvalidValueError
 from gatekeeper.gate.privacy import budget_findings
 from gatekeeper.gate.risk import risk_findings
@@ -35,17 +35,21 @@ def decide(policy: Policy, facts: Facts) -> Verdict:
             [utility_finding(rule, facts)] if isinstance(rule, UtilityRule) else risk_findings(rule, policy, facts)
         )
         found += [with_waivers(finding, rule, policy, facts) for finding in findings]
-    everything = tuple(found)
-    statuses, policy_digest = {finding.status for finding in everything}, digest(policy)
+    return verdict_of(tuple(found), policy, facts)
+
+
+def verdict_of(findings: tuple[Finding, ...], policy: Policy, facts: Facts) -> Verdict:
+    """The verdict that follows from all the findings of a policy."""
+    statuses, policy_digest = {finding.status for finding in findings}, digest(policy)
     if "failed" in statuses:
-        return Refusal(policy_digest=policy_digest, findings=everything)
+        return Refusal(policy_digest=policy_digest, findings=findings)
     if "inconclusive" in statuses:
-        return Inconclusive(policy_digest=policy_digest, findings=everything)
+        return Inconclusive(policy_digest=policy_digest, findings=findings)
     return Approval(
         model_digest=facts.evidence.model.sha256,
         policy_digest=policy_digest,
-        findings=everything,
-        waivers=uses(everything, facts),
+        findings=findings,
+        waivers=uses(findings, facts),
     )
 
 

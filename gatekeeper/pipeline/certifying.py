@@ -88,7 +88,8 @@ def produce_and_judge(
     except KeyboardInterrupt:
         conclude(run, ledger, "failed", "interrupted", warn=warn)
         raise
-    conclude(run, ledger, verdict_word(judgement.verdict), warn=warn)
+    detail = counting.AUDIT_ONLY if run.audit_only else ""
+    conclude(run, ledger, verdict_word(judgement.verdict), detail, warn=warn)
     return judgement
 
 

@@ -194,6 +194,25 @@ def conclude(run: RunDirectory, ledger: Ledger, conclusion: Conclusion, detail: 
     ledger.conclude(run_id(run), conclusion, detail)
 
 
+AUDIT_ONLY = "audit only, never signed"
+"""What the ledger is told of the end of an audit, besides its verdict."""
+
+
+def check_no_audit(run: RunDirectory, ledger: Ledger) -> None:
+    """Refuse a run that ended as an audit by what the ledger was told.
+
+    Raises:
+        InvalidInputError: it did.
+    """
+    own = _in_ledger(ledger, run_id(run))
+    if own is not None and own.detail == AUDIT_ONLY:
+        raise InvalidInputError(
+            "the ledger says that the run was certified with --audit-only: it is never signed",
+            where=str(run.path),
+            hint="for a release certify the candidate without --audit-only",
+        )
+
+
 def check_statement(run: RunDirectory, ledger: Ledger, *, policy: Policy) -> None:
     """Refuse a run of which the ledger does not say what the run directory says.
 
@@ -203,7 +222,7 @@ def check_statement(run: RunDirectory, ledger: Ledger, *, policy: Policy) -> Non
     """
     statement, evidence = run.read_ledger(), run.read_evidence()
     name = run_id(run)
-    for problem in _contradictions(statement, ledger, name=name, policy=policy, mechanism=evidence.record.mechanism):
+    for problem in contradictions(statement, ledger, name=name, policy=policy, mechanism=evidence.record.mechanism):
         raise InvalidInputError(
             f"the ledger does not confirm the run: {problem}",
             where=str(run.path),
@@ -211,9 +230,18 @@ def check_statement(run: RunDirectory, ledger: Ledger, *, policy: Policy) -> Non
         )
 
 
-def _contradictions(
+def contradictions(
     statement: LedgerStatement, ledger: Ledger, *, name: str, policy: Policy, mechanism: Mechanism
 ) -> Iterator[str]:
+    """What the ledger says otherwise of a run.
+
+    Args:
+        statement: what the run says of it.
+        ledger: where it should have been counted.
+        name: of the run in the ledger.
+        policy: what it should have been counted under.
+        mechanism: what its evidence says that it took.
+    """
     if statement.run != name:
         yield f"its statement is about run {statement.run}"
     counted = {each.reservation.run: each for each in ledger.account().runs}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.certificate import Facts
-from gatekeeper.core.explanation import Explanation, Knob, RuleExplanation
+from gatekeeper.core.explanation import Explanation, Knob, RuleExplanation, VerdictWord
 from gatekeeper.core.metric import metric_title
 from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
 from gatekeeper.core.rounding import in_short, round_down, round_up
@@ -31,7 +32,7 @@ def explain(run: RunDirectory) -> Explanation:
     Raises:
         RunDirectoryError: the run has no verdict.
     """
-    from gatekeeper.report import verdict_word
+    from gatekeeper.report import notices_of, outcome_word, verdict_word
 
     _check_judged(run)
     policy, judgement = run.read_policy(), run.read_judgement()
@@ -43,7 +44,7 @@ def explain(run: RunDirectory) -> Explanation:
         policy=policy.name,
         policy_version=policy.version,
         attempt=facts.ledger.attempts,
-        verdict=verdict_word(judgement.verdict),
+        verdict=cast("VerdictWord", outcome_word(verdict_word(judgement.verdict), notices_of(judgement))),
         rules=tuple(_explained(finding, rules, policy, facts) for finding in judgement.verdict.findings),
     )
 

@@ -26,19 +26,33 @@ from gatekeeper.rundir import Judgement, RunDirectory
 from gatekeeper.version import __version__
 
 if TYPE_CHECKING:
-    from gatekeeper.report import Report
+    from gatekeeper.report import Notice, Report
     from gatekeeper.signing.keys import SigningKey
 
 
-def establish(evidence: Evidence, policy: Policy, statement: LedgerStatement, *, endorsed: Endorsed = NOTHING) -> Facts:
+def establish(
+    evidence: Evidence,
+    policy: Policy,
+    statement: LedgerStatement,
+    *,
+    endorsed: Endorsed = NOTHING,
+    recorded: Policy | None = None,
+) -> Facts:
     """The facts that follow from evidence and ledger: what was spent, and what the mechanism withstands.
+
+    Args:
+        evidence: what was measured.
+        policy: what judges.
+        statement: what the ledger says of the run.
+        endorsed: the lock that the run was counted with, and the waivers that are presented.
+        recorded: the policy that the evidence was measured under; None means the one that judges.
 
     Raises:
         InvalidValueError: the evidence contradicts itself, or the ledger counted the run with another lock.
     """
     from gatekeeper.privacy import account, compose
 
-    check_coherence(policy, evidence, statement)
+    check_coherence(recorded or policy, evidence, statement)
     _check_powers(evidence)
     mechanism, delta = evidence.record.mechanism, evidence.plan.budget.delta
     return Facts(
@@ -125,19 +139,20 @@ def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate, endorsed: 
             f"model.onnx has sha256 {found}, the evidence is about {evidence.model.sha256}", where=str(run.model)
         )
     created = utc_now()
-    facts = establish(evidence, policy, run.read_ledger(), endorsed=_presented(endorsed, at=created))
+    facts = establish(evidence, policy, run.read_ledger(), endorsed=presented(endorsed, at=created))
     check_bounds(facts)
-    judgement = _without_idle_waivers(Judgement(created=created, facts=facts, verdict=decide(policy, facts)))
+    judgement = without_idle_waivers(Judgement(created=created, facts=facts, verdict=decide(policy, facts)))
+    judgement = replace(judgement, audit_only=run.audit_only, reused=run.reused)
     run.write_judgement(judgement)
     return judgement
 
 
-def _presented(endorsed: Endorsed, *, at: str) -> Endorsed:
+def presented(endorsed: Endorsed, *, at: str) -> Endorsed:
     """The same, its waivers presented at the time of the judgement: they may have expired since they were read."""
     return replace(endorsed, waivers=tuple(replace(each, presented=at) for each in endorsed.waivers))
 
 
-def _without_idle_waivers(judgement: Judgement) -> Judgement:
+def without_idle_waivers(judgement: Judgement) -> Judgement:
     """An approval's facts hold the waivers that it rests on, and none of other models and rules."""
     if not isinstance(judgement.verdict, Approval):
         return judgement
@@ -146,9 +161,22 @@ def _without_idle_waivers(judgement: Judgement) -> Judgement:
     return replace(judgement, facts=replace(judgement.facts, waivers=waivers))
 
 
-def report_of(policy: Policy, judgement: Judgement, *, policy_file: PolicyFile | None = None) -> Report:
-    """What every report format is made from; `policy_file` says at which lines findings are shown."""
-    from gatekeeper.report import Report
+def report_of(
+    policy: Policy,
+    judgement: Judgement,
+    *,
+    policy_file: PolicyFile | None = None,
+    notices: tuple[Notice, ...] = (),
+) -> Report:
+    """What every report format is made from.
+
+    Args:
+        policy: what judged.
+        judgement: facts and verdict.
+        policy_file: says at which lines findings are shown, or None.
+        notices: what is to be said besides what follows from the judgement.
+    """
+    from gatekeeper.report import Report, notices_of
 
     return Report(
         gatekeeper_version=__version__,
@@ -157,6 +185,7 @@ def report_of(policy: Policy, judgement: Judgement, *, policy_file: PolicyFile |
         facts=judgement.facts,
         verdict=judgement.verdict,
         policy_file=policy_file,
+        notices=(*notices, *notices_of(judgement)),
     )
 
 
@@ -185,13 +214,15 @@ def release(
         The approval that was signed.
 
     Raises:
-        SigningError: the run is not approved, the release key locked the policy, or the release can't be written.
+        SigningError: the run is not approved or for an audit only, the release key locked the policy, or the release
+            can't be written.
     """
     from gatekeeper.pipeline.exceptions import lock_files
     from gatekeeper.pipeline.reports import report_files
     from gatekeeper.signing.layout import digests_of
     from gatekeeper.signing.release import standard_side_files, write_release
 
+    check_signable(run)
     judgement = judge(run, policy=policy, candidate=candidate, endorsed=endorsed)
     approval = judgement.verdict
     if not isinstance(approval, Approval):
@@ -218,6 +249,20 @@ def release(
         check=lambda directory: _check(directory, certificate),
     )
     return approval
+
+
+def check_signable(run: RunDirectory) -> None:
+    """Refuse to sign anything of a run that was begun for an audit only.
+
+    Raises:
+        SigningError: it was.
+    """
+    if run.audit_only or (run.has("judgement.json") and run.read_judgement().audit_only):
+        raise SigningError(
+            "the run was certified with --audit-only: it is never signed",
+            where=str(run.path),
+            hint="for a release certify the candidate without --audit-only, where ledger and key are",
+        )
 
 
 def _other_than_the_endorsers(key: SigningKey, judgement: Judgement) -> SigningKey:

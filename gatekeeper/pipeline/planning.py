@@ -31,8 +31,7 @@ def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> Traini
     """
     from gatekeeper.privacy import calibrate
 
-    _check_metrics(policy, card)
-    check_weights_attacks(policy, candidate, task=card.task)
+    check_rules_fit(policy, candidate, card)
     budget = _budget(candidate, policy, card)
     training = candidate.training
     steps_per_epoch = training.steps_per_epoch(card.train_units)
@@ -62,6 +61,16 @@ def without_ceiling(policy: Policy) -> Policy:
     """
     highest = replace(policy.privacy, max_epsilon=sys.float_info.max, max_total_epsilon=None)
     return replace(policy, privacy=highest)
+
+
+def check_rules_fit(policy: Policy, candidate: Candidate, card: DatasetCard) -> None:
+    """Refuse a rule that no model of these data, or of this network, could be judged by.
+
+    Raises:
+        InvalidInputError: there is such a rule.
+    """
+    _check_metrics(policy, card)
+    check_weights_attacks(policy, candidate, task=card.task)
 
 
 def _check_metrics(policy: Policy, card: DatasetCard) -> None:

@@ -12,7 +12,7 @@ from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.codec import digest
 from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.policy import Policy, UtilityRule
-from gatekeeper.core.record import DatasetCard, PlannedRun, TrainingPlan
+from gatekeeper.core.record import DatasetCard, PlannedRun, Provenance, TrainingPlan
 from gatekeeper.core.resumption import Origin
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.errors import DataError
@@ -62,25 +62,26 @@ def plan(run: RunDirectory, *, beyond: bool = False) -> PlannedRun:
     policy, candidate = run.read_policy(), run.read_candidate()
     dataset = data.load(candidate.data)
     card = dataset.card(salt=run.salt)
-    _check_own_model(policy, candidate, card)
+    provenance = _build_own_model(policy, candidate, card)
     planned = PlannedRun(
         dataset=card,
         plan=make_plan(candidate, without_ceiling(policy) if beyond else policy, card),
         non_private=any(rule.needs_twin for rule in policy.utility_rules),
+        provenance=provenance,
     )
     run.write_identities(data.identities(dataset, population=candidate.data.population))
     run.write_planned(planned)
     return planned
 
 
-def _check_own_model(policy: Policy, candidate: Candidate, card: DatasetCard) -> None:
+def _build_own_model(policy: Policy, candidate: Candidate, card: DatasetCard) -> Provenance | None:
     """Build what the candidate brings along once, before the ledger counts the run: code, weights and patterns."""
     model = candidate.model
     if model.factory is None and model.trainable is None and not model.pretrained:
-        return
+        return None
     from gatekeeper.training.networks import build
 
-    build(
+    network = build(
         model,
         image_shape=card.image_shape,
         classes=len(card.classes),
@@ -88,6 +89,7 @@ def _check_own_model(policy: Policy, candidate: Candidate, card: DatasetCard) ->
         task=card.task,
         allow_code=policy.allow_code,
     )
+    return network.provenance
 
 
 def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "auto") -> Evidence:

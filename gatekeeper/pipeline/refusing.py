@@ -12,7 +12,7 @@ from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import SigningError
 from gatekeeper.pipeline.endorsing import NOTHING, Endorsed
-from gatekeeper.pipeline.judgement import judge
+from gatekeeper.pipeline.judgement import check_signable, judge
 from gatekeeper.rundir import RunDirectory, write_atomically
 from gatekeeper.version import __version__
 
@@ -40,13 +40,14 @@ def sign_refusal(
         endorsed: the lock that the run was counted with, and the waivers that are presented.
 
     Raises:
-        SigningError: the run is approved, or the file exists or can't be written.
+        SigningError: the run is approved or for an audit only, or the file exists or can't be written.
     """
     from gatekeeper.signing.dsse import sign_statement
     from gatekeeper.signing.refusals import commit_to_run, refusal_statement
 
     if os.path.lexists(out):
         raise SigningError("exists already; it is never overwritten", where=str(out), hint="choose another file")
+    check_signable(run)
     judgement = judge(run, policy=policy, candidate=candidate, endorsed=endorsed)
     if isinstance(judgement.verdict, Approval):
         raise SigningError(

@@ -12,6 +12,7 @@ from gatekeeper.report.html import render_html
 from gatekeeper.report.json_report import render_json, report_schema
 from gatekeeper.report.junit import render_junit
 from gatekeeper.report.markdown import render_markdown
+from gatekeeper.report.notices import Notice, notices_of, outcome_word
 from gatekeeper.report.openmetrics import render_openmetrics
 from gatekeeper.report.registry import render_registry
 from gatekeeper.report.sarif import render_sarif
@@ -39,10 +40,13 @@ def render(report: Report, output_format: str) -> str:
 
 __all__ = [
     "FORMATS",
+    "Notice",
     "Report",
     "certificate_schema",
     "exit_code",
     "github_outputs",
+    "notices_of",
+    "outcome_word",
     "render",
     "render_json",
     "render_markdown",

@@ -14,6 +14,7 @@ from gatekeeper.core.record import TrainingRecord
 from gatekeeper.core.risk import AttackOutcome
 from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval, Finding, Refusal, Verdict
+from gatekeeper.report.notices import Notice, headline_word, outcome_word
 
 WEIGHTS_NOT_MEASURED = "not measured: no bound of its own is known, and no rule names an attack on the released model"
 
@@ -86,6 +87,7 @@ class Report:
         verdict: what it decided.
         policy_file: where the policy's file says what, or None where no file is known; formats that show findings at
             a place use it, and nothing else follows from it.
+        notices: what it is besides the report of a certification.
     """
 
     gatekeeper_version: str
@@ -94,6 +96,7 @@ class Report:
     facts: Facts
     verdict: Verdict
     policy_file: PolicyFile | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 def not_measured(outcomes: tuple[AttackOutcome, ...]) -> tuple[tuple[Adversary, str], ...]:
@@ -115,6 +118,21 @@ def verdict_word(verdict: Verdict) -> Literal["approved", "refused", "inconclusi
     if isinstance(verdict, Approval):
         return "approved"
     return "refused" if isinstance(verdict, Refusal) else "inconclusive"
+
+
+def outcome_of(report: Report) -> str:
+    """The verdict as programs read it; `approved` only where a release may follow."""
+    return outcome_word(verdict_word(report.verdict), report.notices)
+
+
+def headline_of(report: Report) -> str:
+    """The verdict as people read it."""
+    return headline_word(verdict_word(report.verdict), report.notices)
+
+
+def may_release(report: Report) -> bool:
+    """Whether a release may follow: an approval that is neither of an audit nor a re-judgement."""
+    return outcome_of(report) == "approved"
 
 
 def exit_code(verdict: Verdict) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gatekeeper.report.content import Report, verdict_word
+from gatekeeper.report.content import Report, headline_of, outcome_of, verdict_word
 from gatekeeper.report.sections import message, summary
 
 # A waived finding and an approval don't stop a job; everything else does.
@@ -19,7 +19,9 @@ def render_github(report: Report) -> str:
 def _commands(report: Report) -> Iterator[str]:
     word, name = verdict_word(report.verdict), report.facts.evidence.candidate.name
     level = "notice" if word == "approved" else "error"
-    yield _command(level, f"{word.upper()}: {summary(report)}", title=f"gatekeeper: {name}")
+    yield _command(level, f"{headline_of(report)}: {summary(report)}", title=f"gatekeeper: {name}")
+    for notice in report.notices:
+        yield _command("notice", notice.text, title=f"gatekeeper: {notice.kind} of {name}")
     for finding in report.verdict.findings:
         if finding.status in _COMMANDS:
             place = _place(report, finding.rule)
@@ -52,10 +54,10 @@ def github_outputs(report: Report, *, path: str | None) -> str:
     """Lines for the file that `GITHUB_OUTPUT` names.
 
     Args:
-        report: whose verdict is handed on, as `verdict`.
+        report: whose verdict is handed on, as `verdict`: `approved` only where a release may follow.
         path: where the report was written, handed on as `report`; None if nowhere.
     """
-    lines = [f"verdict={verdict_word(report.verdict)}"]
+    lines = [f"verdict={outcome_of(report)}"]
     if path is not None:
         lines.append(_output("report", path))
     return "\n".join(lines) + "\n"

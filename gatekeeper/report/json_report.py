@@ -8,7 +8,8 @@ from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import canonical, digest, plain
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Finding
-from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, Report, exit_code, not_measured, trusted, verdict_word
+from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, Report, exit_code, not_measured, outcome_of, trusted
+from gatekeeper.report.notices import OUTCOMES, Notice
 from gatekeeper.report.schema import schema_of
 
 SCHEMA = "urn:gatekeeper:report:v1"
@@ -21,7 +22,7 @@ def render_json(report: Report) -> str:
             "schema": SCHEMA,
             "gatekeeper_version": report.gatekeeper_version,
             "created": report.created,
-            "verdict": verdict_word(report.verdict),
+            "verdict": outcome_of(report),
             "exit_code": exit_code(report.verdict),
             "policy_digest": digest(report.policy),
             "findings": [plain(finding) for finding in report.verdict.findings],
@@ -35,6 +36,7 @@ def render_json(report: Report) -> str:
             "recomputed_by_verify": list(RECOMPUTED),
             "trusted": list(trusted(report.facts)),
         }
+        | ({"notices": [plain(notice) for notice in report.notices]} if report.notices else {})
     )
 
 
@@ -45,7 +47,7 @@ def report_schema() -> dict[str, Any]:
         "schema": {"const": SCHEMA},
         "gatekeeper_version": text,
         "created": text,
-        "verdict": {"enum": ["approved", "refused", "inconclusive"]},
+        "verdict": {"enum": list(OUTCOMES)},
         "exit_code": {"enum": [0, 1, 3]},
         "policy_digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         "findings": {"type": "array", "items": schema_of(Finding), "minItems": 1},
@@ -63,6 +65,7 @@ def report_schema() -> dict[str, Any]:
         "non_claims": texts,
         "recomputed_by_verify": texts,
         "trusted": texts,
+        "notices": {"type": "array", "items": schema_of(Notice), "minItems": 1},
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -70,6 +73,6 @@ def report_schema() -> dict[str, Any]:
         "title": "gatekeeper report",
         "type": "object",
         "properties": properties,
-        "required": sorted(properties),
+        "required": sorted(properties.keys() - {"notices"}),
         "additionalProperties": False,
     }

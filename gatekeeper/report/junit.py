@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 
 from gatekeeper.core.codec import digest
 from gatekeeper.core.verdict import Finding
-from gatekeeper.report.content import Report, exit_code, verdict_word
+from gatekeeper.report.content import Report, exit_code, headline_of, outcome_of
 from gatekeeper.report.sections import behind, outcome
 
 # XML 1.0, section 2.2; a carriage return is allowed, but parsers read it as a line feed.
@@ -25,13 +25,14 @@ def render_junit(report: Report) -> str:
     policy, model = report.policy, report.facts.evidence.candidate.name
     counts = _counts(report.verdict.findings)
     root = ET.Element("testsuites", {"name": "gatekeeper", **counts})
-    suite = ET.SubElement(
-        root, "testsuite", {"name": xml_text(f"{model} by policy {policy.name} v{policy.version}"), **counts}
-    )
+    name = f"{model} by policy {policy.name} v{policy.version}"
+    if outcome_of(report) != headline_of(report).lower():
+        name = f"{headline_of(report)}: {name}"
+    suite = ET.SubElement(root, "testsuite", {"name": xml_text(name), **counts})
     suite.set("timestamp", report.created.removesuffix("Z"))
     _add_properties(
         suite,
-        verdict=verdict_word(report.verdict),
+        verdict=outcome_of(report),
         exit_code=str(exit_code(report.verdict)),
         created=report.created,
         model=model,
@@ -42,6 +43,7 @@ def render_junit(report: Report) -> str:
         epsilon=repr(report.facts.guarantee.epsilon.high),
         delta=repr(report.facts.guarantee.delta),
         noise_multiplier=repr(report.facts.evidence.record.mechanism.noise_multiplier),
+        **{notice.kind: notice.text for notice in report.notices},
     )
     for finding in report.verdict.findings:
         _add_case(suite, finding, report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatekeeper.core.verdict import Finding
-from gatekeeper.report.content import Report, verdict_word
+from gatekeeper.report.content import Report, headline_of
 from gatekeeper.report.markdown_text import escape, table
 from gatekeeper.report.sections import lists, paragraphs, subject, summary
 from gatekeeper.report.tables import MARKS, TableText, adversary_table, rule_table, utility_table
@@ -17,11 +17,13 @@ def render_markdown(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"# {verdict_word(report.verdict).upper()}: {escape(report.facts.evidence.candidate.name)}"
+    yield f"# {headline_of(report)}: {escape(report.facts.evidence.candidate.name)}"
     yield ""
     yield f"**{escape(summary(report))}**"
     yield ""
     yield escape(subject(report))
+    for notice in report.notices:
+        yield from ("", f"> **{escape(notice.text)}**")
     yield from _table(rule_table(report.verdict.findings))
     yield from ("", "### Behind each rule", "")
     for finding in report.verdict.findings:

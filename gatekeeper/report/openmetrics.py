@@ -11,7 +11,7 @@ from typing import get_args
 
 from gatekeeper.core.codec import digest
 from gatekeeper.core.verdict import Finding, Status
-from gatekeeper.report.content import Report, exit_code, verdict_word
+from gatekeeper.report.content import Report, exit_code, outcome_of
 
 _VERDICTS = ("approved", "refused", "inconclusive")
 
@@ -40,9 +40,10 @@ def _lines(report: Report) -> Iterator[str]:
     facts, about = report.facts, {"model": report.facts.evidence.candidate.name, "policy": report.policy.name}
     yield from _family("gatekeeper_report", "info", "What judged, and by which policy.")
     version = {"gatekeeper_version": report.gatekeeper_version, "policy_digest": digest(report.policy)}
-    yield _sample("gatekeeper_report_info", {**about, **version}, 1.0)
+    kinds = {"kind": "+".join(notice.kind for notice in report.notices)} if report.notices else {}
+    yield _sample("gatekeeper_report_info", {**about, **version, **kinds}, 1.0)
     yield from _family("gatekeeper_verdict", "stateset", "The verdict.")
-    yield from _states("gatekeeper_verdict", about, verdict_word(report.verdict), _VERDICTS)
+    yield from _states("gatekeeper_verdict", about, outcome_of(report), _states_of(outcome_of(report)))
     for name, meaning, value in (
         ("gatekeeper_exit_code", "0 approved, 1 refused, 3 inconclusive.", float(exit_code(report.verdict))),
         ("gatekeeper_epsilon", "Proven upper bound of the run's epsilon at its delta.", facts.guarantee.epsilon.high),
@@ -57,6 +58,11 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _family(name, "gauge", meaning)
         yield _sample(name, about, value)
     yield from _rules(report.verdict.findings, about)
+
+
+def _states_of(outcome: str) -> tuple[str, ...]:
+    """The states of a certification's verdict, and that of an audit or re-judgement that passed."""
+    return tuple(dict.fromkeys((*_VERDICTS, outcome)))
 
 
 def _rules(findings: tuple[Finding, ...], about: dict[str, str]) -> Iterator[str]:

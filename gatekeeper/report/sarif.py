@@ -14,7 +14,7 @@ from gatekeeper.core.codec import canonical, digest, plain
 from gatekeeper.core.policy_file import PolicyFile
 from gatekeeper.core.rule_meaning import RuleMeaning
 from gatekeeper.core.verdict import Finding
-from gatekeeper.report.content import Report, exit_code, verdict_word, waiver_sentence
+from gatekeeper.report.content import Report, exit_code, headline_of, outcome_of, waiver_sentence
 from gatekeeper.report.markdown_text import escape
 from gatekeeper.report.rule_meaning import meaning_of
 from gatekeeper.report.rule_meaning_text import render_meaning_text
@@ -41,21 +41,14 @@ def _run(report: Report) -> dict[str, Any]:
             }
         },
         # Uploads of several models and policies don't replace each other.
-        "automationDetails": {"id": f"gatekeeper/{report.policy.name}/{model}/"},
-        "invocations": [
-            {
-                "executionSuccessful": True,
-                "exitCode": exit_code(report.verdict),
-                "exitCodeDescription": verdict_word(report.verdict),
-                "endTimeUtc": report.created,
-            }
-        ],
+        "automationDetails": {"id": f"gatekeeper{_apart(report)}/{report.policy.name}/{model}/"},
+        "invocations": [_invocation(report)],
         "columnKind": "unicodeCodePoints",
         "results": [
             _result(index, finding, report) for index, finding in enumerate(findings) if finding.status in _LEVELS
         ],
         "properties": {
-            "verdict": verdict_word(report.verdict),
+            "verdict": outcome_of(report),
             "summary": summary(report),
             "model": model,
             "policy": report.policy.name,
@@ -66,6 +59,27 @@ def _run(report: Report) -> dict[str, Any]:
             "findings": [plain(finding) for finding in findings],
         },
     }
+
+
+def _apart(report: Report) -> str:
+    """Audits and re-judgements don't replace the results of a certification either."""
+    apart = (notice.kind for notice in report.notices if notice.kind != "reuse")
+    return "".join(f"/{kind}" for kind in apart)
+
+
+def _invocation(report: Report) -> dict[str, Any]:
+    invocation = {
+        "executionSuccessful": True,
+        "exitCode": exit_code(report.verdict),
+        "exitCodeDescription": outcome_of(report),
+        "endTimeUtc": report.created,
+    }
+    if report.notices:
+        invocation["toolExecutionNotifications"] = [
+            {"level": "note", "message": {"text": _message_text(f"{headline_of(report)}. {notice.text}")}}
+            for notice in report.notices
+        ]
+    return invocation
 
 
 def _rule(finding: Finding, report: Report) -> dict[str, Any]:

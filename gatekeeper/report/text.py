@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gatekeeper.core.verdict import Finding
-from gatekeeper.report.content import Report, verdict_word
+from gatekeeper.report.content import Report, headline_of, verdict_word
 from gatekeeper.report.sections import lists, paragraphs, subject, summary
 from gatekeeper.report.tables import TableText, adversary_table, rule_table, utility_table
 
@@ -40,6 +40,7 @@ def _parts(report: Report) -> list[RenderableType]:
     parts: list[RenderableType] = [
         _headline(report),
         Text(subject(report)),
+        *(Text(notice.text) for notice in report.notices),
         Text(""),
         _drawn(rule_table(report.verdict.findings)),
         *_remedies(report.verdict.findings),
@@ -57,7 +58,7 @@ def _parts(report: Report) -> list[RenderableType]:
 
 def _headline(report: Report) -> Text:
     word = verdict_word(report.verdict)
-    return Text(f"{word.upper()}   ", style=_COLOURS[word]).append(summary(report), style="not bold default")
+    return Text(f"{headline_of(report)}   ", style=_COLOURS[word]).append(summary(report), style="not bold default")
 
 
 def _drawn(table: TableText) -> Table:

@@ -16,7 +16,7 @@ from gatekeeper.core.frontier_point import RiskFigure, Setting
 from gatekeeper.core.tracked import Document, Entry, Figure
 from gatekeeper.core.utility import Measurement
 from gatekeeper.core.verdict import Approval
-from gatekeeper.report.content import Report, verdict_word
+from gatekeeper.report.content import Report, outcome_of
 from gatekeeper.report.sections import summary
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9.-]+")
@@ -123,7 +123,7 @@ def tags(report: Report) -> tuple[Entry, ...]:
     facts, verdict = report.facts, report.verdict
     waivers = [use.id for use in verdict.waivers] if isinstance(verdict, Approval) else []
     found = {
-        "verdict": verdict_word(verdict),
+        "verdict": outcome_of(report),
         "summary": summary(report),
         "version": report.gatekeeper_version,
         "judged": report.created,

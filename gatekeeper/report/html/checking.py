@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatekeeper.core.codec import digest
-from gatekeeper.core.verdict import Approval
-from gatekeeper.report.content import Report
+from gatekeeper.report.content import Report, may_release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,8 +17,8 @@ class Command:
 
 
 def check_commands(report: Report) -> tuple[Command, ...]:
-    """Of an approval how its release is verified; of any other verdict how it is looked at again."""
-    if not isinstance(report.verdict, Approval):
+    """Where a release may follow, how it is verified; otherwise how the run is looked at again."""
+    if not may_release(report):
         return (
             Command(purpose="What would have to change", line="gatekeeper explain RUN"),
             Command(purpose="The same facts for programs", line="gatekeeper report RUN --format json"),

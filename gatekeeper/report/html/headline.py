@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gatekeeper.core.rounding import in_full, round_up
 from gatekeeper.core.verdict import Approval, Finding, Refusal
-from gatekeeper.report.content import Report
+from gatekeeper.report.content import Report, headline_of, may_release
 from gatekeeper.report.tables import measured, statistic
 
 
@@ -30,6 +30,9 @@ def verdict_sentence(report: Report) -> str:
     """What was decided and why, in a sentence or two."""
     findings, verdict = report.verdict.findings, report.verdict
     policy = f"policy {report.policy.name} v{report.policy.version}"
+    if isinstance(verdict, Approval) and not may_release(report):
+        waived = f", on waivers for {_named(findings, 'waived')}" if verdict.waivers else ""
+        return f"{headline_of(report)}: {_all(len(findings))} of {policy} hold{waived}. No release follows from this."
     if isinstance(verdict, Approval) and not verdict.waivers:
         return f"The model may be released: {_all(len(findings))} of {policy} passed for this very file."
     if isinstance(verdict, Approval):

@@ -10,8 +10,10 @@ from gatekeeper.report.content import (
     RECOMPUTED,
     Report,
     exit_code,
+    headline_of,
     ledger_sentence,
     lock_sentence,
+    may_release,
     privacy_sentence,
     trusted,
     verdict_word,
@@ -43,7 +45,8 @@ class Page:
         sentence: the verdict in a sentence.
         summary: how many checks ended how.
         synthetic: whether the images were generated.
-        may_leave: whether it is an approval.
+        may_leave: whether a release may follow.
+        notices: what else the report is, in sentences.
         model_digest: SHA-256 of the file that was judged.
         subject: what was judged, by what.
         figures: what a reader looks for first.
@@ -67,6 +70,7 @@ class Page:
     summary: str
     synthetic: bool
     may_leave: bool
+    notices: tuple[str, ...]
     model_digest: str
     subject: tuple[Fact, ...]
     figures: tuple[Figure, ...]
@@ -96,15 +100,21 @@ def page_of(report: Report) -> Page:
     word = verdict_word(report.verdict)
     waived = any(finding.status == "waived" for finding in report.verdict.findings)
     on_waivers = word == "approved" and waived
+    shown = f"{_WORDS[word]} on waivers" if on_waivers else _WORDS[word]
+    verdict = "waived" if on_waivers else word
+    if headline_of(report) != word.upper():
+        # Nothing of an audit or a re-judgement looks like an approval.
+        shown, verdict = headline_of(report).capitalize(), "inconclusive" if word == "approved" else word
     return Page(
-        verdict="waived" if on_waivers else word,
-        word=f"{_WORDS[word]} on waivers" if on_waivers else _WORDS[word],
+        verdict=verdict,
+        word=shown,
         model=report.facts.evidence.candidate.name,
         created=report.created,
         sentence=verdict_sentence(report),
         summary=summary(report),
         synthetic=report.facts.evidence.dataset.synthetic,
-        may_leave=word == "approved",
+        may_leave=may_release(report),
+        notices=tuple(notice.text for notice in report.notices),
         model_digest=report.facts.evidence.model.sha256,
         subject=_subject(report),
         figures=figures(report),

@@ -11,7 +11,6 @@ import re
 
 from gatekeeper.core.policy import RiskRule
 from gatekeeper.core.rounding import in_full, round_down
-from gatekeeper.core.verdict import Approval
 from gatekeeper.report.content import (
     UNPROTECTED,
     Report,
@@ -21,10 +20,11 @@ from gatekeeper.report.content import (
     interruption_sentence,
     ledger_sentence,
     lock_sentence,
+    may_release,
+    outcome_of,
     privacy_sentence,
     provenance_sentence,
     twin_sentence,
-    verdict_word,
     waiver_sentences,
 )
 from gatekeeper.report.registry.texts import paragraphs, shown
@@ -58,8 +58,10 @@ def _slug(basic: dict[str, Node]) -> str:
 
 def _basic(report: Report) -> dict[str, Node]:
     evidence, policy = report.facts.evidence, report.policy
-    card, word = evidence.dataset, verdict_word(report.verdict)
-    released = "" if isinstance(report.verdict, Approval) else " Not released: the gate did not approve this model."
+    card, word = evidence.dataset, outcome_of(report)
+    released = "" if may_release(report) else " Not released: the gate did not approve this model."
+    if report.notices:
+        released = "".join(f" {notice.text}" for notice in report.notices)
     synthetic = " The images are SYNTHETIC." if card.synthetic else ""
     about = evidence.candidate.description
     return {
@@ -123,7 +125,7 @@ def _privacy_loss(report: Report) -> dict[str, Node]:
 
 def _model(report: Report) -> dict[str, Node]:
     released: dict[str, Node] = {}
-    if isinstance(report.verdict, Approval):
+    if may_release(report):
         released = {"release_type": "One release", "release_type_details": paragraphs(ledger_sentence(report.facts))}
     limited = dict.fromkeys(rule.adversary for rule in report.policy.rules if isinstance(rule, RiskRule))
     return {
