@@ -150,10 +150,12 @@ def deliver(outputs: tuple[Output, ...]) -> None:
 
 
 def use_colour() -> bool:
-    """Whether stdout is a terminal that wants colour (NO_COLOR and FORCE_COLOR are respected)."""
+    """Whether stdout is a terminal that wants colour (NO_COLOR, FORCE_COLOR and TERM=dumb are respected)."""
     if os.environ.get("NO_COLOR"):
         return False
-    return _terminal() or bool(os.environ.get("FORCE_COLOR"))
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return _terminal() and os.environ.get("TERM") != "dumb"
 
 
 def _terminal() -> bool:

@@ -35,7 +35,7 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
         elif task == "annex":
             _annex(run)
         elif task in ("plan", "plan-beyond"):
-            _plan(run, beyond=task == "plan-beyond")
+            _plan(run, quiet=quiet, beyond=task == "plan-beyond")
         else:
             _produce(run, quiet=quiet, device=device, twin=task == "produce-twin")
     except ProcessLostError:
@@ -66,10 +66,11 @@ def _forecast(run: RunDirectory, device: DeviceChoice) -> None:
     run.write_forecast(forecast(run, device=device))
 
 
-def _plan(run: RunDirectory, *, beyond: bool) -> None:
+def _plan(run: RunDirectory, *, quiet: bool, beyond: bool) -> None:
     from gatekeeper.pipeline.production import plan
 
-    plan(run, beyond=beyond)
+    with StderrProgress(quiet=quiet) as progress:
+        plan(run, progress, beyond=beyond)
 
 
 def _annex(run: RunDirectory) -> None:

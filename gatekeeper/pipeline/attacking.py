@@ -125,7 +125,8 @@ def _imprint(
             held_out=data.test,
             participations=participations(target.mechanism),
             audit=target.policy.audit,
-            begin=lambda total: progress.begin("planting rows", total),
+            # Each of several processes hears of its own share.
+            begin=lambda total: progress.begin(f"planting rows ({name})", -(-total // target.ranks.count)),
             progress=progress.advance,
             known=(*known, *(each.null for each in found)),
             ranks=target.ranks,
