@@ -40,9 +40,10 @@ from typing import TypeVar
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence, Facts
 from gatekeeper.core.codec import decode, encode
+from gatekeeper.core.forecast import Forecast
 from gatekeeper.core.ledger import Identities, LedgerStatement
 from gatekeeper.core.policy import Policy
-from gatekeeper.core.record import Forecast, Permit, PlannedRun
+from gatekeeper.core.record import Permit, PlannedRun
 from gatekeeper.core.verdict import Approval, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError, RunDirectoryError
 
@@ -304,9 +305,8 @@ class RunDirectory:
     def state(self) -> str:
         """One word for listings: judged verdict, `non-private`, `failed`, `measured` or `unfinished`."""
         if self.has("judgement.json"):
-            return {Approval: "approved", Refusal: "refused", Inconclusive: "inconclusive"}[
-                type(self.read_judgement().verdict)
-            ]
+            words = {Approval: "approved", Refusal: "refused", Inconclusive: "inconclusive"}
+            return words[type(self.read_judgement().verdict)]
         if self.has("non-private.json"):
             return "non-private"
         if self.has("failure.json"):

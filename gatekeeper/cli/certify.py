@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gatekeeper.cli.ci import lines_of
+from gatekeeper.cli.dry_run import check_format, dry_run_of, dry_run_schema_option, ledger_if_named
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
@@ -22,8 +23,6 @@ from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.device import DEVICE_CHOICES, DeviceChoice
 from gatekeeper.core.policy import Policy
-from gatekeeper.core.record import Forecast, TrainingPlan
-from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import GatekeeperError, InternalError, SigningError
 from gatekeeper.rundir import Judgement, RunDirectory
@@ -79,6 +78,7 @@ runs_option = click.option(
 @endorsing_options
 @format_option
 @output_option
+@dry_run_schema_option
 def certify(
     candidate: Path,
     policy: Path,
@@ -119,10 +119,20 @@ def certify(
         raise click.UsageError("--no-sign signs nothing: leave out --key, --public-key, --certificate and --out")
     if dry_run and resume is not None:
         raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
+    if dry_run:
+        check_format(stdout_format, targets)
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
     endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name, wants_lock=not dry_run)
     if dry_run:
-        _dry_run(the_policy, the_candidate, runs, device)
+        dry_run_of(
+            the_policy,
+            the_candidate,
+            runs=runs,
+            device=device,
+            ledger=ledger_if_named(ledger, key=ledger_key),
+            as_json=stdout_format == "json",
+            quiet=quiet,
+        )
         return
     located = lines_of(policy, judged=the_policy)
     check_targets(targets, out=out)
@@ -305,53 +315,3 @@ def _release(
         raise SigningError(f"can't be written or read: {error.strerror}", where=place) from error
     say(f"released: {signing.out}")
     return approval
-
-
-def _dry_run(policy: Policy, candidate: Candidate, runs: Path, device: DeviceChoice) -> None:
-    from gatekeeper.pipeline.child import run_private_part
-
-    run = RunDirectory.create(runs, policy=policy, candidate=candidate)
-    with run.lock():
-        try:
-            run_private_part(run, "forecast", device=device)
-            forecast = run.read_forecast()
-        finally:
-            run.delete()
-    for line in _forecast_lines(forecast):
-        click.echo(line)
-    if forecast.problems:
-        raise click.exceptions.Exit(2)
-
-
-def _steps(plan: TrainingPlan) -> str:
-    spare = f" and {plan.resume_allowance} to be done again after a crash" if plan.resume_allowance else ""
-    return f"{plan.steps} steps{spare}"
-
-
-def _clipping(plan: TrainingPlan) -> str:
-    if plan.clipping == "flat":
-        return f"C = {plan.clipping_norm:g}"
-    begins = "adaptive, from" if plan.clipping == "adaptive" else "automatic,"
-    return f"clipping {begins} C = {plan.clipping_norm:g}"
-
-
-def _precision(plan: TrainingPlan) -> str:
-    return "" if plan.precision == "float32" else f", the network in {plan.precision}"
-
-
-def _forecast_lines(forecast: Forecast) -> list[str]:
-    card, mechanism = forecast.dataset, forecast.plan.mechanism
-    minutes = forecast.training_seconds / 60
-    lines = [
-        f"data      {card.name}: {card.train_units} training units ({card.unit}), {card.test_units} test units, "
-        f"{'×'.join(map(str, card.image_shape))}, {len(card.classes)} classes",
-        f"mechanism {mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {_steps(forecast.plan)}, "
-        f"σ = {round_down(mechanism.noise_multiplier, digits=6)}, {_clipping(forecast.plan)}"
-        f"{_precision(forecast.plan)}",
-        f"privacy   ε ≤ {round_up(forecast.epsilon, digits=6)} at "
-        f"δ = {round_up(forecast.plan.budget.delta, digits=6)} ({forecast.accountant})",
-        f"risk      median NCC of the closed form: one step {round_up(forecast.median_ncc_one_step, digits=3)}, "
-        f"all steps {round_up(forecast.median_ncc_all_steps, digits=3)} (an estimate; the audit decides)",
-        f"time      about {minutes:.1f} min of training, before the twin and the audit",
-    ]
-    return lines + [f"problem   {problem}" for problem in forecast.problems]

@@ -31,7 +31,7 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
     run = RunDirectory(path)
     try:
         if task == "forecast":
-            _forecast(run, device)
+            _forecast(run, quiet=quiet, device=device)
         elif task == "annex":
             _annex(run)
         elif task in ("plan", "plan-beyond"):
@@ -60,10 +60,11 @@ def _assist(device: DeviceChoice) -> None:
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from error
 
 
-def _forecast(run: RunDirectory, device: DeviceChoice) -> None:
-    from gatekeeper.pipeline.planning import forecast
+def _forecast(run: RunDirectory, *, quiet: bool, device: DeviceChoice) -> None:
+    from gatekeeper.pipeline.forecasting import forecast
 
-    run.write_forecast(forecast(run, device=device))
+    with StderrProgress(quiet=quiet) as progress:
+        run.write_forecast(forecast(run, progress, device=device))
 
 
 def _plan(run: RunDirectory, *, quiet: bool, beyond: bool) -> None:

@@ -164,4 +164,5 @@ def _measure(
         masks = evaluation.predict_masks(path, images, on_images=progress.advance)
         return evaluation.evaluate_masks(predicted=masks, test=test, classes=card.classes, confidences=confidences)
     logits = evaluation.predict(path, images, on_images=progress.advance)
-    return evaluation.evaluate(logits=logits, test=test, confidences=confidences)
+    progress.begin("computing limits", evaluation.limits_in_all(twin=False))
+    return evaluation.evaluate(logits=logits, test=test, confidences=confidences, on_limits=progress.advance)

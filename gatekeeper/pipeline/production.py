@@ -255,8 +255,10 @@ def _measure(
     logits = evaluation.predict(run.model, images, on_images=progress.advance)
     with twin_file(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
         baseline = None if twin is None else evaluation.predict(twin, images, on_images=progress.advance)
-    progress.begin("computing limits", 1)
-    return evaluation.evaluate(logits=logits, test=test, confidences=confidences, baseline_logits=baseline)
+    progress.begin("computing limits", evaluation.limits_in_all(twin=needs_twin))
+    return evaluation.evaluate(
+        logits=logits, test=test, confidences=confidences, baseline_logits=baseline, on_limits=progress.advance
+    )
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""How long a training would take, measured on a few steps over random images."""
+"""What a training would take, measured on a few steps over random images."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import torch
 
@@ -16,21 +17,40 @@ from gatekeeper.training.views import Views
 _STEPS = 2
 
 
-def estimate_seconds(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepCost:
+    """What one step takes of this machine, as busy as it is now.
+
+    Attributes:
+        seconds: of one step with as many views as the plan takes on average.
+        views: how many these are.
+        parameters: numbers in the network.
+        trained: those of them that are trained.
+        gpu_bytes: the GPU's memory at most, or None without one.
+    """
+
+    seconds: float
+    views: int
+    parameters: int
+    trained: int
+    gpu_bytes: int | None
+
+
+def measure_step(
     *,
     candidate: Candidate,
     plan: TrainingPlan,
     card: DatasetCard,
     allow_code: tuple[CodeFile, ...] = (),
     device: torch.device | None = None,
-) -> float:
-    """Seconds that the plan's training would take on this machine now; the data are not looked at.
+) -> StepCost:
+    """One step of the plan's training on random images; the data are not looked at.
 
-    Where only a head is trained, features will be cached, and it will take less.
+    Where only a head is trained, features will be cached, and steps will take less.
 
     Args:
         candidate: network and recipe.
-        plan: steps and divisor.
+        plan: divisor and mechanism.
         card: number of training units, image shape and classes.
         allow_code: the candidate's own code that the policy allows.
         device: where; None is the CPU.
@@ -39,6 +59,7 @@ def estimate_seconds(
         UnsupportedModelError: the network can't be trained with per-unit clipping.
         PrivacyError: the noise is too small beside the sums to be added exactly.
     """
+    where = device or torch.device("cpu")
     subject = subject_of(candidate, card, data=None, allow_code=allow_code, device=device)
     engine = subject.engine(candidate)
     release = NoisyMean(plan, engine=engine, units=card.train_units, parameters=subject.parameters)
@@ -47,9 +68,15 @@ def estimate_seconds(
     batch = Views(
         images=torch.rand((count, *subject.shape), generator=generator),
         targets=subject.random_targets(count, generator),
-    ).to(device or torch.device("cpu"))
+    ).to(where)
     release.of(batch)  # the first step allocates
     began = time.monotonic()
     for _ in range(_STEPS):
         release.of(batch)
-    return (time.monotonic() - began) / _STEPS * plan.steps
+    return StepCost(
+        seconds=(time.monotonic() - began) / _STEPS,
+        views=count,
+        parameters=sum(p.numel() for p in subject.network.parameters()),
+        trained=subject.parameters,
+        gpu_bytes=torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None,
+    )
