@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gatekeeper.cli.ci import lines_of
+from gatekeeper.cli.completing import DEFAULT_RUNS, complete_runs, complete_yaml
 from gatekeeper.cli.dry_run import check_format, dry_run_of, dry_run_schema_option, ledger_if_named
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from gatekeeper.pipeline.endorsing import Endorsed
     from gatekeeper.pipeline.ledgers import Ledger
 
-DEFAULT_RUNS = Path(".gatekeeper/runs")
-
 runs_option = click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -43,8 +42,14 @@ runs_option = click.option(
 
 
 @click.command()
-@click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--policy", required=True, type=click.Path(dir_okay=False, path_type=Path), help="What must hold.")
+@click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path), shell_complete=complete_yaml)
+@click.option(
+    "--policy",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    shell_complete=complete_yaml,
+    help="What must hold.",
+)
 @key_option(required=False)
 @public_key_option
 @certificate_option
@@ -56,6 +61,7 @@ runs_option = click.option(
     is_flag=False,
     flag_value=LATEST,
     metavar="[RUN]",
+    shell_complete=complete_runs,
     help="Go on with an interrupted run; without RUN the newest of this candidate and policy. Give it last.",
 )
 @click.option(
@@ -175,11 +181,12 @@ def certify(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option(
     "--policy",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
+    shell_complete=complete_yaml,
     help="What must hold: your own copy, not the run's.",
 )
 @key_option(required=True)

@@ -16,6 +16,7 @@ from gatekeeper.cli.approve import approve
 from gatekeeper.cli.budget import budget
 from gatekeeper.cli.candidates import candidate_group, init
 from gatekeeper.cli.certify import certify, sign
+from gatekeeper.cli.completion import completion
 from gatekeeper.cli.explain import explain
 from gatekeeper.cli.frontier import frontier
 from gatekeeper.cli.interrupts import interrupt_on_termination
@@ -54,6 +55,7 @@ def app() -> None:
 for _command in (
     *(init, certify, sign, verify, approve, report, runs_group, policy_group, candidate_group, keys_group, budget),
     *(ledger_group, weights_group, frontier, explain, refuse, waiver_group, trust_group, timestamp_group),
+    completion,
 ):
     app.add_command(_command)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from gatekeeper.cli.ci import step_files
 from gatekeeper.cli.streams import say, silence
@@ -48,6 +49,12 @@ class TargetType(click.ParamType[Target]):
         if report_format not in FORMATS or not colon or not path:
             self.fail(f"{value!r} is not FORMAT:PATH with one of the formats {', '.join(FORMATS)}", param, ctx)
         return Target(format=report_format, path=Path(path))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The formats, then files."""
+        if ":" in incomplete:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(f"{name}:") for name in FORMATS if name.startswith(incomplete)]
 
 
 output_option = click.option(

@@ -10,6 +10,7 @@ import click
 
 from gatekeeper.cli.certify import runs_option
 from gatekeeper.cli.ci import policy_file
+from gatekeeper.cli.completing import complete_runs
 from gatekeeper.cli.output import Target, format_option, output_option, render_outputs, write_outputs
 from gatekeeper.cli.streams import say
 from gatekeeper.errors import RunDirectoryError
@@ -77,7 +78,7 @@ def _delete(run: RunDirectory) -> None:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option(
     "--policy",
     type=click.Path(dir_okay=False, path_type=Path),
