@@ -138,7 +138,8 @@ def write_outputs(outputs: tuple[Output, ...]) -> None:
     """Write each report where it belongs; the first that can't be written is an error."""
     for output in outputs:
         if output.path is None:
-            click.echo(output.text, nl=False)
+            # By itself click strips colours off what goes into a pipe, forced or not.
+            click.echo(output.text, nl=False, color=use_colour() or None)
         else:
             write_text(output.path, output.text, appended=output.appended)
 
