@@ -133,9 +133,7 @@ class RunDirectory:
         with disk_errors(path):
             status = path.lstat() if os.path.lexists(path) else None
         if status is None or not stat.S_ISDIR(status.st_mode):
-            problem = (
-                "there is no such run directory" if status is None else "is no directory of its own, so it is no run's"
-            )
+            problem = "there is no such run directory" if status is None else "is no directory of its own"
             raise RunDirectoryError(problem, where=str(path), hint="give a path that `gatekeeper runs list` prints")
         if status.st_uid != os.geteuid():
             raise RunDirectoryError(
