@@ -11,7 +11,7 @@ import click
 
 from gatekeeper.cli.ci import lines_of
 from gatekeeper.cli.completing import DEFAULT_RUNS, complete_runs, complete_yaml
-from gatekeeper.cli.dry_run import check_format, dry_run_of, dry_run_schema_option, ledger_if_named
+from gatekeeper.cli.dry_run import dry_run_of, dry_run_schema_option
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
@@ -125,20 +125,10 @@ def certify(
         raise click.UsageError("--no-sign signs nothing: leave out --key, --public-key, --certificate and --out")
     if dry_run and resume is not None:
         raise click.UsageError("--dry-run trains nothing, so there is nothing to --resume")
-    if dry_run:
-        check_format(stdout_format, targets)
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
     endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name, wants_lock=not dry_run)
     if dry_run:
-        dry_run_of(
-            the_policy,
-            the_candidate,
-            runs=runs,
-            device=device,
-            ledger=ledger_if_named(ledger, key=ledger_key),
-            as_json=stdout_format == "json",
-            quiet=quiet,
-        )
+        dry_run_of(the_policy, the_candidate, given=click.get_current_context())
         return
     located = lines_of(policy, judged=the_policy)
     check_targets(targets, out=out)
