@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from gatekeeper.core.forecast import PartCost, Forecast, RunCost, Span
+from gatekeeper.core.forecast import Forecast, PartCost, RunCost, Span
 from gatekeeper.rundir import RunDirectory
 from tests.ledger_samples import people
 from tests.tiny import tiny_card, tiny_plan, tiny_units

@@ -44,7 +44,7 @@ def _plan_lines(found: Forecast) -> Iterator[str]:
 
 
 def _cost_lines(cost: RunCost, *, free_bytes: int) -> Iterator[str]:
-    parts = [f"about {cost.training.high / 60:.1f} min of training"]
+    parts = [f"about {in_words(cost.training.high)} of training"]
     if cost.twin is not None:
         parts.append(f"{_span(cost.twin)} of the twin's")
     if cost.whole_audit is not None:

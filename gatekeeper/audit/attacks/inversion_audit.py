@@ -84,12 +84,15 @@ class Inverter:
 
     def _inverted(self, data: UnitImages, units: NDArray[np.int64], *, quiet: bool) -> Floats:
         observe = self.step.quiet_release if quiet else self.step.release
-        gradients = np.stack([observe(units[at : at + 1]) for at in range(len(units))])
+        # One by one: a unit that is in the sample and in the worst stratum comes twice.
+        alone = [units[at : at + 1] for at in range(len(units))]
+        gradients = np.stack([observe(unit) for unit in alone])
+        targets = np.concatenate([self.step.targets(unit) for unit in alone])  # which the attacker knows
         found = invert(
             self.network,
             loss=self.loss,
             gradients=torch.from_numpy(gradients).float(),
-            targets=torch.from_numpy(self.step.targets(units)),  # which the attacker knows
+            targets=torch.from_numpy(targets),
             image_shape=data.images.shape[1:],
             search=self.search,
             generator=self.generator,
