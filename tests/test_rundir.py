@@ -42,10 +42,10 @@ def test_a_run_that_others_can_read_is_refused(run: RunDirectory) -> None:
 
 
 def test_a_missing_or_linked_run_is_refused(run: RunDirectory, tmp_path: Path) -> None:
-    with pytest.raises(RunDirectoryError, match="no such run|is no directory of its own"):
+    with pytest.raises(RunDirectoryError, match="no such run"):
         RunDirectory(tmp_path / "nowhere")
     (tmp_path / "link").symlink_to(run.path)
-    with pytest.raises(RunDirectoryError, match="no such run|is no directory of its own"):
+    with pytest.raises(RunDirectoryError, match="is no directory of its own"):
         RunDirectory(tmp_path / "link")
 
 
