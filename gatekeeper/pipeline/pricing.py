@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gatekeeper.core.adversary import PAPER_ATTACKS, WEIGHTS_ATTACKS
+from gatekeeper.core.adversary import PAPER_ATTACKS
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.forecast import PartCost, RunCost, Span
 from gatekeeper.core.identification import CANDIDATES, CANDIDATES_OF_LARGE, TRIALS, candidates_among
 from gatekeeper.core.policy import Policy, UtilityRule
 from gatekeeper.core.record import DatasetCard, TrainingPlan
+from gatekeeper.core.weights_only import CONTROL_UNITS
 from gatekeeper.pipeline.attacking import LARGE, ROWS, asked_for, similarities_of
 from gatekeeper.pipeline.matching import match_candidates
 from gatekeeper.pipeline.weights import CONTROL_STEPS
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _TIMED, _GUESSED = 2.0, 4.0
 
 _PROBED_UNITS, _PROBED_WORST, _PROBED_TRIALS = 16, 4, 4
+
+# Searches take gradients of gradients, and go back to the pixels: so many plain passes, or private ones, for each view.
+_SECOND_ORDER, _TWICE = 5.0, 2.0
 
 # Plain steps have neither clipping nor noise: they take from this share of a private step to all of it.
 _TWIN_SHARE = 0.3
@@ -71,7 +75,7 @@ def price(
         audit = (
             _simulated(policy, plan, dataset),
             _matching(policy, candidate, plan, card, dataset, step, device=device),
-            *_guessed(policy, plan, card, step),
+            *guessed(policy, plan, card, step),
             _limits(policy, card, dataset, twin=twin),
         )
     return RunCost(
@@ -153,13 +157,14 @@ def _limits(policy: Policy, card: DatasetCard, dataset: Dataset, *, twin: bool) 
     return _timed("limits of the metrics", low=seconds, high=seconds)
 
 
-def _guessed(policy: Policy, plan: TrainingPlan, card: DatasetCard, step: StepCost) -> Iterator[PartCost]:
-    """The attacks that rules name, by how many views go through the network, at the time of a view in training."""
+def guessed(policy: Policy, plan: TrainingPlan, card: DatasetCard, step: StepCost) -> Iterator[PartCost]:
+    """The attacks that rules name, by how many views go through the network and what a view takes there and back."""
+    from gatekeeper.audit.attacks.class_inversion import MOST_ITERATIONS
     from gatekeeper.audit.attacks.inversion import Search
     from gatekeeper.audit.attacks.inversion_audit import inverted_units
     from gatekeeper.privacy import participations
 
-    audit, view = policy.audit, step.seconds / step.views
+    audit, view, plain = policy.audit, step.seconds / step.views, step.plain_seconds / step.views
     attacked = min(audit.units, card.train_units) + min(audit.worst_units, card.train_units)
     for imprint in PAPER_ATTACKS:
         for adversary in asked_for(policy, imprint):
@@ -167,14 +172,14 @@ def _guessed(policy: Policy, plan: TrainingPlan, card: DatasetCard, step: StepCo
             yield _guess(f"{imprint}, {adversary.observes}", view * audit.noise_draws * (attacked + ROWS) * uses)
     if asked_for(policy, "inversion"):
         search, units = Search(), inverted_units(train_units=card.train_units, audit=audit)
-        yield _guess("inversion", view * units * search.starts * search.iterations)
-    search_of_weights = audit.weights_only
-    for weights in WEIGHTS_ATTACKS:
-        if asked_for(policy, weights):
-            views = search_of_weights.candidates * search_of_weights.iterations
-            if weights == "stationarity":
-                views = 2 * search_of_weights.starts * views + CONTROL_STEPS
-            yield _guess(weights, view * views)
+        yield _guess("inversion", _TWICE * view * units * search.starts * search.iterations)
+    wanted, views = audit.weights_only, audit.weights_only.candidates * audit.weights_only.iterations
+    if asked_for(policy, "stationarity"):
+        control = CONTROL_STEPS * CONTROL_UNITS * view
+        yield _guess("stationarity", _SECOND_ORDER * plain * 2 * wanted.starts * views + control)
+    if asked_for(policy, "class-inversion"):
+        at_most = min(views, wanted.candidates * MOST_ITERATIONS)
+        yield _guess("class-inversion", _SECOND_ORDER * plain * at_most)
 
 
 def _timed(name: str, *, low: float, high: float) -> PartCost:

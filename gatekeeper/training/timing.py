@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.record import DatasetCard, TrainingPlan
 from gatekeeper.training.release import NoisyMean
-from gatekeeper.training.subject import subject_of
+from gatekeeper.training.subject import Subject, subject_of
 from gatekeeper.training.views import Views
 
 _STEPS = 2
@@ -24,6 +25,7 @@ class StepCost:
     Attributes:
         seconds: of one step with as many views as the plan takes on average.
         views: how many these are.
+        plain_seconds: of one pass of as many views forward and back to their pixels.
         parameters: numbers in the network.
         trained: those of them that are trained.
         gpu_bytes: the GPU's memory at most, or None without one.
@@ -31,6 +33,7 @@ class StepCost:
 
     seconds: float
     views: int
+    plain_seconds: float
     parameters: int
     trained: int
     gpu_bytes: int | None
@@ -61,22 +64,34 @@ def measure_step(
     """
     where = device or torch.device("cpu")
     subject = subject_of(candidate, card, data=None, allow_code=allow_code, device=device)
-    engine = subject.engine(candidate)
-    release = NoisyMean(plan, engine=engine, units=card.train_units, parameters=subject.parameters)
     count = max(1, round(card.train_units * plan.mechanism.sampling_rate)) * candidate.training.views
     generator = torch.Generator().manual_seed(0)
     batch = Views(
         images=torch.rand((count, *subject.shape), generator=generator),
         targets=subject.random_targets(count, generator),
     ).to(where)
-    release.of(batch)  # the first step allocates
-    began = time.monotonic()
-    for _ in range(_STEPS):
-        release.of(batch)
+    plain = _plain_seconds(subject, batch)  # before the engine takes the layers over
+    engine = subject.engine(candidate)
+    release = NoisyMean(plan, engine=engine, units=card.train_units, parameters=subject.parameters)
     return StepCost(
-        seconds=(time.monotonic() - began) / _STEPS,
+        seconds=_seconds(lambda: release.of(batch)),
         views=count,
+        plain_seconds=plain,
         parameters=sum(p.numel() for p in subject.network.parameters()),
         trained=subject.parameters,
         gpu_bytes=torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None,
     )
+
+
+def _plain_seconds(subject: Subject, batch: Views) -> float:
+    images = batch.images.clone().requires_grad_()
+    return _seconds(lambda: torch.autograd.grad(subject.loss(subject.trained(images), batch.targets).sum(), images))
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    """Of one time; the first, which allocates, is not counted."""
+    action()
+    began = time.monotonic()
+    for _ in range(_STEPS):
+        action()
+    return (time.monotonic() - began) / _STEPS
