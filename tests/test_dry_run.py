@@ -144,6 +144,8 @@ def test_the_ledger_is_asked_and_not_written(here: Path) -> None:  # noqa: F811
     text = gatekeeper(*DRY).stdout
     assert "attempt 2 of 3, 1 left; 1 private runs on these units before" in text
     assert "total_epsilon 10000000 leaves 9.99" in text
+    assert 0 < found["total_left"] - float(text.split("leaves ")[1].split()[0]) < 10  # down, in six digits
+    assert 0 <= float(text.split("so far, ≤ ")[1].split()[0]) - found["total_after"] < 0.001
 
 
 def _refused(ran: Ran, said: str) -> None:
