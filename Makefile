@@ -7,6 +7,7 @@
 #   make interop   the tests against other programs (needs softhsm2)
 #   make bench     ratios inside one run (BENCH=training)
 #   make fmt       format the code
+#   make docs      write the reference pages (docs/reference) anew from schemas, commands and errors
 #
 # TORCH names the torch to install. On Linux x86_64 a plain `pip install torch` may take a CUDA build of
 # several GB; for the CPU build: make TORCH="torch==2.13.0 --index-url <the index of CPU builds>"
@@ -24,7 +25,7 @@ T ?= tests gatekeeper
 export MYPY_CACHE_DIR := $(BUILD)/mypy
 export RUFF_CACHE_DIR := $(BUILD)/ruff
 
-.PHONY: demo test check fmt slow interop bench clean
+.PHONY: demo test check fmt docs slow interop bench clean
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gatekeeper needs Python 3.11 or newer"; exit 1; }
@@ -50,11 +51,14 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) -q tests/test_architecture.py tests/test_docs.py
+	$(PYTEST) -q tests/test_architecture.py tests/test_docs.py tests/test_docs_reference.py
 
 fmt: $(VENV)/installed-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/installed-test
+	$(BIN)/python -m tests.pages
 
 # Another venv with the reference verifier of OpenSSF Model Signing (1.1.1 needs pyOpenSSL and doesn't say so).
 $(BUILD)/oms/installed: pyproject.toml
@@ -76,6 +80,12 @@ $(BUILD)/witness/installed: pyproject.toml
 	  "in-toto-attestation==0.9.3" "cyclonedx-python-lib[validation]>=11,<12"
 	@touch $@
 
+# Another venv with MLflow's server, which the tests start on a database of their own.
+$(BUILD)/mlflow/installed: pyproject.toml
+	$(PYTHON) -m venv $(BUILD)/mlflow
+	$(BUILD)/mlflow/bin/pip --disable-pip-version-check -q install "mlflow>=2.20,<4"
+	@touch $@
+
 # sigstore-js, where there is npm.
 NPM := $(shell command -v npm 2>/dev/null)
 SIGSTORE_JS := $(BUILD)/sigstore-js/node_modules
@@ -85,11 +95,12 @@ $(SIGSTORE_JS): pyproject.toml
 	@touch $@
 
 interop: $(VENV)/installed-test $(BUILD)/oms/installed $(BUILD)/auditor/installed $(BUILD)/witness/installed \
-  $(if $(NPM),$(SIGSTORE_JS))
+  $(BUILD)/mlflow/installed $(if $(NPM),$(SIGSTORE_JS))
 	$(if $(NPM),,@echo "sigstore-js is left out: there is no npm")
 	GATEKEEPER_MODEL_SIGNING=$(abspath $(BUILD)/oms/bin/model_signing) \
 	GATEKEEPER_AUDITOR=$(abspath $(BUILD)/auditor/bin/gatekeeper) \
 	GATEKEEPER_WITNESS=$(abspath $(BUILD)/witness/bin/python) \
+	GATEKEEPER_MLFLOW=$(abspath $(BUILD)/mlflow/bin/mlflow) \
 	GATEKEEPER_SIGSTORE_JS=$(abspath $(SIGSTORE_JS)) \
 	$(PYTEST) -q -m "$(if $(NPM),interop,interop and not nodejs)" --no-skips tests
 

@@ -9,7 +9,8 @@ GatekeeperError                    5  (a bug, unless a subclass says otherwise)
 │   ├── UnsupportedModelError      2  a network that breaks differential privacy or can't be exported
 │   ├── RunDirectoryError          2  a run directory that is missing, incomplete or in use
 │   │   └── UnresumableError       2  a run that was interrupted and can never go on
-│   └── LedgerError                2  a ledger that is missing, locked or changed, or a key that isn't its own
+│   ├── LedgerError                2  a ledger that is missing, locked or changed, or a key that isn't its own
+│   └── TrackingError              2  a tracking server that is away, or says no
 ├── PrivacyError                   2  a mechanism that can't be accounted or calibrated
 ├── DivergedError                  3  training left the finite numbers: nothing can be judged
 ├── SigningError                   4  a key or a release that can't be signed
@@ -129,6 +130,12 @@ class LedgerError(InvalidInputError):
     """A ledger is missing, can't be read or written, or was changed; its key is another's; an entry can't follow."""
 
     code = "ledger"
+
+
+class TrackingError(InvalidInputError):
+    """A tracking server is away or says no, its address can't be used, or its client is not installed."""
+
+    code = "tracking"
 
 
 class PrivacyError(GatekeeperError):

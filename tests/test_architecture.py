@@ -25,6 +25,7 @@ STAGES = {
     "signing",
     "report",
     "rundir",
+    "tracking",
 }
 
 # Where each heavy third party may be imported: prefixes of module paths.
@@ -38,7 +39,11 @@ HOMES = {
     "rfc3161_client": ("signing",),
     "securesystemslib": ("signing",),
     "mpmath": ("training",),
-    "matplotlib": ("report.frontier_plot",),
+    "mlflow": ("tracking.server",),
+    "requests": ("tracking.server",),
+    "matplotlib": ("report.frontier_plot", "report.html.plots"),
+    "jinja2": ("report.html.rendering",),
+    "markupsafe": ("report.html",),
     "click": ("cli",),
     "rich": ("cli", "report"),
     "PIL": ("data", "audit.contact_sheet"),
@@ -165,6 +170,8 @@ def test_help_loads_nothing_heavy() -> None:
         "waiver",
         "trust",
         "timestamp",
+        "data",
+        "mlflow",
     ],
 )
 def test_each_commands_help_loads_nothing_heavy(command: str) -> None:

@@ -16,6 +16,7 @@ from gatekeeper.rundir import Judgement, RunDirectory
 from tests.command_line import gatekeeper
 from tests.facts import measurement, sample_facts, sample_policy
 from tests.format_readers import commands, markdown_tokens, sarif_run
+from tests.golden.make_release import GOLDEN
 from tests.hostile import report_of
 from tests.test_cli import CERTIFY, REFUSAL, Stage, _signals_as_before, here, stage  # noqa: F401  (fixtures)
 from tests.tiny import tiny_candidate
@@ -124,3 +125,21 @@ def test_a_policy_that_comes_through_a_pipe_is_read_once(stage: Stage, here: Pat
     os.close(reading)
     assert ran.code == 1, ran.stderr
     assert "file" not in commands(ran.stdout)[1].properties
+
+
+@pytest.mark.slow
+def test_verify_writes_reports_of_the_certificate_once_it_has_verified(tmp_path: Path) -> None:
+    words = ("verify", str(GOLDEN / "release"), "--public-key", str(GOLDEN / "gate.pub"))
+    report, page = tmp_path / "report.json", tmp_path / "report.html"
+    outputs = ("-o", f"json:{report}", "-o", f"html:{page}")
+    ran = gatekeeper(*words, "--policy-digest", "a" * 64, *outputs)
+    assert ran.code == 4
+    assert not report.exists()
+    ran = gatekeeper(*words, "--any-policy", "-o", f"json:{GOLDEN / 'release' / 'x.json'}")
+    assert (ran.code, "lies inside the release" in ran.stderr) == (2, True)
+    ran = gatekeeper(*words, "--policy", str(GOLDEN / "policy.yaml"), *outputs)
+    assert ran.code == 0, ran.stderr
+    signed = json.loads((GOLDEN / "release" / "attestations" / "report.json").read_text(encoding="utf-8"))
+    written = json.loads(report.read_text(encoding="utf-8"))
+    assert (written["facts"], written["findings"]) == (signed["facts"], signed["findings"])
+    assert signed["facts"]["evidence"]["model"]["sha256"] in page.read_text(encoding="utf-8")

@@ -112,3 +112,15 @@ def test_mcc_of_many_images_does_not_overflow() -> None:
     scores[:4] = scores[:4, ::-1]
     expected = mcc(sums(scores, labels))[0]
     assert mcc(sums(scores, labels, weights=np.full((1, 20), 1e100)))[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_no_weighting_takes_a_model_without_mistakes_beyond_the_ends(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    labels = rng.permutation(np.resize(np.arange(classes), 71))
+    weights = rng.standard_exponential((2_000, len(labels)))
+    right, wrong = np.eye(classes)[labels], np.eye(classes)[(labels + 1) % classes]
+    for logits in (right, wrong):
+        assert np.abs(mcc(sums(logits, labels, weights=weights))).max() <= 1
+        areas = auroc(scores=logits, labels=labels, weights=weights)
+        assert 0 <= areas.min() <= areas.max() <= 1

@@ -12,11 +12,11 @@ from gatekeeper.config import load_candidate, load_policy
 from gatekeeper.core.policy import Policy
 from gatekeeper.pipeline.planning import make_plan
 from gatekeeper.pipeline.pricing import guessed, price
-from gatekeeper.training.timing import StepCost
+from gatekeeper.training.timing import MeasuredStep
 from tests.test_end_to_end import CANDIDATE, POLICY
 from tests.tiny import tiny_card, tiny_plan, tiny_units
 
-STEP = StepCost(seconds=0.2, views=20, plain_seconds=0.1, parameters=1000, trained=1000, gpu_bytes=None)
+STEP = MeasuredStep(seconds=0.2, views=20, plain_seconds=0.1, parameters=1000, trained=1000, gpu_bytes=None)
 ATTACKS = """\
     - id: own
       risk: reconstruction
@@ -48,7 +48,7 @@ class Unheard:
     def advance(self, steps: int) -> None: ...
 
 
-def _costs(policy: Policy, step: StepCost = STEP) -> dict[str, float]:
+def _costs(policy: Policy, step: MeasuredStep = STEP) -> dict[str, float]:
     """Each guess's geometric middle."""
     found = {}
     for part in guessed(policy, tiny_plan(), tiny_card(tiny_units(units=400)), step):

@@ -357,3 +357,9 @@ def test_a_trust_root_that_does_not_exist_is_named(tmp_path: Path) -> None:
     for name in ("none.pub", "loop"):
         with pytest.raises(VerificationError, match=f"{name}: can't be found"):
             check_trust_root(tmp_path / name, directory=tmp_path)
+
+
+def test_a_release_that_does_not_exist_is_named_and_not_its_key(tmp_path: Path) -> None:
+    (tmp_path / "gate.pub").write_bytes(KEY.public.pem)
+    with pytest.raises(VerificationError, match="nowhere: can't be found"):
+        check_trust_root(tmp_path / "gate.pub", directory=tmp_path / "nowhere")

@@ -16,7 +16,15 @@ from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_end
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
-from gatekeeper.cli.output import Target, check_targets, deliver, format_option, output_option, render_outputs
+from gatekeeper.cli.output import (
+    Target,
+    check_formats,
+    check_targets,
+    deliver,
+    format_option,
+    output_option,
+    render_outputs,
+)
 from gatekeeper.cli.passphrase import passphrase_option
 from gatekeeper.cli.preflight import Signing, check_beside, open_key, prepare_signing
 from gatekeeper.cli.resuming import LATEST, command_to_go_on, find_interrupted, prepare_to_go_on
@@ -132,6 +140,7 @@ def certify(
         return
     located = lines_of(policy, judged=the_policy)
     check_targets(targets, out=out)
+    check_formats(stdout_format, targets)
     if annex is not None:
         check_annex(annex, apart_from=out)
     signing = None

@@ -17,11 +17,13 @@ from gatekeeper.cli.budget import budget
 from gatekeeper.cli.candidates import candidate_group, init
 from gatekeeper.cli.certify import certify, sign
 from gatekeeper.cli.completion import completion
+from gatekeeper.cli.data import data_group
 from gatekeeper.cli.explain import explain
 from gatekeeper.cli.frontier import frontier
 from gatekeeper.cli.interrupts import interrupt_on_termination
 from gatekeeper.cli.keys import keys_group
 from gatekeeper.cli.ledger import ledger_group
+from gatekeeper.cli.mlflow import mlflow_group
 from gatekeeper.cli.policies import policy_group
 from gatekeeper.cli.refuse import refuse
 from gatekeeper.cli.runs import report, runs_group
@@ -56,6 +58,7 @@ for _command in (
     *(init, certify, sign, verify, approve, report, runs_group, policy_group, candidate_group, keys_group, budget),
     *(ledger_group, weights_group, frontier, explain, refuse, waiver_group, trust_group, timestamp_group),
     completion,
+    *(data_group, mlflow_group),
 ):
     app.add_command(_command)
 

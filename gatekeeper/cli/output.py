@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,7 +20,7 @@ from gatekeeper.errors import InvalidInputError
 if TYPE_CHECKING:
     from gatekeeper.report import Report
 
-FORMATS = ("text", "json", "markdown", "junit", "sarif", "github", "openmetrics")
+FORMATS = ("text", "json", "markdown", "junit", "sarif", "github", "openmetrics", "html", "registry")
 _NARROWEST, _WIDEST = 80, 160
 
 
@@ -37,17 +38,24 @@ class Target:
 
 
 class TargetType(click.ParamType[Target]):
-    """`FORMAT:PATH` on the command line."""
+    """`FORMAT:PATH` on the command line.
+
+    Args:
+        formats: which formats there are.
+    """
 
     name = "FORMAT:PATH"
+
+    def __init__(self, formats: tuple[str, ...] = FORMATS) -> None:
+        self._formats = formats
 
     def convert(self, value: str | Target, param: click.Parameter | None, ctx: click.Context | None) -> Target:
         """A target, or a usage error that names the formats."""
         if isinstance(value, Target):
             return value
         report_format, colon, path = value.partition(":")
-        if report_format not in FORMATS or not colon or not path:
-            self.fail(f"{value!r} is not FORMAT:PATH with one of the formats {', '.join(FORMATS)}", param, ctx)
+        if report_format not in self._formats or not colon or not path:
+            self.fail(f"{value!r} is not FORMAT:PATH with one of the formats {', '.join(self._formats)}", param, ctx)
         return Target(format=report_format, path=Path(path))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -109,6 +117,18 @@ def check_targets(targets: tuple[Target, ...], *, out: Path | None = None) -> No
             )
 
 
+def check_formats(stdout_format: str, targets: tuple[Target, ...]) -> None:
+    """What a format needs is asked for now, likewise.
+
+    Raises:
+        InvalidInputError: a package that a format needs isn't installed; the hint names the extra that brings it.
+    """
+    from gatekeeper.report import require_format
+
+    for output_format in (stdout_format, *(target.format for target in targets)):
+        require_format(output_format)
+
+
 def lies_inside(path: Path, directory: Path) -> bool:
     """Whether a path is a directory's own or beneath it, whatever links lead there."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
@@ -118,15 +138,28 @@ def render_outputs(report: Report, *, stdout_format: str, targets: tuple[Target,
     """Everything that is to be said about a report, before anything is written."""
     from gatekeeper.report import render, render_text
 
-    files = tuple(Output(path=target.path, text=render(report, target.format)) for target in targets)
+    files = render_files(report, targets)
     if "github" in (stdout_format, *(target.format for target in targets)):
         files += tuple(
             Output(path=path, text=text, appended=True) for path, text in step_files(report, written=_main(targets))
         )
     if stdout_format == "text":
-        width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST) if _terminal() else _WIDEST
-        return (*files, Output(path=None, text=render_text(report, width=width, colour=use_colour())))
-    return (*files, Output(path=None, text=render(report, stdout_format)))
+        return (*files, Output(path=None, text=render_text(report, width=text_width(), colour=use_colour())))
+    same = [file.text for target, file in zip(targets, files, strict=False) if target.format == stdout_format]
+    return (*files, Output(path=None, text=same[0] if same else render(report, stdout_format)))
+
+
+def render_files(report: Report, targets: tuple[Target, ...]) -> tuple[Output, ...]:
+    """What each target gets, in their order; each format is made once."""
+    from gatekeeper.report import render
+
+    texts = {name: render(report, name) for name in dict.fromkeys(target.format for target in targets)}
+    return tuple(Output(path=target.path, text=texts[target.format]) for target in targets)
+
+
+def text_width() -> int:
+    """How many columns text on stdout may take."""
+    return min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST) if _terminal() else _WIDEST
 
 
 def _main(targets: tuple[Target, ...]) -> Path | None:
@@ -177,6 +210,22 @@ def write_text(path: Path, text: str, *, appended: bool = False) -> None:
             file.write(text)
     except OSError as error:
         raise InvalidInputError(f"can't write: {error.strerror}", where=str(path)) from error
+
+
+def write_private(path: Path, text: str, *, mode: Literal["w", "x"] = "w") -> None:
+    """Write a file that its owner alone can read (`x`: a new one), with an error that names it where that fails."""
+    try:
+        with open(path, mode, encoding="utf-8", opener=_for_its_owner) as file:
+            file.write(text)
+    except OSError as error:
+        raise InvalidInputError(f"can't write: {error.strerror}", where=str(path)) from error
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def create_text(path: Path, text: str) -> None:

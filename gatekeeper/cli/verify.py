@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gatekeeper.cli.demanded_policy import demanded_digest, demanded_policy_options
+from gatekeeper.cli.output import Target, check_formats, check_targets, output_option, render_files, write_outputs
 from gatekeeper.cli.verify_prints import print_options
 from gatekeeper.errors import InvalidValueError
 
@@ -38,6 +39,7 @@ _MOST_DAYS = 36_500
     help="Who must have countersigned, such as privacy-officer,approver:2; goes with --trust.",
 )
 @click.option("--report", "show_report", is_flag=True, help="Print the certified report afterwards.")
+@output_option
 @print_options
 def verify(
     directory: Path,
@@ -50,6 +52,7 @@ def verify(
     max_age: float | None,
     require_approvals: str | None,
     show_report: bool,
+    targets: tuple[Target, ...],
 ) -> None:
     """Verify a release DIRECTORY: signatures, digests, then accounting, bounds and verdict once more."""
     from gatekeeper.core.countersignature import parse_requirements
@@ -72,6 +75,8 @@ def verify(
         raise click.BadParameter(str(error), param_hint="--require-approvals") from error
     if required and trust is None:
         raise click.UsageError("--require-approvals needs --trust: it says whose approvals count")
+    check_targets(targets, out=directory)
+    check_formats("text", targets)
     result = check(
         directory,
         public_key=public_key,
@@ -86,6 +91,7 @@ def verify(
     click.echo(f"recomputed: {'; '.join(RECOMPUTED)}")
     click.echo(f"taken on the signer's word: {'; '.join(trusted(result.certificate.facts))}")
     click.echo(f"VERIFIED {directory}")
+    write_outputs(render_files(verified_report(result.certificate), targets))
     if show_report:
         from gatekeeper.report import render_text
 

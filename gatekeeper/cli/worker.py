@@ -32,6 +32,8 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
     try:
         if task == "forecast":
             _forecast(run, quiet=quiet, device=device)
+        elif task == "describe":
+            _describe(run, device)
         elif task == "annex":
             _annex(run)
         elif task in ("plan", "plan-beyond"):
@@ -65,6 +67,12 @@ def _forecast(run: RunDirectory, *, quiet: bool, device: DeviceChoice) -> None:
 
     with StderrProgress(quiet=quiet) as progress:
         run.write_forecast(forecast(run, progress, device=device))
+
+
+def _describe(run: RunDirectory, device: DeviceChoice) -> None:
+    from gatekeeper.pipeline.describing import describe
+
+    describe(run, device=device)
 
 
 def _plan(run: RunDirectory, *, quiet: bool, beyond: bool) -> None:

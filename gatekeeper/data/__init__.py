@@ -18,8 +18,9 @@ from gatekeeper.data.formats import FORMATS, FormatDescription
 
 if TYPE_CHECKING:
     from gatekeeper.data.dataset import Dataset
+    from gatekeeper.data.records import ImageTable
 
-__all__ = ["FORMATS", "FormatDescription", "detect", "identities", "load"]
+__all__ = ["FORMATS", "FormatDescription", "detect", "identities", "load", "read"]
 
 
 def load(spec: DataSpec) -> Dataset:
@@ -34,10 +35,20 @@ def load(spec: DataSpec) -> Dataset:
     Raises:
         DataError: something about the data can't be used; the message names the file and the remedy.
     """
-    from gatekeeper.data.readers import READERS
     from gatekeeper.data.splits import divide
 
-    return divide(READERS[spec.format](spec), spec)
+    return divide(read(spec), spec)
+
+
+def read(spec: DataSpec) -> ImageTable:
+    """Every image that `spec` describes, not yet divided.
+
+    Raises:
+        DataError: something about the data can't be used.
+    """
+    from gatekeeper.data.readers import READERS
+
+    return READERS[spec.format](spec)
 
 
 def identities(dataset: Dataset, *, population: str | None) -> Identities:

@@ -45,4 +45,5 @@ def read(spec: DataSpec) -> ImageTable:
         labels=tuple(str(digit) for digit in bunch.target.tolist()),
         units=names,
         groups=names,
+        stored_shapes=((1, *grey.shape[1:]),) * len(grey),
     )

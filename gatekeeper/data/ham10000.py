@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.data.files import IMAGE_SUFFIXES, children, existing, is_image, relative_name, walk
-from gatekeeper.data.images import decode_all
+from gatekeeper.data.images import decode_all, stored_shapes
 from gatekeeper.data.records import ImageTable, check_column
 from gatekeeper.data.tables import CsvTable, read_csv
 from gatekeeper.errors import DataError
@@ -49,6 +49,7 @@ def read(spec: DataSpec) -> ImageTable:
         labels=labels,
         units=units,
         groups=groups,
+        stored_shapes=stored_shapes(files),
     )
 
 

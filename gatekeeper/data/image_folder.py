@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.data.files import IMAGE_SUFFIXES, canonical_name, children, data_folder, is_image, relative_name, walk
-from gatekeeper.data.images import decode_all
+from gatekeeper.data.images import decode_all, stored_shapes
 from gatekeeper.data.records import ImageTable, Side, check_columns
 from gatekeeper.errors import DataError
 
@@ -61,17 +61,17 @@ def read(spec: DataSpec) -> ImageTable:
         for column in (spec.unit, spec.split.by or spec.unit)
     )
     sides = tuple(file.side for file in files if file.side)
+    paths = [file.path for file in files]
     return ImageTable(
         name=root.resolve().name,
         source=spec.path,
-        images=decode_all(
-            [file.path for file in files], image_size=spec.image_size, channels=spec.channels, source=spec.path
-        ),
+        images=decode_all(paths, image_size=spec.image_size, channels=spec.channels, source=spec.path),
         image_names=names,
         labels=tuple(file.label for file in files),
         units=units,
         groups=groups,
         sides=sides or None,
+        stored_shapes=stored_shapes(paths),
     )
 
 

@@ -144,6 +144,19 @@ def decode_all(
     return images
 
 
+def stored_shapes(paths: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
+    """(channels, height, width) of each file as its header says, before any conversion; a palette is one channel.
+
+    Args:
+        paths: files that `decode` reads.
+    """
+    shapes = []
+    for path in paths:
+        with Image.open(path, formats=_DECODERS) as image:
+            shapes.append((len(image.getbands()), image.height, image.width))
+    return tuple(shapes)
+
+
 def check_total_bytes(size: int, *, source: str, key: str = "image_size") -> None:
     """Require that all images fit into the memory that a data set may take.
 

@@ -68,7 +68,13 @@ def read(spec: DataSpec) -> ImageTable:
         units=tuple(names),
         groups=tuple(names),
         sides=tuple(sides),
+        stored_shapes=tuple(shape for side in _SIDES for shape in _stored_shapes(arrays[f"{side}_images"])),
     )
+
+
+def _stored_shapes(images: NDArray[np.generic]) -> list[tuple[int, ...]]:
+    channels = images.shape[3] if images.ndim == 4 else 1
+    return [(channels, *images.shape[1:3])] * len(images)
 
 
 def _members(path: Path) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ class ImageTable:
         sides: each image's side where the data set gives its split; otherwise None.
         masks: class of each pixel, an index into `classes`, uint8, shape (images, *spatial); None without masks.
         classes: the classes in the order of the masks' indices; None where the labels alone say what there is.
+        stored_shapes: each image's (channels, *spatial) as it is stored, before it was resized or its colours were
+            converted; None where the reader doesn't know.
 
     Raises:
         InvalidValueError: the columns differ in length, two images share a name, or there are masks without classes.
@@ -46,13 +48,16 @@ class ImageTable:
     sides: tuple[Side, ...] | None = None
     masks: NDArray[np.uint8] | None = None
     classes: tuple[str, ...] | None = None
+    stored_shapes: tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
         check_text(source=self.source)
         columns = (self.image_names, self.labels, self.units, self.groups, self.sides or self.groups)
-        if any(len(column) != len(self.images) for column in columns):
-            raise InvalidValueError("each image needs a name, a label, a unit, a group and, where given, a side")
+        if any(len(column) != len(self.images) for column in (*columns, self.stored_shapes or self.groups)):
+            raise InvalidValueError(
+                "each image needs a name, a label, a unit, a group and, where given, a side and a stored shape"
+            )
         if len(set(self.image_names)) != len(self.image_names):
             raise InvalidValueError("two images share a name")
         if (self.masks is None) != (self.classes is None):

@@ -83,10 +83,9 @@ def divide(table: ImageTable, spec: DataSpec) -> Dataset:
             classes, a class without training images, a side without units, or a split that is both given
             and asked for, or neither.
     """
-    _check_one_group_per_unit(table, spec)
-    sides = _given_sides(table, table.sides, spec) if table.sides else _seeded_sides(table, spec.split)
+    sides = sides_of(table, spec)
     _check_shared_images(table, sides, unit=spec.unit)
-    classes = _classes_of(table)
+    classes = classes_of(table)
     _check_sides(table, sides, classes)
     return Dataset(
         name=table.name,
@@ -97,6 +96,17 @@ def divide(table: ImageTable, spec: DataSpec) -> Dataset:
         train=_units(table, sides, side="train", classes=classes),
         test=_units(table, sides, side="test", classes=classes),
     )
+
+
+def sides_of(table: ImageTable, spec: DataSpec) -> tuple[Side, ...]:
+    """The side of each image, as the data set gives it or as `spec.split` asks for it.
+
+    Raises:
+        DataError: a unit in two groups, a group on both sides, a side without units, or a split that is both given and
+            asked for, or neither.
+    """
+    _check_one_group_per_unit(table, spec)
+    return _given_sides(table, table.sides, spec) if table.sides else _seeded_sides(table, spec.split)
 
 
 def _check_one_group_per_unit(table: ImageTable, spec: DataSpec) -> None:
@@ -163,7 +173,12 @@ def _check_shared_images(table: ImageTable, sides: tuple[Side, ...], *, unit: st
     )
 
 
-def _classes_of(table: ImageTable) -> tuple[str, ...]:
+def classes_of(table: ImageTable) -> tuple[str, ...]:
+    """The classes in the order of the model's outputs.
+
+    Raises:
+        DataError: there are fewer than two.
+    """
     if table.classes is not None:
         return table.classes
     classes = set(table.labels)

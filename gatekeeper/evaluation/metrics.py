@@ -2,7 +2,8 @@
 
 A metric is a function of weighted sums over units; the plain metric is that of equal weights. Writing it for many
 weightings at once is what lets `confidence` move the weights. Images count, units weigh: a unit with three images
-contributes three to every sum.
+contributes three to every sum. Quotients of rounded sums are cut to the metric's range: a model without a mistake is at
+its end, not one rounding beyond it.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def mcc(sums: Confusion) -> Floats:
     scale = np.sqrt(np.where(constant, 1.0, spread_predicted)) * np.sqrt(
         np.where(spread_true <= tiny, 1.0, spread_true)
     )
-    return np.where(spread_true <= tiny, np.nan, np.where(constant, 0.0, covariance / scale))
+    value = np.where(spread_true <= tiny, np.nan, np.where(constant, 0.0, covariance / scale))
+    return np.asarray(np.clip(value, -1.0, 1.0))
 
 
 def log_odds(logits: Floats) -> Floats:
@@ -146,4 +148,4 @@ def auroc(*, scores: Floats, labels: NDArray[np.int64], weights: Floats) -> Floa
         _one_against_rest(scores[:, index], positive=labels == index, weights=weights)
         for index in range(scores.shape[1])
     ]
-    return np.asarray(np.mean(areas, axis=0))
+    return np.asarray(np.clip(np.mean(areas, axis=0), 0.0, 1.0))

@@ -36,7 +36,7 @@ from gatekeeper.errors import InternalError, PrivatePartError, RunDirectoryError
 from gatekeeper.pipeline.place import LOOPBACK, VARIABLES
 from gatekeeper.rundir import FAILURE_EXIT_CODES, Failure, RunDirectory
 
-Task = Literal["plan", "plan-beyond", "produce", "produce-twin", "forecast", "annex"]
+Task = Literal["plan", "plan-beyond", "produce", "produce-twin", "forecast", "annex", "describe"]
 
 _WORKER = "gatekeeper.cli.worker"
 
@@ -77,8 +77,8 @@ def run_private_part(run: RunDirectory, task: Task, *, quiet: bool = False, devi
     Args:
         run: where policy and candidate lie, and results go; the caller holds its lock.
         task: `plan` what the run will take (`plan-beyond`: also above the policy's ceiling, to be looked at), `produce`
-            the evidence, `produce-twin` a model without privacy, `forecast` the run, or
-            draw the `annex` of its evidence.
+            the evidence, `produce-twin` a model without privacy, `forecast` the run,
+            draw the `annex` of its evidence, or `describe` the data.
         quiet: whether to draw no progress.
         device: `auto`, `cpu` or `cuda`.
 

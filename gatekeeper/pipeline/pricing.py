@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gatekeeper.data.dataset import Dataset
     from gatekeeper.pipeline.production import Progress
-    from gatekeeper.training.timing import StepCost
+    from gatekeeper.training.timing import MeasuredStep
 
 # How far off an estimate may be either way: of what was timed, and of what was guessed from a training step.
 _TIMED, _GUESSED = 2.0, 4.0
@@ -122,7 +122,7 @@ def _matching(
     plan: TrainingPlan,
     card: DatasetCard,
     dataset: Dataset,
-    step: StepCost,
+    step: MeasuredStep,
     *,
     device: torch.device,
 ) -> PartCost:
@@ -157,7 +157,7 @@ def _limits(policy: Policy, card: DatasetCard, dataset: Dataset, *, twin: bool) 
     return _timed("limits of the metrics", low=seconds, high=seconds)
 
 
-def guessed(policy: Policy, plan: TrainingPlan, card: DatasetCard, step: StepCost) -> Iterator[PartCost]:
+def guessed(policy: Policy, plan: TrainingPlan, card: DatasetCard, step: MeasuredStep) -> Iterator[PartCost]:
     """The attacks that rules name, by how many views go through the network and what a view takes there and back."""
     from gatekeeper.audit.attacks.class_inversion import MOST_ITERATIONS
     from gatekeeper.audit.attacks.inversion import Search
@@ -195,6 +195,6 @@ def _memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _disk_bytes(step: StepCost) -> int:
+def _disk_bytes(step: MeasuredStep) -> int:
     models = _MODELS * _MODEL_BYTES * step.parameters
     return models + _CHECKPOINTS * _CHECKPOINT_BYTES * step.trained + _OTHER_BYTES

@@ -19,6 +19,12 @@ WEIGHTS_NOT_MEASURED = "not measured: no bound of its own is known, and no rule 
 
 _AXES = ("depth", "height", "width")
 
+UNPROTECTED = (
+    "the list of classes and the image shape (which the model has), numbers of units and images, the most images of a "
+    "unit, the metrics of model and twin, the similarity threshold and its limits, attack and control counts, the "
+    "median similarity, the spectrum of held-out images, and the verdict"
+)
+
 NON_CLAIMS = (
     "A passed reconstruction rule says nothing about membership inference, which can succeed nearly always at such "
     "budgets in the worst case.",
@@ -42,9 +48,7 @@ NON_CLAIMS = (
     "Runs without privacy (non-private twins, ε = ∞) are counted and never summed: what they yielded lies outside ε.",
     "ε is about the training units. The test units have no differential privacy: the metrics and the similarity "
     "threshold were measured on their images.",
-    "No noise was added to: the list of classes and the image shape (which the model has), numbers of units and "
-    "images, the most images of a unit, the metrics of model and twin, the similarity threshold and its limits, attack "
-    "and control counts, the median similarity, the spectrum of held-out images, and the verdict.",
+    f"No noise was added to: {UNPROTECTED}.",
     "Sums and noise are added exactly, as whole multiples of a grid. That no unit's gradient depends on its companions "
     "in the batch is checked by comparing bits on random data, not proven; and that the random bits can't be foreseen "
     "rests on AES-256.",

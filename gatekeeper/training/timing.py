@@ -19,7 +19,7 @@ _STEPS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepCost:
+class MeasuredStep:
     """What one step takes of this machine, as busy as it is now.
 
     Attributes:
@@ -46,7 +46,7 @@ def measure_step(
     card: DatasetCard,
     allow_code: tuple[CodeFile, ...] = (),
     device: torch.device | None = None,
-) -> StepCost:
+) -> MeasuredStep:
     """One step of the plan's training on random images; the data are not looked at.
 
     Where only a head is trained, features will be cached, and steps will take less.
@@ -73,7 +73,7 @@ def measure_step(
     plain = _plain_seconds(subject, batch)  # before the engine takes the layers over
     engine = subject.engine(candidate)
     release = NoisyMean(plan, engine=engine, units=card.train_units, parameters=subject.parameters)
-    return StepCost(
+    return MeasuredStep(
         seconds=_seconds(lambda: release.of(batch)),
         views=count,
         plain_seconds=plain,
