@@ -42,12 +42,13 @@ from typing import TypeVar
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.codec import decode, encode
+from gatekeeper.core.forecast import Forecast
 from gatekeeper.core.judgement import FAILURE_EXIT_CODES as FAILURE_EXIT_CODES
 from gatekeeper.core.judgement import Failure as Failure
 from gatekeeper.core.judgement import Judgement as Judgement
 from gatekeeper.core.ledger import Identities, LedgerStatement
 from gatekeeper.core.policy import Policy
-from gatekeeper.core.record import Forecast, Permit, PlannedRun
+from gatekeeper.core.record import Permit, PlannedRun
 from gatekeeper.core.verdict import Approval, Inconclusive, Refusal
 from gatekeeper.errors import InvalidValueError, RunDirectoryError
 
@@ -98,15 +99,15 @@ class RunDirectory:
         with disk_errors(path):
             status = path.lstat() if os.path.lexists(path) else None
         if status is None or not stat.S_ISDIR(status.st_mode):
-            raise RunDirectoryError(
-                "there is no such run directory", where=str(path), hint="see `gatekeeper runs list`"
-            )
+            problem = "there is no such run directory" if status is None else "is no directory of its own"
+            raise RunDirectoryError(problem, where=str(path), hint="give a path that `gatekeeper runs list` prints")
         if status.st_uid != os.geteuid():
             raise RunDirectoryError(
                 f"belongs to another user (uid {status.st_uid})", where=str(path), hint="work as that user"
             )
         if status.st_mode & 0o077:
-            raise RunDirectoryError("others can read this run directory", where=str(path), hint=f"chmod 700 {path}")
+            hint = f"give a path that `gatekeeper runs list` prints; if it is one: chmod 700 {path}"
+            raise RunDirectoryError("others can read it, and a run is private", where=str(path), hint=hint)
         self.path = path
 
     @classmethod

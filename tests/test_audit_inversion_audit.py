@@ -52,6 +52,7 @@ class Step:
         return np.asarray((gradient / gradient.norm()).double().numpy())
 
     def targets(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        assert len(np.unique(units)) == len(units)  # as the run's own step has it
         return np.array([self.data.labels[np.flatnonzero(self.data.unit_of == unit)[0]] for unit in units])
 
     def release(self, units: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -59,16 +60,29 @@ class Step:
         return exact + self.sigma * np.random.default_rng(int(units[0])).normal(size=exact.shape)
 
 
-def _outcome(*, sigma: float, draws: int = 1, heard: list[int] | None = None) -> AttackOutcome:
-    train, network = _data(0), build(ModelSpec(network="mlp", width=32), image_shape=(1, 8, 8), classes=2, seed=0)
-    inverter = Inverter(
+def _inverter(train: TinyUnits, *, sigma: float, iterations: int = 150) -> Inverter:
+    network = build(ModelSpec(network="mlp", width=32), image_shape=(1, 8, 8), classes=2, seed=0)
+    return Inverter(
         step=Step(network, train, sigma),
         network=network,
         loss=cross_entropy,
-        search=Search(iterations=150, starts=1),
+        search=Search(iterations=iterations, starts=1),
         generator=torch.Generator().manual_seed(0),
     )
-    targets = Targets(sample=np.arange(7), worst=np.array([8, 9]))
+
+
+def test_a_unit_in_the_sample_and_in_the_worst_stratum_is_attacked_twice_and_each_attack_is_heard_of() -> None:
+    data, heard = _data(0), []
+    found = _inverter(data, sigma=1.0, iterations=1).images(
+        data, np.array([3, 4, 3]), quiet=False, progress=heard.append
+    )
+    assert (found.shape, sum(heard)) == ((3, 1, 8, 8), 3)
+
+
+def _outcome(*, sigma: float, draws: int = 1, heard: list[int] | None = None) -> AttackOutcome:
+    train = _data(0)
+    inverter = _inverter(train, sigma=sigma)
+    targets = Targets(sample=np.arange(7), worst=np.array([6, 9]))
     audit = terms(units=7, worst_units=2, noise_draws=draws)
     lengths: list[int] = [] if heard is None else heard
     (found,) = run_inversion(

@@ -23,16 +23,18 @@ from gatekeeper.cli.main import boundary
 from gatekeeper.cli.passphrase import MOST_BYTES, VARIABLE, read_passphrase
 from gatekeeper.cli.worker import work
 from gatekeeper.core.codec import encode
-from gatekeeper.core.record import Forecast, Permit
+from gatekeeper.core.record import Permit
 from gatekeeper.core.verdict import Approval, Finding, Refusal
 from gatekeeper.errors import GatekeeperError, InternalError, PrivatePartError, RunDirectoryError, SigningError
-from gatekeeper.pipeline import child, counting, judgement, planning
+from gatekeeper.pipeline import child, counting, judgement
+from gatekeeper.pipeline import forecasting as forecasting_module
 from gatekeeper.rundir import Judgement, RunDirectory
 from tests.authorities import DAY, NOW, certificate, pem
 from tests.command_line import gatekeeper
 from tests.facts import sample_facts, sample_policy
+from tests.forecasts import forecasting, sample_forecast
 from tests.test_end_to_end import CANDIDATE, PATIENCE, POLICY
-from tests.tiny import tiny_candidate, tiny_card, tiny_plan, tiny_units
+from tests.tiny import tiny_candidate
 
 PASSPHRASE = "correct horse"
 PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
@@ -176,40 +178,12 @@ def test_no_sign_with_a_key_or_a_place_is_refused_and_signs_nothing(stage: Stage
     assert stage.calls == []
 
 
-def test_a_dry_run_with_a_key_does_not_sign(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    forecast = Forecast(
-        dataset=tiny_card(tiny_units()),
-        plan=tiny_plan(),
-        epsilon=123.4561,
-        accountant="pld",
-        median_ncc_one_step=0.1,
-        median_ncc_all_steps=0.2,
-        training_seconds=6.0,
-        problems=(),
-    )
-    stage.during_training = lambda run: run.write_forecast(forecast)
+def test_a_dry_run_with_a_key_does_not_sign(stage: Stage) -> None:
+    stage.during_training = forecasting(sample_forecast())
     ran = gatekeeper(*SIGNED, "--dry-run")
     assert ran.code == 0, ran.stderr
     assert stage.calls == ["forecast"]
     assert "ε ≤ 123.457" in ran.stdout
-
-
-def test_the_dry_run_never_rounds_epsilon_down(stage: Stage) -> None:
-    forecast = Forecast(
-        dataset=tiny_card(tiny_units()),
-        plan=tiny_plan(),
-        epsilon=123.4561,
-        accountant="pld",
-        median_ncc_one_step=0.1234,
-        median_ncc_all_steps=0.2,
-        training_seconds=6.0,
-        problems=(),
-    )
-    stage.during_training = lambda run: run.write_forecast(forecast)
-    stdout = gatekeeper(*CERTIFY, "--dry-run").stdout
-    assert "ε ≤ 123.457" in stdout
-    assert "123.456 " not in stdout
-    assert "one step 0.124" in stdout
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
@@ -780,11 +754,11 @@ def test_a_child_whose_parent_is_gone_already_does_nothing() -> None:
 def test_the_worker_removes_the_twin_and_leaves_the_lock_to_its_parent(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(run: RunDirectory, *, device: str) -> Forecast:
+    def fail(run: RunDirectory, progress: object, *, device: str) -> object:
         (run.path / "twin.onnx").write_bytes(b"")
         raise GatekeeperError("stop")
 
-    monkeypatch.setattr(planning, "forecast", fail)
+    monkeypatch.setattr(forecasting_module, "forecast", fail)
     with run.lock(), pytest.raises(click.exceptions.Exit):
         work("forecast", run.path, quiet=True, device="cpu")
     assert not list(run.path.glob("twin*"))

@@ -45,7 +45,7 @@ def test_a_missing_or_linked_run_is_refused(run: RunDirectory, tmp_path: Path) -
     with pytest.raises(RunDirectoryError, match="no such run"):
         RunDirectory(tmp_path / "nowhere")
     (tmp_path / "link").symlink_to(run.path)
-    with pytest.raises(RunDirectoryError, match="no such run"):
+    with pytest.raises(RunDirectoryError, match="is no directory of its own"):
         RunDirectory(tmp_path / "link")
 
 

@@ -11,8 +11,8 @@ from gatekeeper.core.candidate import LOSSES, AugmentationSpec, OptimizerSpec, T
 from gatekeeper.core.mechanism import Mechanism
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.errors import PrivacyError
-from gatekeeper.training import estimate_seconds, train, train_twin
 from gatekeeper.training import loop as loop_module
+from gatekeeper.training import measure_step, train, train_twin
 from gatekeeper.training.clipping import isolation
 from gatekeeper.training.grid import choose_grid
 from gatekeeper.training.losses import loss_of
@@ -155,7 +155,7 @@ def test_noise_too_small_to_be_carried_is_refused_before_the_first_step() -> Non
     with pytest.raises(PrivacyError, match="can't be added exactly"):
         train(data=data, on_step=told.append, **settings)
     with pytest.raises(PrivacyError, match="can't be added exactly"):
-        estimate_seconds(**settings)
+        measure_step(**settings)
     assert told == []
 
 
@@ -192,7 +192,10 @@ def test_the_twin_learns_what_the_network_can_learn() -> None:
 
 def test_training_time_is_estimated_without_the_data() -> None:
     data = tiny_units()
-    assert estimate_seconds(candidate=tiny_candidate(), plan=tiny_plan(), card=tiny_card(data)) > 0
+    cost = measure_step(candidate=tiny_candidate(), plan=tiny_plan(), card=tiny_card(data))
+    assert cost.seconds > 0
+    assert (cost.views, cost.gpu_bytes) == (8, None)
+    assert 0 < cost.trained <= cost.parameters
 
 
 def test_a_units_views_do_not_depend_on_who_else_was_sampled() -> None:

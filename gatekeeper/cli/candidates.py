@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.completing import complete_yaml
+
 
 @click.group("candidate")
 def candidate_group() -> None:
@@ -14,7 +16,7 @@ def candidate_group() -> None:
 
 
 @candidate_group.command("validate")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_yaml)
 def validate(files: tuple[Path, ...]) -> None:
     """Check candidate FILES; print every mistake with its line."""
     from gatekeeper.core.codec import digest

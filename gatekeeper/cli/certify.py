@@ -12,7 +12,8 @@ import click
 from gatekeeper.cli.auditing import Audit, audit_options, say_passed
 from gatekeeper.cli.caching import CacheFiles, Reuse, cache_options
 from gatekeeper.cli.ci import lines_of
-from gatekeeper.cli.dry_run import print_forecast
+from gatekeeper.cli.completing import DEFAULT_RUNS, complete_runs, complete_yaml
+from gatekeeper.cli.dry_run import dry_run_of, dry_run_schema_option
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from gatekeeper.pipeline.endorsing import Endorsed
     from gatekeeper.pipeline.ledgers import Ledger
 
-DEFAULT_RUNS = Path(".gatekeeper/runs")
-
 runs_option = click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -53,8 +52,14 @@ runs_option = click.option(
 
 
 @click.command()
-@click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--policy", required=True, type=click.Path(dir_okay=False, path_type=Path), help="What must hold.")
+@click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path), shell_complete=complete_yaml)
+@click.option(
+    "--policy",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    shell_complete=complete_yaml,
+    help="What must hold.",
+)
 @key_option(required=False)
 @public_key_option
 @certificate_option
@@ -66,6 +71,7 @@ runs_option = click.option(
     is_flag=False,
     flag_value=LATEST,
     metavar="[RUN]",
+    shell_complete=complete_runs,
     help="Go on with an interrupted run; without RUN the newest of this candidate and policy. Give it last.",
 )
 @click.option(
@@ -90,6 +96,7 @@ runs_option = click.option(
 @cache_options
 @format_option
 @output_option
+@dry_run_schema_option
 def certify(
     candidate: Path,
     policy: Path,
@@ -136,7 +143,7 @@ def certify(
     the_policy, the_candidate = inputs.read_policy(policy), inputs.read_candidate(candidate)
     endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name, wants_lock=not dry_run)
     if dry_run:
-        print_forecast(the_policy, the_candidate, runs=runs, device=device)
+        dry_run_of(the_policy, the_candidate, given=click.get_current_context())
         return
     located = lines_of(policy, judged=the_policy)
     check_targets(targets, out=out)
@@ -181,11 +188,12 @@ def certify(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option(
     "--policy",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
+    shell_complete=complete_yaml,
     help="What must hold: your own copy, not the run's.",
 )
 @key_option(required=True)

@@ -8,11 +8,16 @@ from typing import Any
 
 import click
 
+from gatekeeper.cli.completing import complete_yaml
+
 
 def demanded_policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --policy, --policy-digest and --any-policy."""
     policy = click.option(
-        "--policy", type=click.Path(dir_okay=False, path_type=Path), help="The policy that must have passed."
+        "--policy",
+        type=click.Path(dir_okay=False, path_type=Path),
+        shell_complete=complete_yaml,
+        help="The policy that must have passed.",
     )
     policy_digest = click.option(
         "--policy-digest", metavar="SHA256", help="Its digest instead, as `policy validate` prints it."

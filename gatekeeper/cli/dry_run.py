@@ -1,65 +1,94 @@
-"""`certify --dry-run`: what a run would be, and what it would cost."""
+"""`gatekeeper certify --dry-run`: what the run would be, take and cost."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from gatekeeper.cli.output import Target
 from gatekeeper.core.candidate import Candidate
-from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.policy import Policy
-from gatekeeper.core.record import Forecast, TrainingPlan
-from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.rundir import RunDirectory
+from gatekeeper.version import __version__
+
+if TYPE_CHECKING:
+    from gatekeeper.pipeline.ledgers import Ledger
 
 
-def print_forecast(policy: Policy, candidate: Candidate, *, runs: Path, device: DeviceChoice) -> None:
-    """Plan and price a run, and exit with 2 where it could not be approved whatever it measures."""
+def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from gatekeeper.report.forecast_json import forecast_schema
+
+    click.echo(json.dumps(forecast_schema(), indent=2, ensure_ascii=False))
+    context.exit()
+
+
+dry_run_schema_option = click.option(
+    "--dry-run-schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the schema of a dry run's JSON.",
+)
+
+
+def dry_run_of(policy: Policy, candidate: Candidate, *, given: click.Context) -> None:
+    """Print what the run would be; exit code 1 where the ledger would decline it, 2 where it could not be approved.
+
+    Args:
+        policy: what would judge it.
+        candidate: what would be built.
+        given: the options of `certify`. Its ledger is read, never written.
+
+    Raises:
+        click.UsageError: a report was asked for.
+        GatekeeperError: those of `certify` until its first step.
+    """
     from gatekeeper.pipeline.child import run_private_part
+    from gatekeeper.pipeline.forecasting import foresee
+    from gatekeeper.report.forecast_json import render_forecast_json
+    from gatekeeper.report.forecast_text import render_forecast_text
 
-    run = RunDirectory.create(runs, policy=policy, candidate=candidate)
+    options = given.params
+    _check_format(options["stdout_format"], options["targets"])
+    ledger = _ledger_if_named(given)
+    run = RunDirectory.create(options["runs"], policy=policy, candidate=candidate)
     with run.lock():
         try:
-            run_private_part(run, "forecast", device=device)
-            forecast = run.read_forecast()
+            run_private_part(run, "forecast", quiet=options["quiet"], device=options["device"])
+            found = run.read_forecast()
+            foreseen = None if ledger is None else foresee(run, found, policy, ledger)
+            free = shutil.disk_usage(run.path).free
         finally:
             run.delete()
-    for line in _forecast_lines(forecast):
-        click.echo(line)
-    if forecast.problems:
+    if options["stdout_format"] == "json":
+        click.echo(render_forecast_json(found, foreseen, free_bytes=free, gatekeeper_version=__version__), nl=False)
+    else:
+        click.echo(render_forecast_text(found, foreseen, free_bytes=free), nl=False)
+    if found.problems or (foreseen is not None and foreseen.problems):
         raise click.exceptions.Exit(2)
+    if foreseen is not None and foreseen.objection is not None:
+        raise click.exceptions.Exit(1)
 
 
-def _steps(plan: TrainingPlan) -> str:
-    spare = f" and {plan.resume_allowance} to be done again after a crash" if plan.resume_allowance else ""
-    return f"{plan.steps} steps{spare}"
+def _check_format(stdout_format: str, targets: tuple[Target, ...]) -> None:
+    """A dry run has no verdict, so it has no report: it is text or JSON, on stdout."""
+    if stdout_format not in ("text", "json"):
+        raise click.UsageError(f"a dry run is printed as text or as JSON, not as {stdout_format}")
+    if targets:
+        raise click.UsageError("--dry-run judges nothing, so it has no report to write: leave out -o")
 
 
-def _clipping(plan: TrainingPlan) -> str:
-    if plan.clipping == "flat":
-        return f"C = {plan.clipping_norm:g}"
-    begins = "adaptive, from" if plan.clipping == "adaptive" else "automatic,"
-    return f"clipping {begins} C = {plan.clipping_norm:g}"
+def _ledger_if_named(given: click.Context) -> Ledger | None:
+    """The ledger, which must be there if it was named; by default one is looked at where there is one."""
+    from gatekeeper.pipeline.ledgers import find_ledger
 
-
-def _precision(plan: TrainingPlan) -> str:
-    return "" if plan.precision == "float32" else f", the network in {plan.precision}"
-
-
-def _forecast_lines(forecast: Forecast) -> list[str]:
-    card, mechanism = forecast.dataset, forecast.plan.mechanism
-    minutes = forecast.training_seconds / 60
-    lines = [
-        f"data      {card.name}: {card.train_units} training units ({card.unit}), {card.test_units} test units, "
-        f"{'×'.join(map(str, card.image_shape))}, {len(card.classes)} classes",
-        f"mechanism {mechanism.sampling}, q = {mechanism.sampling_rate:.6g}, {_steps(forecast.plan)}, "
-        f"σ = {round_down(mechanism.noise_multiplier, digits=6)}, {_clipping(forecast.plan)}"
-        f"{_precision(forecast.plan)}",
-        f"privacy   ε ≤ {round_up(forecast.epsilon, digits=6)} at "
-        f"δ = {round_up(forecast.plan.budget.delta, digits=6)} ({forecast.accountant})",
-        f"risk      median NCC of the closed form: one step {round_up(forecast.median_ncc_one_step, digits=3)}, "
-        f"all steps {round_up(forecast.median_ncc_all_steps, digits=3)} (an estimate; the audit decides)",
-        f"time      about {minutes:.1f} min of training, before the twin and the audit",
-    ]
-    return lines + [f"problem   {problem}" for problem in forecast.problems]
+    url, named = given.params["ledger"], given.get_parameter_source("ledger") is not ParameterSource.DEFAULT
+    return find_ledger(url, key=given.params["ledger_key"]) if named or Path(url).exists() else None

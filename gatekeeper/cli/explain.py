@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.completing import complete_runs
+
 
 def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
@@ -18,7 +20,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: b
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--schema", is_flag=True, is_eager=True, expose_value=False, callback=_print_schema, help="Print the JSON's schema."

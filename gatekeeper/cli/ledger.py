@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
-from gatekeeper.cli.output import write_text
+from gatekeeper.cli.output import use_colour, write_text
 from gatekeeper.cli.streams import say
 from gatekeeper.core.ledger import LedgerHead
 from gatekeeper.errors import InvalidValueError
@@ -66,7 +66,11 @@ def show(ledger: str, ledger_key: Path, stdout_format: str) -> None:
 
     found = find_ledger(ledger, key=ledger_key)
     account = found.account()
-    click.echo((as_json if stdout_format == "json" else as_text)(account.head, account.runs), nl=False)
+    click.echo(
+        (as_json if stdout_format == "json" else as_text)(account.head, account.runs),
+        nl=False,
+        color=use_colour() or None,
+    )
 
 
 @ledger_group.command("check")

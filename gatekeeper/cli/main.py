@@ -17,6 +17,7 @@ from gatekeeper.cli.budget import budget
 from gatekeeper.cli.candidates import candidate_group, init
 from gatekeeper.cli.certify import certify, sign
 from gatekeeper.cli.check import check
+from gatekeeper.cli.completion import completion
 from gatekeeper.cli.data import data_group
 from gatekeeper.cli.explain import explain
 from gatekeeper.cli.frontier import frontier
@@ -57,7 +58,7 @@ def app() -> None:
 for _command in (
     *(init, certify, sign, verify, approve, report, runs_group, policy_group, candidate_group, keys_group, budget),
     *(ledger_group, weights_group, frontier, explain, refuse, waiver_group, trust_group, timestamp_group),
-    *(check, data_group, mlflow_group),
+    *(check, completion, data_group, mlflow_group),
 ):
     app.add_command(_command)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.shell_completion import CompletionItem
 
 from gatekeeper.cli.ci import step_files
 from gatekeeper.cli.streams import say, silence
@@ -56,6 +57,12 @@ class TargetType(click.ParamType[Target]):
         if report_format not in self._formats or not colon or not path:
             self.fail(f"{value!r} is not FORMAT:PATH with one of the formats {', '.join(self._formats)}", param, ctx)
         return Target(format=report_format, path=Path(path))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The formats, then files."""
+        if ":" in incomplete:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(f"{name}:") for name in FORMATS if name.startswith(incomplete)]
 
 
 output_option = click.option(
@@ -164,7 +171,8 @@ def write_outputs(outputs: tuple[Output, ...]) -> None:
     """Write each report where it belongs; the first that can't be written is an error."""
     for output in outputs:
         if output.path is None:
-            click.echo(output.text, nl=False)
+            # By itself click strips colours off what goes into a pipe, forced or not.
+            click.echo(output.text, nl=False, color=use_colour() or None)
         else:
             write_text(output.path, output.text, appended=output.appended)
 
@@ -183,10 +191,12 @@ def deliver(outputs: tuple[Output, ...]) -> None:
 
 
 def use_colour() -> bool:
-    """Whether stdout is a terminal that wants colour (NO_COLOR and FORCE_COLOR are respected)."""
+    """Whether stdout is a terminal that wants colour (NO_COLOR, FORCE_COLOR and TERM=dumb are respected)."""
     if os.environ.get("NO_COLOR"):
         return False
-    return _terminal() or bool(os.environ.get("FORCE_COLOR"))
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return _terminal() and os.environ.get("TERM") != "dumb"
 
 
 def _terminal() -> bool:

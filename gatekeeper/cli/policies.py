@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.completing import complete_rules, complete_yaml
 from gatekeeper.cli.signing_key import open_key, signing_key_options
 from gatekeeper.errors import InvalidInputError
 
@@ -16,7 +17,7 @@ def policy_group() -> None:
 
 
 @policy_group.command("validate")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_yaml)
 def validate(files: tuple[Path, ...]) -> None:
     """Check policy FILES; print each one's digest, or every mistake with its line."""
     from gatekeeper.core.codec import digest
@@ -44,7 +45,7 @@ def schema() -> None:
 
 
 @policy_group.command("lock")
-@click.argument("policy", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("policy", type=click.Path(dir_okay=False, path_type=Path), shell_complete=complete_yaml)
 @signing_key_options("A key that may lock policies, not the release key")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The lock to create.")
 def lock(policy: Path, key: str, public_key: Path | None, passphrase_fd: int | None, out: Path) -> None:
@@ -69,8 +70,8 @@ def lock(policy: Path, key: str, public_key: Path | None, passphrase_fd: int | N
 
 
 @policy_group.command("diff")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first", type=click.Path(path_type=Path), shell_complete=complete_yaml)
+@click.argument("second", type=click.Path(path_type=Path), shell_complete=complete_yaml)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(first: Path, second: Path, as_json: bool) -> None:
     """Say what the SECOND policy demands more, less or otherwise than the FIRST.
@@ -88,8 +89,14 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
 
 
 @policy_group.command("explain")
-@click.argument("rule")
-@click.option("--policy", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The policy.")
+@click.argument("rule", shell_complete=complete_rules)
+@click.option(
+    "--policy",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    shell_complete=complete_yaml,
+    help="The policy.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(rule: str, policy: Path, as_json: bool) -> None:
     """Say what RULE measures, against whom, what passes it, and what a pass means and doesn't mean."""

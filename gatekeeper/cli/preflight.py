@@ -9,13 +9,13 @@ import os
 import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from gatekeeper.cli.key_options import remote_scheme
 from gatekeeper.cli.output import lies_inside
-from gatekeeper.cli.passphrase import read_passphrase
+from gatekeeper.cli.passphrase import VARIABLE, read_passphrase
 from gatekeeper.errors import SigningError
 
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ def _prepare(key: str, *, out: Path, runs: Path, descriptor: int | None, public_
     _check_out(out, runs=runs)
     passphrase = read_passphrase(descriptor, ask=encrypted)
     if encrypted and passphrase is None:
-        raise SigningError("is encrypted, and no passphrase was given", where=key, hint="give its passphrase")
+        raise SigningError(
+            "is encrypted, and no passphrase was given",
+            where=key,
+            hint=f"give it in {VARIABLE} or by --passphrase-fd; without either it is asked for on a terminal",
+        )
     if not encrypted and passphrase is not None:
         raise SigningError("is not encrypted, but a passphrase was given", where=key, hint="give no passphrase")
     return Signing(key=key, out=out, passphrase=passphrase)
@@ -136,21 +140,30 @@ def _private_file(key: Path) -> bytes:
         descriptor = os.open(key, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
-            if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+            if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077 and not _is_public(file):
                 raise SigningError(
                     f"is open to others than its owner (mode {stat.S_IMODE(status.st_mode):04o})",
                     where=str(key),
                     hint=f"chmod 600 {key}",
                 )
             if stat.S_ISREG(status.st_mode):
+                file.seek(0)
                 return file.read(_MOST_KEY_BYTES)
     except FileNotFoundError as error:
         raise SigningError(
             "there is no such key", where=str(key), hint="make one with `gatekeeper keys generate`"
         ) from error
     except OSError as error:
-        raise SigningError(f"can't be read: {error.strerror}", where=str(key)) from error
+        raise SigningError(
+            f"can't be read: {error.strerror}", where=str(key), hint="give the private key's file, which you can read"
+        ) from error
     raise SigningError("is not a regular file", where=str(key), hint="give the private key's file")
+
+
+def _is_public(file: BinaryIO) -> bool:
+    """Whether a file holds a public key or a certificate, which nobody has to hide, and no private one."""
+    pem = file.read(_MOST_KEY_BYTES)
+    return b"-----BEGIN " in pem and b"PRIVATE KEY-----" not in pem
 
 
 def _check_out(out: Path, *, runs: Path) -> None:

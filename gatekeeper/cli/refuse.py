@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.completing import complete_runs
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
 from gatekeeper.cli.passphrase import passphrase_option
@@ -15,7 +16,7 @@ from gatekeeper.rundir import RunDirectory
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option(
     "--policy",
     required=True,

@@ -10,7 +10,8 @@ import click
 
 from gatekeeper.cli.certify import runs_option
 from gatekeeper.cli.ci import policy_file
-from gatekeeper.cli.output import Target, format_option, output_option, render_outputs, write_outputs
+from gatekeeper.cli.completing import complete_runs
+from gatekeeper.cli.output import Target, check_targets, format_option, output_option, render_outputs, write_outputs
 from gatekeeper.cli.streams import say
 from gatekeeper.errors import RunDirectoryError
 from gatekeeper.rundir import RunDirectory, list_runs, prunable
@@ -25,7 +26,10 @@ def runs_group() -> None:
 @runs_option
 def list_(runs: Path) -> None:
     """List the runs, oldest first, with what became of each."""
-    for path in list_runs(runs):
+    found = list_runs(runs)
+    if not found:
+        say(f"there are no runs in {runs}: --runs names another place")
+    for path in found:
         click.echo(f"{path}  {_state(path)}")
 
 
@@ -46,6 +50,8 @@ def prune(runs: Path, keep: int, yes: bool) -> None:
     doomed = every[: max(0, len(every) - keep)]
     for run in doomed:
         click.echo(str(run.path))
+    if not doomed:
+        say(f"nothing to delete: {len(every)} runs in {runs}, of which the newest {keep} stay")
     if doomed and not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("without a terminal there is nobody to ask: say --yes to delete these runs")
@@ -77,7 +83,7 @@ def _delete(run: RunDirectory) -> None:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option(
     "--policy",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -89,6 +95,7 @@ def report(run: Path, policy: Path | None, stdout_format: str, targets: tuple[Ta
     """Render a RUN's report again."""
     from gatekeeper.pipeline.judgement import report_of
 
+    check_targets(targets)
     directory = RunDirectory(run)
     judged = directory.read_policy()
     located = None if policy is None else policy_file(policy, judged=judged)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.completing import complete_yaml
+
 
 @click.group("trust")
 def trust_group() -> None:
@@ -13,7 +15,7 @@ def trust_group() -> None:
 
 
 @trust_group.command("validate")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_yaml)
 def validate(files: tuple[Path, ...]) -> None:
     """Check trust FILES; print each one's keys and their state today, or every mistake with its line."""
     from gatekeeper.core.trust import Distrust

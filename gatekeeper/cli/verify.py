@@ -9,6 +9,7 @@ import click
 from gatekeeper.cli.demanded_policy import demanded_digest, demanded_policy_options
 from gatekeeper.cli.output import Target, check_formats, check_targets, output_option, render_files, write_outputs
 from gatekeeper.cli.verify_prints import print_options
+from gatekeeper.errors import InvalidValueError
 
 _MOST_DAYS = 36_500
 
@@ -62,9 +63,12 @@ def verify(
     if (public_key is None) == (trust is None):
         raise click.UsageError("say whose signature it must be: one of --public-key, --trust")
     digest = demanded_digest(policy, policy_digest, any_policy=any_policy)
-    head = None if ledger_head is None else LedgerHead.parse(ledger_head)
     if max_age is not None and not max_age <= _MOST_DAYS:  # nan is not
         raise click.BadParameter(f"days, at most {_MOST_DAYS}, got {max_age}", param_hint="--max-age")
+    try:
+        head = None if ledger_head is None else LedgerHead.parse(ledger_head)
+    except InvalidValueError as error:
+        raise click.BadParameter(error.message, param_hint="--ledger-head") from error
     try:
         required = () if require_approvals is None else parse_requirements(require_approvals)
     except ValueError as error:

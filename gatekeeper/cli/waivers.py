@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.cli.completing import complete_yaml
 from gatekeeper.cli.signing_key import open_key, signing_key_options
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -17,7 +18,7 @@ def waiver_group() -> None:
 
 
 @waiver_group.command("validate")
-@click.argument("files", nargs=-1, required=True, type=_FILE)
+@click.argument("files", nargs=-1, required=True, type=_FILE, shell_complete=complete_yaml)
 def validate(files: tuple[Path, ...]) -> None:
     """Check FILES of waivers; print what each waiver excuses and until when, or every mistake with its line."""
     from gatekeeper.pipeline.waiving import list_waivers

@@ -31,13 +31,13 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
     run = RunDirectory(path)
     try:
         if task == "forecast":
-            _forecast(run, device)
+            _forecast(run, quiet=quiet, device=device)
         elif task == "describe":
             _describe(run, device)
         elif task == "annex":
             _annex(run)
         elif task in ("plan", "plan-beyond"):
-            _plan(run, beyond=task == "plan-beyond")
+            _plan(run, quiet=quiet, beyond=task == "plan-beyond")
         else:
             _produce(run, quiet=quiet, device=device, twin=task == "produce-twin")
     except ProcessLostError:
@@ -62,10 +62,11 @@ def _assist(device: DeviceChoice) -> None:
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from error
 
 
-def _forecast(run: RunDirectory, device: DeviceChoice) -> None:
-    from gatekeeper.pipeline.planning import forecast
+def _forecast(run: RunDirectory, *, quiet: bool, device: DeviceChoice) -> None:
+    from gatekeeper.pipeline.forecasting import forecast
 
-    run.write_forecast(forecast(run, device=device))
+    with StderrProgress(quiet=quiet) as progress:
+        run.write_forecast(forecast(run, progress, device=device))
 
 
 def _describe(run: RunDirectory, device: DeviceChoice) -> None:
@@ -74,10 +75,11 @@ def _describe(run: RunDirectory, device: DeviceChoice) -> None:
     describe(run, device=device)
 
 
-def _plan(run: RunDirectory, *, beyond: bool) -> None:
+def _plan(run: RunDirectory, *, quiet: bool, beyond: bool) -> None:
     from gatekeeper.pipeline.production import plan
 
-    plan(run, beyond=beyond)
+    with StderrProgress(quiet=quiet) as progress:
+        plan(run, progress, beyond=beyond)
 
 
 def _annex(run: RunDirectory) -> None:

@@ -19,6 +19,8 @@ from gatekeeper.errors import ConfigError, Problem
 
 MAX_DEPTH = 32
 
+_EMPTY = "is it the right file? `gatekeeper init` writes a candidate and a policy to start from"
+
 
 def parse(path: Path) -> Tree:
     """Parse a file.
@@ -65,10 +67,10 @@ class _Builder:
         """The whole document."""
         self._next()  # the start of the stream
         if isinstance(self._next(), yaml.StreamEndEvent):
-            self._stop(Place(line=1, column=1), "the file is empty", hint="`gatekeeper init` writes one to start from")
+            self._stop(Place(line=1, column=1), "the file is empty", hint=_EMPTY)
         root = self._node(self._next(), depth=1)
         if isinstance(root, Scalar) and root.is_empty:
-            self._stop(_place(root), "the document is empty", hint="`gatekeeper init` writes one to start from")
+            self._stop(_place(root), "the document is empty", hint=_EMPTY)
         self._next()  # the end of the document
         after = self._next()
         if not isinstance(after, yaml.StreamEndEvent):

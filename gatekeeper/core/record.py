@@ -291,34 +291,3 @@ class ModelArtifact:
         check_integer(parity_images=self.parity_images, at_least=1)
         if self.spatial_multiple is not None:
             check_integer(spatial_multiple=self.spatial_multiple, at_least=1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forecast:
-    """What a run would be, without running it.
-
-    Attributes:
-        dataset: the data's public facts.
-        plan: what would run.
-        epsilon: the proven ε of that plan, rounded up.
-        accountant: which method proves it.
-        median_ncc_one_step: the closed form's median similarity for an attacker who sees one step.
-        median_ncc_all_steps: the same for an attacker who sees every step.
-        training_seconds: estimated time of the training, from a few steps on random images.
-        problems: why the run could not be approved, whatever it measures; empty where nothing stands in the way.
-    """
-
-    dataset: DatasetCard
-    plan: TrainingPlan
-    epsilon: float
-    accountant: str
-    median_ncc_one_step: float
-    median_ncc_all_steps: float
-    training_seconds: float
-    problems: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        check_non_negative(epsilon=self.epsilon)
-        check_text(accountant=self.accountant)
-        check_non_negative(training_seconds=self.training_seconds)
-        check_tuple(problems=self.problems, of=str)

@@ -2,6 +2,7 @@
 
 from gatekeeper.evaluation.masks import evaluate_masks
 from gatekeeper.evaluation.onnx_model import predict, predict_masks
-from gatekeeper.evaluation.utility import evaluate
+from gatekeeper.evaluation.timing import estimate_limits
+from gatekeeper.evaluation.utility import evaluate, limits_in_all
 
-__all__ = ["evaluate", "evaluate_masks", "predict", "predict_masks"]
+__all__ = ["estimate_limits", "evaluate", "evaluate_masks", "limits_in_all", "predict", "predict_masks"]

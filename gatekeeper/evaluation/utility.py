@@ -194,6 +194,7 @@ def evaluate(
     test: UnitImages,
     confidences: tuple[float, ...],
     baseline_logits: Floats | None = None,
+    on_limits: Callable[[int], None] = lambda metrics: None,
 ) -> UtilityReport:
     """Every metric at every confidence, of the model and, where there is one, of its non-private twin and the drop.
 
@@ -202,6 +203,7 @@ def evaluate(
         test: test units, none of which took part in training.
         confidences: of each limit alone, strictly between 0 and 1; at least one, repeated ones count once.
         baseline_logits: the twin's on the same images, or None.
+        on_limits: hears how many metrics have their limits since it last heard; `limits_in_all` tells the total.
 
     Returns:
         The report: measurements in the order of `core.metric.METRICS_OF`, then of confidences. A metric that these
@@ -216,21 +218,20 @@ def evaluate(
     _check("logits", logits, test)
 
     def every(answers: Floats) -> tuple[Measurement, ...]:
-        return tuple(
-            result
-            for metric in metrics
-            for result in measure(
+        found: list[Measurement] = []
+        for metric in metrics:
+            found += measure(
                 metric, logits=answers, labels=test.labels, unit_of=test.unit_of, units=test.units, confidences=levels
             )
-        )
+            on_limits(1)
+        return tuple(found)
 
     if baseline_logits is None:
         return UtilityReport(measurements=every(logits))
     _check("baseline_logits", baseline_logits, test)
-    drops = tuple(
-        result
-        for metric in metrics
-        for result in measure_drop(
+    drops: list[Measurement] = []
+    for metric in metrics:
+        drops += measure_drop(
             metric,
             logits=logits,
             baseline_logits=baseline_logits,
@@ -239,5 +240,10 @@ def evaluate(
             units=test.units,
             confidences=levels,
         )
-    )
-    return UtilityReport(measurements=every(logits), baseline=every(baseline_logits), drops=drops)
+        on_limits(1)
+    return UtilityReport(measurements=every(logits), baseline=every(baseline_logits), drops=tuple(drops))
+
+
+def limits_in_all(*, twin: bool) -> int:
+    """How many metrics `evaluate` gives limits: of the model, and with a twin of the twin and of the drop."""
+    return len(METRICS_OF["classification"]) * (3 if twin else 1)

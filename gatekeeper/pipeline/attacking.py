@@ -64,7 +64,7 @@ def attack(target: Target, progress: Progress) -> AttackReport:
     from gatekeeper.privacy import participations
 
     policy, data = target.policy, target.dataset
-    similarities = _similarities(policy)
+    similarities = similarities_of(policy)
     total = attacked_units(similarities=similarities, train_units=data.train.units, audit=policy.audit)
     progress.begin("attacking", total)
     report = run_attacks(
@@ -103,7 +103,7 @@ def _imprint(
 
     data = target.dataset
     found: list[ImprintOutcome] = []
-    for adversary, similarities in _asked_for(target.policy, name).items():
+    for adversary, similarities in asked_for(target.policy, name).items():
         step = PlantedStep(
             candidate=unaugmented(target.candidate),
             plan=target.plan,
@@ -125,7 +125,8 @@ def _imprint(
             held_out=data.test,
             participations=participations(target.mechanism),
             audit=target.policy.audit,
-            begin=lambda total: progress.begin("planting rows", total),
+            # Each of several processes hears of its own share.
+            begin=lambda total: progress.begin(f"planting rows ({name})", -(-total // target.ranks.count)),
             progress=progress.advance,
             known=(*known, *(each.null for each in found)),
             ranks=target.ranks,
@@ -138,7 +139,7 @@ def _imprint(
 ROWS = 64
 
 # Attack D keeps two numbers of each candidate for each parameter.
-_LARGE = 2_000_000
+LARGE = 2_000_000
 
 
 def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
@@ -147,7 +148,7 @@ def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
     With large networks fewer candidates are matched: their sums would fill the memory.
     """
     assert target.network is not None
-    large = sum(p.numel() for p in target.network.parameters()) > _LARGE
+    large = sum(p.numel() for p in target.network.parameters()) > LARGE
     progress.begin("matching candidates", TRIALS)
     return match_candidates(
         candidate=target.candidate,
@@ -163,7 +164,7 @@ def identify(target: Target, progress: Progress) -> tuple[Identification, ...]:
 
 def _inversion(target: Target, report: AttackReport, progress: Progress) -> tuple[AttackOutcome, ...]:
     """Attack B on one step of the run's own code, at the trained weights."""
-    wanted = _asked_for(target.policy, "inversion")
+    wanted = asked_for(target.policy, "inversion")
     if not wanted or target.network is None:
         return ()
     from gatekeeper.audit.attacks.analytic import fresh_generator
@@ -202,7 +203,7 @@ def _inversion(target: Target, report: AttackReport, progress: Progress) -> tupl
 
 def _weights(target: Target, progress: Progress, *, known: tuple[NullCalibration, ...]) -> tuple[WeightsOutcome, ...]:
     """Attack C on the network that is released, where rules name it."""
-    asked = {name: _asked_for(target.policy, name).get(WEIGHTS_ONLY, ()) for name in WEIGHTS_ATTACKS}
+    asked = {name: asked_for(target.policy, name).get(WEIGHTS_ONLY, ()) for name in WEIGHTS_ATTACKS}
     asked = {name: similarities for name, similarities in asked.items() if similarities}
     if not asked or target.network is None:
         return ()
@@ -225,7 +226,7 @@ def unaugmented(candidate: Candidate) -> Candidate:
     return dataclasses.replace(candidate, training=training)
 
 
-def _asked_for(policy: Policy, name: AttackName) -> dict[Adversary, tuple[Similarity, ...]]:
+def asked_for(policy: Policy, name: AttackName) -> dict[Adversary, tuple[Similarity, ...]]:
     """For whom rules want an attack, and by which definitions of success."""
     wanted: dict[Adversary, tuple[Similarity, ...]] = {}
     for rule in policy.risk_rules:
@@ -235,6 +236,6 @@ def _asked_for(policy: Policy, name: AttackName) -> dict[Adversary, tuple[Simila
     return wanted
 
 
-def _similarities(policy: Policy) -> tuple[Similarity, ...]:
+def similarities_of(policy: Policy) -> tuple[Similarity, ...]:
     """The definitions of success that the policy's rules use, each once, in order."""
     return tuple(dict.fromkeys(rule.similarity for rule in policy.risk_rules if rule.similarity is not None))

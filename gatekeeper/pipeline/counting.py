@@ -73,7 +73,7 @@ def reserve(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: PolicyLo
         lock=None if lock is None else lock.note,
     )
     found = ledger.reserve(
-        reservation, run.read_identities(), allow=lambda standing: _objection(planned, policy, standing)
+        reservation, run.read_identities(), allow=lambda standing: objection_to(planned, policy, standing)
     )
     if found.declined is not None:
         return Permission(permit=None, objection=found.declined)
@@ -119,8 +119,12 @@ def _in_ledger(ledger: Ledger, name: str) -> RunSummary | None:
     return next((each for each in ledger.account().runs if each.reservation.run == name), None)
 
 
-def _objection(planned: PlannedRun, policy: Policy, standing: Standing) -> str | None:
-    """Why the policy refuses this run, given what its units have spent."""
+def objection_to(planned: PlannedRun, policy: Policy, standing: Standing) -> str | None:
+    """Why the policy refuses this run, given what its units have spent.
+
+    Raises:
+        DataError: no outcome of this attempt could pass the policy.
+    """
     attempt = standing.attempts + 1
     if policy.max_attempts is not None and attempt > policy.max_attempts:
         return (
@@ -137,10 +141,7 @@ def _objection(planned: PlannedRun, policy: Policy, standing: Standing) -> str |
 
 def _above(limit: float, planned: PlannedRun, standing: Standing) -> str | None:
     """What the total would be, where it would pass the limit: the privacy filter (Rogers et al. 2016)."""
-    own = Spend(run="this run", mechanism=planned.plan.mechanism, settled=False)
-    delta = planned.plan.budget.delta
-    histories = standing.histories or (History(units=planned.dataset.train_units, spends=()),)
-    total = max(_total((*history.spends, own), delta) for history in histories)
+    total, delta = total_with(planned, standing), planned.plan.budget.delta
     if total <= limit:
         return None
     return (
@@ -149,7 +150,15 @@ def _above(limit: float, planned: PlannedRun, standing: Standing) -> str | None:
     )
 
 
-def _total(spends: tuple[Spend, ...], delta: float) -> float:
+def total_with(planned: PlannedRun, standing: Standing) -> float:
+    """ε of all runs, a planned one included, on the units that have then spent the most: an upper bound."""
+    own = Spend(run="this run", mechanism=planned.plan.mechanism, settled=False)
+    histories = standing.histories or (History(units=planned.dataset.train_units, spends=()),)
+    return max(total_of((*history.spends, own), planned.plan.budget.delta) for history in histories)
+
+
+def total_of(spends: tuple[Spend, ...], delta: float) -> float:
+    """ε of these runs together at a δ, an upper bound; at least one run."""
     from gatekeeper.privacy import compose
 
     return compose([spend.taken for spend in spends], delta).epsilon.high
@@ -175,7 +184,7 @@ def settle(run: RunDirectory, ledger: Ledger, *, permit: Permit) -> LedgerStatem
         ledger.settle(name, evidence.record.mechanism)
     position = ledger.position(name)
     standing = position.standing
-    most = max(standing.histories, key=lambda history: _total(history.spends, delta))
+    most = max(standing.histories, key=lambda history: total_of(history.spends, delta))
     statement = LedgerStatement(
         run=name,
         head=position.head,

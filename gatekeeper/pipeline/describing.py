@@ -145,13 +145,13 @@ def _cost(
 
     where = training.find_device(device)
     return StepCost(
-        seconds_per_step=training.seconds_per_step(
+        seconds_per_step=training.measure_step(
             candidate=candidate,
             plan=plan,
             card=card,
             allow_code=() if policy is None else policy.allow_code,
             device=where,
-        ),
+        ).seconds,
         steps_per_epoch=candidate.training.steps_per_epoch(card.train_units),
         epochs=candidate.training.epochs,
         device=where.type,

@@ -8,6 +8,7 @@ Nothing is signed, and no model leaves its private run directory.
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from gatekeeper.core.codec import digest
 from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.frontier import Frontier
 from gatekeeper.core.frontier_point import FrontierPoint, Outcome
+from gatekeeper.core.pace import Pace, in_words
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.rounding import in_short
 from gatekeeper.errors import DataError, PrivacyError, PrivatePartError, UnresumableError
@@ -96,12 +98,16 @@ def walk(folder: FrontierFolder, on: FrontierWalk) -> Frontier:
         GatekeeperError: what stops every budget alike; what stops one is its point.
         KeyboardInterrupt: somebody asked to stop.
     """
-    total = len(folder.progress.entries)
+    pace = Pace(len(folder.progress.entries))
+    pace.reach(sum(entry.point is not None for entry in folder.progress.entries), now=time.monotonic())
     for number, entry in enumerate(folder.progress.entries, start=1):
         if entry.point is None:
-            on.tell(f"{number} of {total}: ε = {in_short(entry.epsilon)}, seed {entry.seed}")
+            left = pace.seconds_left(now=time.monotonic())
+            rest = "" if left is None else f"; about {in_words(left)} left in all"
+            on.tell(f"{number} of {pace.total}: ε = {in_short(entry.epsilon)}, seed {entry.seed}{rest}")
             finished = _finished(folder, entry, on)
             folder.keep(folder.progress.with_entry(finished))
+            pace.reach(pace.done + 1, now=time.monotonic())
     return _summed_up(folder, on)
 
 

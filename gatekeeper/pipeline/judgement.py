@@ -132,7 +132,11 @@ def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate, endorsed: 
     """
     evidence = run.read_evidence()
     if evidence.candidate != candidate or run.read_policy() != policy:
-        raise InvalidInputError("the run is about another candidate or policy", where=str(run.path))
+        raise InvalidInputError(
+            "the run is about another candidate or policy",
+            where=str(run.path),
+            hint="give the policy that it was certified with, as it was then, or certify again with this one",
+        )
     found = _digest_file(run.model)
     if found != evidence.model.sha256:
         raise InvalidInputError(

@@ -142,6 +142,7 @@ def produce_alone(run: RunDirectory, progress: Progress, *, device: DeviceChoice
     rules = (rule for rule in policy.rules_at(attempt) if isinstance(rule, UtilityRule))
     confidences = tuple(sorted({rule.confidence for rule in rules}))
     where = training.find_device(device, local_index=find_place().index)
+    progress.begin("loading the data", 1)
     dataset = unchanged(run, candidate, card)
     with twin_file(run, candidate, planned.plan, card, dataset, progress, device=where, needed=True) as path:
         if path is None:
@@ -159,9 +160,9 @@ def _measure(
     from gatekeeper import evaluation
 
     images, test = dataset.test.images, dataset.test.by_group()
-    progress.begin("measuring", len(dataset.test.labels))
     if card.task == "segmentation":
         masks = evaluation.predict_masks(path, images, on_images=progress.advance)
         return evaluation.evaluate_masks(predicted=masks, test=test, classes=card.classes, confidences=confidences)
     logits = evaluation.predict(path, images, on_images=progress.advance)
-    return evaluation.evaluate(logits=logits, test=test, confidences=confidences)
+    progress.begin("computing limits", evaluation.limits_in_all(twin=False))
+    return evaluation.evaluate(logits=logits, test=test, confidences=confidences, on_limits=progress.advance)

@@ -8,15 +8,13 @@ from dataclasses import replace
 from gatekeeper.core.binomial import trials_needed, upper_limit
 from gatekeeper.core.budget import Budget
 from gatekeeper.core.candidate import Candidate
-from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.metric import METRICS_OF
 from gatekeeper.core.policy import Policy, UtilityRule
-from gatekeeper.core.record import DatasetCard, Forecast, TrainingPlan
+from gatekeeper.core.record import DatasetCard, TrainingPlan
 from gatekeeper.core.rounding import in_full
 from gatekeeper.core.spectrum import FEWEST_UNITS
 from gatekeeper.errors import InvalidInputError
 from gatekeeper.pipeline.weights import check_weights_attacks, too_few_images
-from gatekeeper.rundir import RunDirectory
 
 
 def make_plan(candidate: Candidate, policy: Policy, card: DatasetCard) -> TrainingPlan:
@@ -143,29 +141,3 @@ def obstacles(policy: Policy, card: DatasetCard, *, attempt: int) -> tuple[str, 
                 f"{needed} are needed"
             )
     return tuple(found)
-
-
-def forecast(run: RunDirectory, *, device: DeviceChoice = "auto") -> Forecast:
-    """What the run would be: budget, noise, closed-form similarity and time, without training on the data."""
-    from gatekeeper import data, training
-    from gatekeeper.audit.realistic import median_ncc
-    from gatekeeper.privacy import account, participations
-
-    policy, candidate = run.read_policy(), run.read_candidate()
-    card = data.load(candidate.data).card(salt=run.salt)
-    plan = make_plan(candidate, policy, card)
-    guarantee = account(plan.mechanism, plan.budget.delta)
-    most = participations(plan.mechanism).upper_quantile()
-    sigma = plan.mechanism.relative_noise
-    return Forecast(
-        dataset=card,
-        plan=plan,
-        epsilon=guarantee.epsilon.high,
-        accountant=guarantee.accountant,
-        median_ncc_one_step=median_ncc(noise_multiplier=sigma, participations=1, pixels=card.pixels),
-        median_ncc_all_steps=median_ncc(noise_multiplier=sigma, participations=most, pixels=card.pixels),
-        training_seconds=training.estimate_seconds(
-            candidate=candidate, plan=plan, card=card, allow_code=policy.allow_code, device=training.find_device(device)
-        ),
-        problems=obstacles(policy, card, attempt=1),
-    )

@@ -44,11 +44,12 @@ class Progress(Protocol):
         """`steps` more are done."""
 
 
-def plan(run: RunDirectory, *, beyond: bool = False) -> PlannedRun:
+def plan(run: RunDirectory, progress: Progress, *, beyond: bool = False) -> PlannedRun:
     """The first private part: load, plan, and say by what names the units are known. Nothing is trained.
 
     Args:
         run: it holds policy and candidate, and gets the plan.
+        progress: draws what is going on.
         beyond: whether the candidate's ε may lie above the policy's ceiling. The judge refuses such a run.
 
     Raises:
@@ -60,8 +61,10 @@ def plan(run: RunDirectory, *, beyond: bool = False) -> PlannedRun:
     from gatekeeper import data
 
     policy, candidate = run.read_policy(), run.read_candidate()
+    progress.begin("loading the data", 1)
     dataset = data.load(candidate.data)
     card = dataset.card(salt=run.salt)
+    progress.begin("planning", 1)
     provenance = _build_own_model(policy, candidate, card)
     planned = PlannedRun(
         dataset=card,
@@ -71,6 +74,7 @@ def plan(run: RunDirectory, *, beyond: bool = False) -> PlannedRun:
     )
     run.write_identities(data.identities(dataset, population=candidate.data.population))
     run.write_planned(planned)
+    progress.done(1)
     return planned
 
 
@@ -115,10 +119,14 @@ def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "au
     planned, permit = run.read_planned(), run.read_permit()
     card, plan = planned.dataset, planned.plan
     where = training.find_device(device, local_index=find_place().index)
+    progress.begin("loading the data", 1)
     with _joined(run, where) as ranks:
         dataset = unchanged(run, candidate, card)
+        progress.done(1)
         trained = _train(run, candidate, plan, card, dataset, progress, ranks=ranks, device=where)
+        progress.begin("exporting", 1)
         model = export.export(trained.network, image_shape=card.image_shape, path=run.model)
+        progress.done(1)
         target = Target(
             policy=policy,
             candidate=candidate,
@@ -134,7 +142,9 @@ def produce(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "au
     identifications = identify(target, progress)
     rules = tuple(rule for rule in policy.rules_at(permit.attempt) if isinstance(rule, UtilityRule))
     utility = _measure(run, candidate, rules, plan, card, dataset, progress, device=where)
+    progress.begin("loading the data once more", 1)
     unchanged(run, candidate, card)
+    progress.done(1)
     evidence = Evidence(
         candidate=candidate,
         dataset=card,
@@ -182,6 +192,7 @@ def _train(
     with open_vault(run.training) as vault, interrupts_deferred() as asked:
         lifeline = training.Lifeline(vault, plan=plan, origin=origin, stop=asked)
         progress.begin("; ".join((_training_title(lifeline), *lifeline.notes)), plan.steps)
+        progress.done(lifeline.step)
         return training.train(
             candidate=candidate,
             plan=plan,
@@ -238,14 +249,18 @@ def _measure(
     if card.task == "segmentation":
         masks = evaluation.predict_masks(run.model, images, on_images=progress.advance)
         with twin_file(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
-            theirs = None if twin is None else evaluation.predict_masks(twin, images)
+            theirs = None if twin is None else evaluation.predict_masks(twin, images, on_images=progress.advance)
+        progress.begin("computing limits", 1)
         return evaluation.evaluate_masks(
             predicted=masks, test=test, classes=card.classes, confidences=confidences, baseline=theirs
         )
     logits = evaluation.predict(run.model, images, on_images=progress.advance)
     with twin_file(run, candidate, plan, card, dataset, progress, device=device, needed=needs_twin) as twin:
-        baseline = None if twin is None else evaluation.predict(twin, images)
-    return evaluation.evaluate(logits=logits, test=test, confidences=confidences, baseline_logits=baseline)
+        baseline = None if twin is None else evaluation.predict(twin, images, on_images=progress.advance)
+    progress.begin("computing limits", evaluation.limits_in_all(twin=needs_twin))
+    return evaluation.evaluate(
+        logits=logits, test=test, confidences=confidences, baseline_logits=baseline, on_limits=progress.advance
+    )
 
 
 @contextmanager
@@ -260,7 +275,10 @@ def twin_file(
     device: torch.device,
     needed: bool,
 ) -> Iterator[Path | None]:
-    """The non-private twin's file. The twin is not private: its file exists only while it is measured."""
+    """The non-private twin's file. The twin is not private: its file exists only while it is measured.
+
+    What is then reported to `progress` is how many test images it has answered.
+    """
     from gatekeeper import export, training
 
     if not needed:
@@ -279,6 +297,7 @@ def twin_file(
     path = run.path / "twin.onnx"
     try:
         export.export(twin, image_shape=card.image_shape, path=path)
+        progress.begin("measuring the twin", len(dataset.test.labels))
         yield path
     finally:
         path.unlink(missing_ok=True)

@@ -47,8 +47,15 @@ def meaning_of(policy: Policy, name: str) -> RuleMeaning:
         return _utility(policy, rule)
     if name in implied:
         return implied[name]
-    known = [*rules, *(worst_name(each.id) for each in policy.risk_rules if each.worst_max is not None), *implied]
-    raise InvalidInputError(f"policy {policy.name} has no rule {name!r}", hint=f"it has {', '.join(known)}")
+    raise InvalidInputError(
+        f"policy {policy.name} has no rule {name!r}", hint=f"it has {', '.join(rule_names(policy))}"
+    )
+
+
+def rule_names(policy: Policy) -> tuple[str, ...]:
+    """Every name that `meaning_of` knows: rules, worst strata, and conditions that every policy implies."""
+    worst = (worst_name(rule.id) for rule in policy.risk_rules if rule.worst_max is not None)
+    return (*(rule.id for rule in policy.rules), *worst, *(meaning.rule for meaning in implied_meanings(policy)))
 
 
 def _waivers(policy: Policy, rule: RiskRule | UtilityRule) -> str:

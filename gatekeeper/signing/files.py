@@ -74,7 +74,9 @@ def _entries(directory: Path, prefix: str) -> list[tuple[str, os.stat_result]]:
             entries = [(prefix + entry.name, entry.stat(follow_symlinks=False)) for entry in found]
     except OSError as error:
         raise VerificationError(
-            f"can't be read as a directory: {error.strerror}", where=place(directory, prefix).rstrip("/")
+            f"can't be read as a directory: {error.strerror}",
+            where=place(directory, prefix).rstrip("/"),
+            hint="give the directory of a whole release, which you can read",
         ) from error
     for name, _ in entries:
         if not name.isprintable():

@@ -101,18 +101,24 @@ def check_trust_root(public_key_path: Path, *, directory: Path) -> None:
     Raises:
         VerificationError: the key lies inside the directory, or either does not exist.
     """
-    try:
-        key = public_key_path.resolve(strict=True)
-        inside = any(parent.samefile(directory) for parent in key.parents)
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
-        missing = getattr(error, "filename", None) or public_key_path
-        raise VerificationError(f"can't be found: {error}", where=str(missing)) from error
-    if inside:
+    key = _found(public_key_path, hint="give the signer's public key, a .pub file, from your own copy")
+    release = _found(directory, hint="give the directory of the release")
+    if any(parent.samefile(release) for parent in key.parents):
         raise VerificationError(
             f"lies inside the release {directory}, so it proves nothing about it",
             where=str(public_key_path),
             hint="use a public key that you got from the signer on another way, and keep it outside the release",
         )
+
+
+def _found(path: Path, *, hint: str) -> Path:
+    """Where a path leads."""
+    try:
+        return path.resolve(strict=True)
+    except OSError as error:
+        raise VerificationError(f"can't be found: {error.strerror}", where=str(path), hint=hint) from error
+    except RuntimeError as error:
+        raise VerificationError("can't be found: it is a loop of symbolic links", where=str(path), hint=hint) from error
 
 
 def read_release(directory: Path, *, public_key: PublicKey) -> VerifiedRelease:

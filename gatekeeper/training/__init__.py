@@ -5,7 +5,7 @@ from gatekeeper.training.devices import find_device
 from gatekeeper.training.distributed import LoneRank, meet
 from gatekeeper.training.lifeline import Lifeline
 from gatekeeper.training.loop import TrainedModel, software, train
-from gatekeeper.training.timing import estimate_seconds, seconds_per_step
+from gatekeeper.training.timing import measure_step
 from gatekeeper.training.twin import train_twin
 
 __all__ = [
@@ -13,10 +13,9 @@ __all__ = [
     "LoneRank",
     "TrainedModel",
     "assist",
-    "estimate_seconds",
     "find_device",
+    "measure_step",
     "meet",
-    "seconds_per_step",
     "software",
     "train",
     "train_twin",

@@ -58,21 +58,41 @@ class Inverter:
     search: Search
     generator: torch.Generator
 
-    def images(self, data: UnitImages, units: NDArray[np.int64], *, quiet: bool) -> Floats:
-        """What each unit's gradient is inverted to: in [0, 1], shape (units, channels, *spatial)."""
+    def images(
+        self,
+        data: UnitImages,
+        units: NDArray[np.int64],
+        *,
+        quiet: bool,
+        progress: Callable[[int], None] = lambda units: None,
+    ) -> Floats:
+        """What each unit's gradient is inverted to: in [0, 1], shape (units, channels, *spatial).
+
+        Args:
+            data: whose units they are.
+            units: which.
+            quiet: whether the noise hides nothing.
+            progress: hears how many units are done since it last heard.
+        """
         parameters = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
         few = max(1, _TOGETHER // parameters)
-        parts = [self._inverted(data, units[at : at + few], quiet=quiet) for at in range(0, len(units), few)]
-        return np.concatenate((np.zeros((0, *data.images.shape[1:])), *parts))
+        parts = [np.zeros((0, *data.images.shape[1:]))]
+        for at in range(0, len(units), few):
+            parts.append(self._inverted(data, units[at : at + few], quiet=quiet))
+            progress(len(parts[-1]))
+        return np.concatenate(parts)
 
     def _inverted(self, data: UnitImages, units: NDArray[np.int64], *, quiet: bool) -> Floats:
         observe = self.step.quiet_release if quiet else self.step.release
-        gradients = np.stack([observe(units[at : at + 1]) for at in range(len(units))])
+        # One by one: a unit that is in the sample and in the worst stratum comes twice.
+        alone = [units[at : at + 1] for at in range(len(units))]
+        gradients = np.stack([observe(unit) for unit in alone])
+        targets = np.concatenate([self.step.targets(unit) for unit in alone])  # which the attacker knows
         found = invert(
             self.network,
             loss=self.loss,
             gradients=torch.from_numpy(gradients).float(),
-            targets=torch.from_numpy(self.step.targets(units)),  # which the attacker knows
+            targets=torch.from_numpy(targets),
             image_shape=data.images.shape[1:],
             search=self.search,
             generator=self.generator,
@@ -119,8 +139,7 @@ def run_inversion(
     def similarities(units: NDArray[np.int64], *, quiet: bool) -> Floats:
         """Of each unit by each definition, shape (nulls, units); all processes end with the same."""
         own = np.arange(ranks.index, len(units), ranks.count)
-        found = inverter.images(train, units[own], quiet=quiet)
-        progress(len(own))
+        found = inverter.images(train, units[own], quiet=quiet, progress=progress)
         best = np.zeros((len(nulls), len(units)))
         for index, null in enumerate(nulls):
             rows = rows_of(train, units=units[own])
