@@ -13,7 +13,7 @@ from gatekeeper.cli.ci import policy_file
 from gatekeeper.cli.output import Target, format_option, output_option, render_outputs, write_outputs
 from gatekeeper.cli.streams import say
 from gatekeeper.errors import RunDirectoryError
-from gatekeeper.rundir import RunDirectory, list_runs, prunable
+from gatekeeper.rundir import RunDirectory, cache_folder, list_runs, prunable, remove_cache
 
 
 @click.group("runs")
@@ -40,7 +40,8 @@ def _state(path: Path) -> str:
 @runs_option
 @click.option("--keep", type=click.IntRange(min=0), default=10, show_default=True, help="How many of the newest stay.")
 @click.option("--yes", is_flag=True, help="Delete without asking.")
-def prune(runs: Path, keep: int, yes: bool) -> None:
+@click.option("--cache", is_flag=True, help="Delete decoded images that are kept for later runs as well.")
+def prune(runs: Path, keep: int, yes: bool, cache: bool) -> None:
     """Delete all but the newest runs: weights, evidence and salts."""
     every = _prunable(list_runs(runs))
     doomed = every[: max(0, len(every) - keep)]
@@ -52,6 +53,9 @@ def prune(runs: Path, keep: int, yes: bool) -> None:
         click.confirm(f"delete these {len(doomed)} runs?", abort=True, err=True)
     for run in doomed:
         _delete(run)
+    # Not asked for: it is made again by the next run that needs it.
+    if cache and remove_cache(runs):
+        click.echo(str(cache_folder(runs)))
 
 
 def _prunable(paths: tuple[Path, ...]) -> list[RunDirectory]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.core.ledger import Identities
 from gatekeeper.data.formats import FORMATS, FormatDescription
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "FormatDescription", "detect", "identities", "load"]
 
 
-def load(spec: DataSpec) -> Dataset:
+def load(spec: DataSpec, *, allow_code: tuple[CodeFile, ...] = (), storage: Path | None = None) -> Dataset:
     """Read and divide the data that `spec` describes.
 
     Args:
         spec: which images, whose they are, and how they are divided.
+        allow_code: the files of the user's own code that the policy allows; others don't run.
+        storage: a private folder for large images (see `gatekeeper.data.store`); None keeps all in memory.
 
     Returns:
         Training and test units. The result depends on the content alone, not on the order of files or rows.
@@ -34,10 +37,15 @@ def load(spec: DataSpec) -> Dataset:
     Raises:
         DataError: something about the data can't be used; the message names the file and the remedy.
     """
+    from gatekeeper.data import factory
     from gatekeeper.data.readers import READERS
     from gatekeeper.data.splits import divide
+    from gatekeeper.data.store import storing_in
 
-    return divide(READERS[spec.format](spec), spec)
+    with storing_in(storage):
+        if spec.factory is not None:
+            return divide(factory.read(spec, allow_code=allow_code), spec)
+        return divide(READERS[spec.format](spec), spec)
 
 
 def identities(dataset: Dataset, *, population: str | None) -> Identities:

@@ -85,6 +85,17 @@ def walk(folder: Path, *, root: Path) -> Iterator[Path]:
             yield path
 
 
+def check_inside(path: Path, *, root: Path) -> None:
+    """Require of a file that a table names what `children` requires of one that it finds.
+
+    Raises:
+        DataError: a link on its way leads out of `root`, or its name is none.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DataError("the link leads out of the data folder", where=str(path), hint="copy the file into the folder")
+    _check_kind(path, root=root)
+
+
 def _check_kind(path: Path, *, root: Path) -> None:
     try:
         path.name.encode()

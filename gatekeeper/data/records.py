@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.checks import check_text
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.errors import DataError, InvalidValueError
 
@@ -31,6 +32,7 @@ class ImageTable:
         sides: each image's side where the data set gives its split; otherwise None.
         masks: class of each pixel, an index into `classes`, uint8, shape (images, *spatial); None without masks.
         classes: the classes in the order of the masks' indices; None where the labels alone say what there is.
+        code: the files of the user's that yielded the images.
 
     Raises:
         InvalidValueError: the columns differ in length, two images share a name, or there are masks without classes.
@@ -46,6 +48,7 @@ class ImageTable:
     sides: tuple[Side, ...] | None = None
     masks: NDArray[np.uint8] | None = None
     classes: tuple[str, ...] | None = None
+    code: tuple[CodeFile, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(name=self.name)

@@ -143,7 +143,7 @@ def forecast(run: RunDirectory, *, device: DeviceChoice = "auto") -> Forecast:
     from gatekeeper.privacy import account, participations
 
     policy, candidate = run.read_policy(), run.read_candidate()
-    card = data.load(candidate.data).card(salt=run.salt)
+    card = data.load(candidate.data, allow_code=policy.allow_code, storage=run.cache).card(salt=run.salt)
     plan = make_plan(candidate, policy, card)
     guarantee = account(plan.mechanism, plan.budget.delta)
     most = participations(plan.mechanism).upper_quantile()

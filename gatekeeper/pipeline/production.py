@@ -60,7 +60,7 @@ def plan(run: RunDirectory, *, beyond: bool = False) -> PlannedRun:
     from gatekeeper import data
 
     policy, candidate = run.read_policy(), run.read_candidate()
-    dataset = data.load(candidate.data)
+    dataset = data.load(candidate.data, allow_code=policy.allow_code, storage=run.cache)
     card = dataset.card(salt=run.salt)
     _check_own_model(policy, candidate, card)
     planned = PlannedRun(
@@ -207,7 +207,7 @@ def unchanged(run: RunDirectory, candidate: Candidate, card: DatasetCard) -> Dat
     """
     from gatekeeper import data
 
-    dataset = data.load(candidate.data)
+    dataset = data.load(candidate.data, allow_code=run.read_policy().allow_code, storage=run.cache)
     if dataset.card(salt=run.salt) != card:
         raise DataError(
             "the data changed while the run went on", where=card.name, hint="keep the data fixed and certify again"
