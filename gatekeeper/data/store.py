@@ -83,7 +83,7 @@ class Store:
         partial = self.folder / f".{secrets.token_hex(8)}.partial"
         digest = hashlib.sha256()
         try:
-            with partial.open("x+b") as file:
+            with open(partial, "x+b", opener=_for_the_owner_alone) as file:
                 for block in rows:
                     content = np.ascontiguousarray(block).data
                     digest.update(content)
@@ -167,7 +167,7 @@ def _mapped(file: IO[bytes], shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def _verified(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """The pixels of a kept file; None where they are not those that were written."""
     match = _NAME.fullmatch(path.name)
-    if match is None:
+    if match is None or path.is_symlink():
         return None
     with open(path, "rb", opener=_without_links) as file:
         status = os.fstat(file.fileno())
@@ -182,6 +182,10 @@ def _verified(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
 
 def _without_links(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _for_the_owner_alone(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _private(folder: Path) -> Path:
