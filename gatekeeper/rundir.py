@@ -1,7 +1,6 @@
 """A run directory: which file holds which fact, written in one step each, readable by its owner alone.
 
 ```
-<runs>/cache/               mode 0700: decoded images of large data sets, by digest; see `gatekeeper.data.store`
 <runs>/<run id>/            mode 0700
   policy.json               the policy, canonical
   candidate.json            the candidate, canonical
@@ -164,11 +163,6 @@ class RunDirectory:
     def model(self) -> Path:
         """Where the ONNX file lies."""
         return self.path / "model.onnx"
-
-    @property
-    def cache(self) -> Path:
-        """Where large images lie decoded, for every run of the same folder: private, like the runs."""
-        return cache_folder(self.path.parent)
 
     @property
     def training(self) -> Path:
@@ -381,29 +375,6 @@ def disk_errors(where: Path) -> Iterator[None]:
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else str(where)
         raise RunDirectoryError(f"can't be read or written: {error.strerror}", where=place) from error
-
-
-def cache_folder(root: Path) -> Path:
-    """Where the runs below `root` keep decoded images."""
-    return root / "cache"
-
-
-def remove_cache(root: Path) -> bool:
-    """Remove what the runs below `root` keep of decoded images; whether there was any.
-
-    Runs that go on lose nothing: what they have open stays theirs until they end.
-
-    Raises:
-        RunDirectoryError: it can't be removed, or is a link.
-    """
-    folder = cache_folder(root)
-    with disk_errors(folder):
-        if not os.path.lexists(folder):
-            return False
-        if folder.is_symlink():
-            raise RunDirectoryError("is a link, and nothing is removed through links", where=str(folder))
-        shutil.rmtree(folder)
-    return True
 
 
 def list_runs(root: Path) -> tuple[Path, ...]:

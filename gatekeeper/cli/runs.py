@@ -13,7 +13,8 @@ from gatekeeper.cli.ci import policy_file
 from gatekeeper.cli.output import Target, format_option, output_option, render_outputs, write_outputs
 from gatekeeper.cli.streams import say
 from gatekeeper.errors import RunDirectoryError
-from gatekeeper.rundir import RunDirectory, cache_folder, list_runs, prunable, remove_cache
+from gatekeeper.pipeline.image_cache import remove_image_cache
+from gatekeeper.rundir import RunDirectory, list_runs, prunable
 
 
 @click.group("runs")
@@ -54,8 +55,9 @@ def prune(runs: Path, keep: int, yes: bool, cache: bool) -> None:
     for run in doomed:
         _delete(run)
     # Not asked for: it is made again by the next run that needs it.
-    if cache and remove_cache(runs):
-        click.echo(str(cache_folder(runs)))
+    removed = remove_image_cache(runs) if cache else None
+    if removed is not None:
+        click.echo(str(removed))
 
 
 def _prunable(paths: tuple[Path, ...]) -> list[RunDirectory]:

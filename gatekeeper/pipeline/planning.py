@@ -15,6 +15,7 @@ from gatekeeper.core.record import DatasetCard, Forecast, TrainingPlan
 from gatekeeper.core.rounding import in_full
 from gatekeeper.core.spectrum import FEWEST_UNITS
 from gatekeeper.errors import InvalidInputError
+from gatekeeper.pipeline.image_cache import image_cache
 from gatekeeper.pipeline.weights import check_weights_attacks, too_few_images
 from gatekeeper.rundir import RunDirectory
 
@@ -143,7 +144,7 @@ def forecast(run: RunDirectory, *, device: DeviceChoice = "auto") -> Forecast:
     from gatekeeper.privacy import account, participations
 
     policy, candidate = run.read_policy(), run.read_candidate()
-    card = data.load(candidate.data, allow_code=policy.allow_code, storage=run.cache).card(salt=run.salt)
+    card = data.load(candidate.data, allow_code=policy.allow_code, storage=image_cache(run)).card(salt=run.salt)
     plan = make_plan(candidate, policy, card)
     guarantee = account(plan.mechanism, plan.budget.delta)
     most = participations(plan.mechanism).upper_quantile()

@@ -17,6 +17,7 @@ from gatekeeper.core.resumption import Origin
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.errors import DataError
 from gatekeeper.pipeline.attacking import Target, attack, identify
+from gatekeeper.pipeline.image_cache import image_cache
 from gatekeeper.pipeline.place import find_place
 from gatekeeper.pipeline.planning import make_plan, without_ceiling
 from gatekeeper.pipeline.stopping import interrupts_deferred
@@ -60,7 +61,7 @@ def plan(run: RunDirectory, *, beyond: bool = False) -> PlannedRun:
     from gatekeeper import data
 
     policy, candidate = run.read_policy(), run.read_candidate()
-    dataset = data.load(candidate.data, allow_code=policy.allow_code, storage=run.cache)
+    dataset = data.load(candidate.data, allow_code=policy.allow_code, storage=image_cache(run))
     card = dataset.card(salt=run.salt)
     _check_own_model(policy, candidate, card)
     planned = PlannedRun(
@@ -207,7 +208,7 @@ def unchanged(run: RunDirectory, candidate: Candidate, card: DatasetCard) -> Dat
     """
     from gatekeeper import data
 
-    dataset = data.load(candidate.data, allow_code=run.read_policy().allow_code, storage=run.cache)
+    dataset = data.load(candidate.data, allow_code=run.read_policy().allow_code, storage=image_cache(run))
     if dataset.card(salt=run.salt) != card:
         raise DataError(
             "the data changed while the run went on", where=card.name, hint="keep the data fixed and certify again"
