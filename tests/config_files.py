@@ -292,7 +292,9 @@ CANDIDATE_MISTAKES = (
         "format: phantom-lesions", "format: factory\n    factory: a:b\n    path: «data", "say where the data lie"
     ),
     in_candidate("format: phantom-lesions", "format: digits\n    arguments: «{a: 1}", "goes with the format factory"),
-    in_candidate("format: phantom-lesions", "format: digits\n    window: «[0, 1]", "goes with the format numpy"),
+    in_candidate(
+        "format: phantom-lesions", "format: digits\n    window: «[0, 1]", "goes with the formats numpy and factory"
+    ),
     in_candidate(
         "format: phantom-lesions", "format: numpy\n    path: d\n    window: «[1, 0]", "low < high", schema=False
     ),

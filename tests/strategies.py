@@ -227,7 +227,7 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
             test=draw(maybe(shares)) if brings_split else draw(shares), seed=draw(naturals), by=draw(maybe(texts))
         ),
         phantom=draw(phantoms(sized=has_masks)) if data_format in PHANTOM_FORMATS else None,
-        window=draw(maybe(windows)) if data_format == "numpy" else None,
+        window=draw(maybe(windows)) if may_have_masks else None,
         factory="package.module:function" if data_format == "factory" else None,
         arguments=draw(argument_lists) if data_format == "factory" else (),
     )

@@ -14,6 +14,7 @@ from gatekeeper.core.data_spec import DataSpec, PhantomSpec
 from gatekeeper.data import identities, images, load, store
 from gatekeeper.data.store import collected, gathered, stacked, storing_in
 from gatekeeper.errors import DataError
+from tests.command_line import gatekeeper
 from tests.data_layouts import SALT, class_folders, ham10000, medmnist_arrays, pixels, spec, write_image
 
 # Digests that data sets had before pixels could lie in files: certificates and ledgers hold their like.
@@ -171,3 +172,20 @@ def test_arrays_are_put_together_alike_in_memory_and_in_files(
         assert np.array_equal(gathered(whole, [8, 0, 3]), whole[[8, 0, 3]])
         assert np.array_equal(collected(iter(whole)), whole)
     assert not list((tmp_path / "cache").iterdir())  # spools have no names
+
+
+def test_prune_removes_the_cache_where_it_is_asked_to(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    (runs / "cache").mkdir(parents=True)
+    (runs / "cache" / "x.pixels").write_bytes(b"x")
+    kept = gatekeeper("runs", "prune", "--runs", str(runs), "--yes")
+    assert kept.code == 0
+    assert (runs / "cache").exists()
+    removed = gatekeeper("runs", "prune", "--runs", str(runs), "--cache")
+    assert (removed.code, removed.stdout.strip()) == (0, str(runs / "cache"))
+    assert not (runs / "cache").exists()
+    assert gatekeeper("runs", "prune", "--runs", str(runs), "--cache").stdout == ""
+    (tmp_path / "precious").mkdir()
+    (runs / "cache").symlink_to(tmp_path / "precious")
+    assert gatekeeper("runs", "prune", "--runs", str(runs), "--cache").code == 2
+    assert (tmp_path / "precious").exists()

@@ -121,9 +121,10 @@ def _check_path(section: Section, data_format: Read[str]) -> None:
 def _check_companions(section: Section, data_format: Read[str]) -> None:
     """Keys that go with one format."""
     for name in data_format.content:
-        for key, own in (("window", "numpy"), ("factory", "factory"), ("arguments", "factory")):
-            if section.has(key) and name != own:
-                section.report(key, f"{key} goes with the format {own}, not with {name}", hint="remove the key")
+        for key, own in (("window", LABEL_OR_MASK_FORMATS), ("factory", ("factory",)), ("arguments", ("factory",))):
+            if section.has(key) and name not in own:
+                formats = f"format{'s' * (len(own) > 1)} {' and '.join(own)}"
+                section.report(key, f"{key} goes with the {formats}, not with {name}", hint="remove the key")
         if name == "factory" and not section.has("factory"):
             section.report_missing("factory", hint="the function that yields the images: package.module:function")
 

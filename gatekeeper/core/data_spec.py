@@ -112,7 +112,7 @@ class DataSpec:
         phantom: size and seed of a synthetic set; None for real data.
         population: whose unit names these are: data sets of one population call the same unit by the same name, so
             that the ledger recognises it besides by its name in this data set; None means by that alone.
-        window: of the format numpy: the values that become 0 and 255; None where they are 8-bit, or floats in [0, 1].
+        window: of numpy and factory: the values that become 0 and 255; None where they are 8-bit, or floats in [0, 1].
         factory: of the format factory: `package.module:function` or `path/to/file.py:function`, which the policy must
             allow; called with the arguments, it yields the images.
         arguments: the factory's arguments.
@@ -172,8 +172,8 @@ class DataSpec:
     def _check_window(self) -> None:
         if self.window is None:
             return
-        if self.format != "numpy":
-            raise InvalidValueError(f"window goes with the format numpy, not with {self.format}")
+        if self.format not in LABEL_OR_MASK_FORMATS:
+            raise InvalidValueError(f"window goes with the formats numpy and factory, not with {self.format}")
         check_window(self.window)
 
     def _check_factory(self) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -69,7 +70,8 @@ class Cost:
         images: how many there were.
         pixel_bytes: what their pixels take.
         peak_bytes: the most resident memory that the command and all its children held at once.
-        seconds: from start to verdict.
+        seconds: from start to verdict, on the clock.
+        cpu_seconds: of the processor, the children's included.
         code: the exit code.
     """
 
@@ -77,6 +79,7 @@ class Cost:
     pixel_bytes: int
     peak_bytes: int
     seconds: float
+    cpu_seconds: float
     code: int
 
 
@@ -142,7 +145,7 @@ def certify(folder: Path, layout: str, count: int) -> Cost:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
     command = [sys.executable, "-P", "-m", "gatekeeper", "certify", "candidate.yaml", "--policy", "policy.yaml"]
-    began = time.perf_counter()
+    began, used = time.perf_counter(), children_seconds()
     with (folder / "log").open("w") as log:
         running = subprocess.Popen([*command, "--no-sign"], cwd=folder, env=environment, stdout=log, stderr=log)
         peak = 0
@@ -150,7 +153,20 @@ def certify(folder: Path, layout: str, count: int) -> Cost:
             peak = max(peak, sum(map(resident_bytes, tree(running.pid))))
             time.sleep(SAMPLED_SECONDS)
     seconds = time.perf_counter() - began
-    return Cost(images=count, pixel_bytes=count * 28 * 28, peak_bytes=peak, seconds=seconds, code=running.returncode)
+    return Cost(
+        images=count,
+        pixel_bytes=count * 28 * 28,
+        peak_bytes=peak,
+        seconds=seconds,
+        cpu_seconds=children_seconds() - used,
+        code=running.returncode,
+    )
+
+
+def children_seconds() -> float:
+    """The processor's time that ended children took."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def tree(pid: int) -> Iterator[int]:
@@ -186,7 +202,8 @@ def main(arguments: list[str]) -> None:
                 print((Path(folder) / "log").read_text(), file=sys.stderr)
         print(
             f"{asked.layout} {count:>8,} images, {cost.pixel_bytes / 2**20:6.0f} MiB of pixels: peak "
-            f"{cost.peak_bytes / 2**20:6.0f} MiB, {cost.seconds:6.1f} s, exit code {cost.code}",
+            f"{cost.peak_bytes / 2**20:6.0f} MiB, {cost.seconds:6.1f} s ({cost.cpu_seconds:.1f} s of CPU), "
+            f"exit code {cost.code}",
             flush=True,
         )
 
