@@ -12,7 +12,7 @@ from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files
 from gatekeeper.data.image_folder import labelled_files
 from gatekeeper.data.images import decode
 from gatekeeper.data.numpy_arrays import LABELS, offered
-from gatekeeper.data.radimagenet import FILE_COLUMN, find_tables, image_file, is_layout
+from gatekeeper.data.radimagenet import FILE_COLUMN, Tree, find_tables, is_layout
 from gatekeeper.data.tables import read_csv
 from gatekeeper.errors import DataError
 
@@ -82,7 +82,8 @@ def _listed(folder: Path) -> DataSpec:
     table, side = tables.tables[0]
     unit = next((name for name in _OWNERS if all(name in each.columns for each, _ in tables.tables)), "image")
     names = table.column(FILE_COLUMN)[:_SAMPLE]
-    sample = [image_file(tables.root, name, where=table.place(row)) for row, name in enumerate(names)]
+    tree = Tree(tables.root)
+    sample = [tree.file(name, where=table.place(row)) for row, name in enumerate(names)]
     return _spec("radimagenet", folder, sample, unit=unit, label=None, test=None if side else _TEST_SHARE)
 
 

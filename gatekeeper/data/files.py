@@ -72,7 +72,7 @@ def children(folder: Path, *, root: Path) -> Iterator[Path]:
         raise DataError(f"the folder can't be read: {error.strerror}", where=str(folder)) from error
     for path in found:
         if not path.name.startswith(".") and path.name.lower() not in _LEFT_BY_DESKTOPS:
-            _check_kind(path, root=root)
+            check_file(path, root=root)
             yield path
 
 
@@ -85,18 +85,12 @@ def walk(folder: Path, *, root: Path) -> Iterator[Path]:
             yield path
 
 
-def check_inside(path: Path, *, root: Path) -> None:
-    """Require of a file that a table names what `children` requires of one that it finds.
+def check_file(path: Path, *, root: Path) -> None:
+    """Require of a path in an honest folder what `children` requires.
 
     Raises:
-        DataError: a link on its way leads out of `root`, or its name is none.
+        DataError: it is a link out of `root` or to a folder, neither a file nor a folder, or its name is not Unicode.
     """
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError("the link leads out of the data folder", where=str(path), hint="copy the file into the folder")
-    _check_kind(path, root=root)
-
-
-def _check_kind(path: Path, *, root: Path) -> None:
     try:
         path.name.encode()
     except UnicodeEncodeError as error:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gatekeeper.core.data_spec import DataSpec
-from gatekeeper.data.files import canonical_name, check_inside, children, existing, is_image, relative_name, walk
+from gatekeeper.data.files import canonical_name, check_file, children, existing, is_image, relative_name, walk
 from gatekeeper.data.images import decode_all
 from gatekeeper.data.records import ImageTable, Side, check_column, check_columns
 from gatekeeper.data.tables import CsvTable, read_csv
@@ -38,6 +38,55 @@ class Tables:
 
     root: Path
     tables: tuple[tuple[CsvTable, Side | None], ...]
+
+
+class Tree:
+    """The files that names in tables mean.
+
+    Args:
+        root: the folder that names start from.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._real = root.resolve()
+        self._inside: set[Path] = set()  # folders that no link leads out of
+
+    def file(self, name: str, *, where: str) -> Path:
+        """The file of a name.
+
+        Names may start with the folder's own, as where the tables lie in `radiology_ai`.
+
+        Args:
+            name: with slashes of either kind.
+            where: the table and line that it stands in, for messages.
+
+        Raises:
+            DataError: there is no such file, or it lies outside of the folder.
+        """
+        pure = PurePosixPath(name.replace("\\", "/"))
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+            raise DataError(
+                f"the filename {name!r} leads out of the folder", where=where, hint="names start from the folder"
+            )
+        path = self._root / pure
+        if not path.is_file() and pure.parts[0] == self._real.name:
+            path = self._root.joinpath(*pure.parts[1:])
+        if not path.is_file():
+            raise DataError(f"there is no file {name!r}", where=where, hint=f"expected {self._root / pure}")
+        self._check(path)
+        return path
+
+    def _check(self, path: Path) -> None:
+        if path.parent not in self._inside:
+            if not path.parent.resolve().is_relative_to(self._real):
+                raise DataError(
+                    "the link leads out of the data folder",
+                    where=str(path.parent),
+                    hint="copy the files into the folder",
+                )
+            self._inside.add(path.parent)
+        check_file(path, root=self._root)
 
 
 def read(spec: DataSpec) -> ImageTable:
@@ -61,11 +110,12 @@ def read(spec: DataSpec) -> ImageTable:
     owners: dict[str, list[str]] = {"unit": [], "split.by": []}
     sides: list[Side] = []
     first: dict[str, str] = {}
+    tree = Tree(tables.root)
     for table, side in tables.tables:
         own = table.column(FILE_COLUMN)
         _check_once(table, own, first)
         names += own
-        files += [image_file(tables.root, name, where=table.place(row)) for row, name in enumerate(own)]
+        files += [tree.file(name, where=table.place(row)) for row, name in enumerate(own)]
         labels += _labels(table, own, spec)
         for field, column in (("unit", spec.unit), ("split.by", spec.split.by or spec.unit)):
             owners[field] += _owners(table, column, field=field)
@@ -108,31 +158,6 @@ def find_tables(place: Path) -> Tables:
             hint="keep one ending in train.csv and one in test.csv (and val.csv), or give one table as data.path",
         )
     return Tables(root=place, tables=tuple((read_csv(path), None) for path in paths))
-
-
-def image_file(root: Path, name: str, *, where: str) -> Path:
-    """The file of a name in a table.
-
-    Names may start from the folder itself, or with its own name, as where the tables lie in `radiology_ai`.
-
-    Raises:
-        DataError: there is no such file, or it lies outside of the folder.
-    """
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or not parts.parts:
-        raise DataError(
-            f"the filename {name!r} leads out of the folder", where=where, hint="names start from the folder"
-        )
-    beneath = (
-        parts.parts[1:]
-        if parts.parts[0] == root.resolve().name and not (root / parts.parts[0]).exists()
-        else parts.parts
-    )
-    path = root.joinpath(*beneath)
-    if not path.is_file():
-        raise DataError(f"there is no file {name!r}", where=where, hint=f"expected {path}")
-    check_inside(path, root=root)
-    return path
 
 
 def _check_once(table: CsvTable, names: tuple[str, ...], first: dict[str, str]) -> None:
