@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import gatekeeper
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import DataSpec, SplitSpec
 from gatekeeper.core.model_spec import Argument
@@ -211,6 +213,22 @@ def test_columns_that_are_not_there_are_refused(package: Path) -> None:
     assert "unit 'patiend' is not a column" in refusal(package, GOOD, unit="patiend").message
     assert "did you mean 'patient'?" in str(refusal(package, GOOD, unit="patiend").hint)
     assert "has no 'grade'" in refusal(package, GOOD, label="grade").message
+
+
+def test_data_are_read_in_the_child_alone() -> None:
+    """What reads them is reached through the worker, which has no key; and nobody else hands over what is allowed."""
+    package = Path(gatekeeper.__file__).parent
+    loading = {path.name for path in package.rglob("*.py") if "data.load(" in path.read_text(encoding="utf-8")}
+    assert loading == {"production.py", "planning.py"}
+    reaching = {"plan", "produce", "unchanged", "forecast", "produce_alone", "draw_annex", "assist"}
+    for path in (package / "cli").glob("*.py"):
+        imported = {
+            alias.name
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatekeeper.pipeline")
+            for alias in node.names
+        }
+        assert path.name == "worker.py" or not imported & reaching, path
 
 
 def test_a_package_of_gatekeepers_own_is_no_data(package: Path) -> None:
