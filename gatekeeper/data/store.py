@@ -101,13 +101,8 @@ _STORE: ContextVar[Store | None] = ContextVar("store", default=None)
 
 @contextlib.contextmanager
 def storing_in(folder: Path | None) -> Iterator[None]:
-    """Have readers put large images into `folder`, which is made where it is missing; None keeps all in memory.
-
-    Raises:
-        DataError: the folder can't be made, is a link, or is open to others than this user.
-    """
-    store = None if folder is None else Store(folder=_private(folder))
-    token = _STORE.set(store)
+    """Have readers put large images into `folder`; None keeps all in memory."""
+    token = _STORE.set(None if folder is None else Store(folder=folder))
     try:
         yield
     finally:
@@ -115,8 +110,15 @@ def storing_in(folder: Path | None) -> Iterator[None]:
 
 
 def store_for(size: int) -> Store | None:
-    """Where `size` bytes of pixels go; None is the memory."""
-    return _STORE.get() if size >= LARGE_BYTES else None
+    """Where `size` bytes of pixels go, a folder that is made where it is missing; None is the memory.
+
+    Raises:
+        DataError: the folder can't be made, is a link, or is open to others than this user.
+    """
+    store = _STORE.get() if size >= LARGE_BYTES else None
+    if store is not None:
+        _make_private(store.folder)
+    return store
 
 
 def stacked(rows: Rows, *, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -188,7 +190,7 @@ def _for_the_owner_alone(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
-def _private(folder: Path) -> Path:
+def _make_private(folder: Path) -> None:
     with _disk_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
@@ -198,7 +200,6 @@ def _private(folder: Path) -> Path:
             where=str(folder),
             hint=f"remove it, or: chmod 700 {folder}",
         )
-    return folder
 
 
 @contextlib.contextmanager
