@@ -122,6 +122,8 @@ def test_the_layout_is_detected(tmp_path: Path) -> None:
     found = detect(tree(tmp_path, columns=("filename", "label", "patient_id")))
     assert (found.format, found.unit, found.split.test) == ("radimagenet", "patient_id", None)
     assert detect(tree(tmp_path)).unit == "image"
+    found = detect(tmp_path / "RadiologyAI_train.csv")
+    assert (found.format, found.split.test) == ("radimagenet", 0.2)
 
 
 @pytest.mark.parametrize(

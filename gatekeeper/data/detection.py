@@ -12,7 +12,7 @@ from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files
 from gatekeeper.data.image_folder import labelled_files
 from gatekeeper.data.images import decode
 from gatekeeper.data.numpy_arrays import LABELS, offered
-from gatekeeper.data.radimagenet import FILE_COLUMN, Tree, find_tables, is_layout
+from gatekeeper.data.radimagenet import FILE_COLUMN, Tree, find_tables, is_layout, is_listing
 from gatekeeper.data.tables import read_csv
 from gatekeeper.errors import DataError
 
@@ -41,7 +41,7 @@ def detect(path: Path) -> DataSpec:
             return _arrays(place)
         return DataSpec(format="medmnist", path=str(path), unit="image", split=SplitSpec(test=None))
     if place.is_file() and place.suffix.lower() == ".csv":
-        return _table(path)
+        return _listed(path) if is_listing(place) else _table(path)
     if place.is_dir():
         found = tuple(children(place, root=place))
         if any(child.name == "images.npy" for child in found):

@@ -135,7 +135,12 @@ def read(spec: DataSpec) -> ImageTable:
 def is_layout(folder: Path) -> bool:
     """Whether a folder has tables of RadImageNet's, by their names and columns."""
     tables = [path for path in children(folder, root=folder) if path.is_file() and path.suffix.lower() == ".csv"]
-    return bool(tables) and all({FILE_COLUMN, LABEL_COLUMN} <= set(read_csv(path).columns) for path in tables)
+    return bool(tables) and all(map(is_listing, tables))
+
+
+def is_listing(table: Path) -> bool:
+    """Whether a table has RadImageNet's columns."""
+    return {FILE_COLUMN, LABEL_COLUMN} <= set(read_csv(table).columns)
 
 
 def find_tables(place: Path) -> Tables:
