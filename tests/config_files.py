@@ -285,6 +285,26 @@ CANDIDATE_MISTAKES = (
     in_candidate("unit: patient", "unit: patient\n    phantom: {size: «[64, 2048]}", "at most 1024", also=ABDOMEN),
     in_candidate("unit: patient", "unit: patient\n    phantom: {size: «64}", "must be a list", also=ABDOMEN),
     in_candidate("unit: patient", "unit: patient\n    phantom: {size: «[8, 8, 8]}", "each of 2 dimen", also=ABDOMEN),
+    in_candidate("format: phantom-lesions", "«format: factory", "missing key `factory`"),
+    in_candidate("format: phantom-lesions", "format: digits\n    factory: «a.b:c", "goes with the format factory"),
+    in_candidate("format: phantom-lesions", "format: factory\n    factory: «a.b", "package.module:function"),
+    in_candidate(
+        "format: phantom-lesions", "format: factory\n    factory: a:b\n    path: «data", "say where the data lie"
+    ),
+    in_candidate("format: phantom-lesions", "format: digits\n    arguments: «{a: 1}", "goes with the format factory"),
+    in_candidate(
+        "format: phantom-lesions", "format: digits\n    window: «[0, 1]", "goes with the formats numpy and factory"
+    ),
+    in_candidate(
+        "format: phantom-lesions", "format: numpy\n    path: d\n    window: «[1, 0]", "low < high", schema=False
+    ),
+    in_candidate("format: phantom-lesions", "format: numpy\n    path: d\n    window: «[0, 1, 2]", "low < high"),
+    in_candidate(
+        "image_size: 48",
+        "label: mask\n    image_size: «48",
+        "no image_size with masks",
+        also=("format: phantom-lesions", "format: numpy\n    path: d"),
+    ),
     in_candidate("{test: 0.2, seed: 1}", "«{seed: 1}", "missing key `test` in spec.data.split"),
     in_candidate("    split: {test: 0.2, seed: 1}\n", "", "missing key `split`", also=("format: ph", "«format: ph")),
     in_candidate("test: 0.2", "test: «20", "spec.data.split.test must lie strictly between 0 and 1"),

@@ -31,7 +31,9 @@ from gatekeeper.core.clipping import CLIPPINGS, INITIAL_NORM
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import (
     DATA_FORMATS,
-    EMBEDDED_FORMATS,
+    LABEL_OR_MASK_FORMATS,
+    MASK,
+    PATHLESS_FORMATS,
     PHANTOM_FORMATS,
     SEGMENTATION_FORMATS,
     DataSpec,
@@ -196,17 +198,28 @@ def phantoms(draw: st.DrawFn, *, sized: bool) -> PhantomSpec:
     )
 
 
+arguments = st.builds(
+    Argument,
+    name=names.filter(lambda name: not keyword.iskeyword(name) and name not in GIVEN_ARGUMENTS),
+    value=texts | st.integers(-(10**17), 10**17) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
+)
+argument_lists = st.lists(arguments, max_size=3, unique_by=lambda argument: argument.name).map(tuple)
+windows = st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)).filter(lambda ends: ends[0] < ends[1])
+
+
 @st.composite
 def data_specs(draw: st.DrawFn) -> DataSpec:
     data_format: Any = draw(st.sampled_from(DATA_FORMATS))
-    has_masks = data_format in SEGMENTATION_FORMATS
-    brings_split = data_format in ("medmnist", "image-folder")
+    may_have_masks = data_format in LABEL_OR_MASK_FORMATS
+    label = draw(st.one_of(maybe(texts), st.just(MASK)) if may_have_masks else maybe(texts))
+    has_masks = data_format in SEGMENTATION_FORMATS or (may_have_masks and label == MASK)
+    brings_split = data_format in ("medmnist", "image-folder", "radimagenet", "numpy", "factory")
     sides = st.integers(min_value=4, max_value=1024)
     return DataSpec(
         format=data_format,
-        path=None if data_format in EMBEDDED_FORMATS else draw(texts),
+        path=None if data_format in PATHLESS_FORMATS else draw(texts),
         unit=draw(texts),
-        label=draw(maybe(texts)),
+        label=label,
         image_size=None if has_masks else draw(maybe(st.tuples(sides, sides))),
         channels=draw(st.sampled_from((None, 1) if has_masks else (None, 1, 3))),
         population=draw(maybe(texts)),
@@ -214,6 +227,9 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
             test=draw(maybe(shares)) if brings_split else draw(shares), seed=draw(naturals), by=draw(maybe(texts))
         ),
         phantom=draw(phantoms(sized=has_masks)) if data_format in PHANTOM_FORMATS else None,
+        window=draw(maybe(windows)) if may_have_masks else None,
+        factory="package.module:function" if data_format == "factory" else None,
+        arguments=draw(argument_lists) if data_format == "factory" else (),
     )
 
 
@@ -263,12 +279,6 @@ trainings = training_specs(
     precision=st.sampled_from(PRECISIONS),
 )
 
-arguments = st.builds(
-    Argument,
-    name=names.filter(lambda name: not keyword.iskeyword(name) and name not in GIVEN_ARGUMENTS),
-    value=texts | st.integers(-(10**17), 10**17) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
-)
-
 
 @st.composite
 def model_specs(draw: st.DrawFn) -> ModelSpec:
@@ -280,9 +290,7 @@ def model_specs(draw: st.DrawFn) -> ModelSpec:
         network=network,
         width=draw(st.integers(min_value=4, max_value=10**18 - 1)) if with_width else None,
         factory=None if network else f"{'.'.join(draw(st.lists(names, min_size=1)))}:{draw(names)}",
-        arguments=()
-        if network
-        else tuple(draw(st.lists(arguments, max_size=3, unique_by=lambda argument: argument.name))),
+        arguments=() if network else draw(argument_lists),
         base=base,
         base_skip=() if base is None else tuple(draw(st.lists(texts, max_size=2))),
         trainable=draw(maybe(st.lists(texts, min_size=1, max_size=2).map(tuple))),

@@ -215,6 +215,8 @@ CODE = {"name": "nets.small", "sha256": "0" * 64}
         ("record.provenance.code", [CODE], "the policy doesn't allow it"),
         ("record.provenance.code", [CODE], "code of the user's, of record and candidate"),
         ("record.provenance.frozen_parameters", 3, "the candidate trains them all"),
+        ("dataset.code", [CODE], "code that reads the data, of card and candidate"),
+        ("dataset.code", [CODE], "the policy doesn't allow it"),
     ],
 )
 def test_provenance_that_candidate_or_policy_contradicts_is_refused(path: str, value: object, says: str) -> None:
@@ -231,6 +233,26 @@ def test_code_that_the_policy_allows_is_believed() -> None:
 
     policy = dataclasses.replace(sample_policy(), allow_code=(CodeFile(**CODE),))
     check_coherence(policy, _evidence(edit), sample_facts().ledger)
+
+
+def _read_by_code(tree: Tree) -> None:
+    """The sample run on what a factory yielded."""
+    tree["dataset"].update(format="factory", synthetic=False, code=[CODE])
+    tree["candidate"]["data"].update(format="factory", path=None, factory="nets.small:items", phantom=None)
+
+
+def test_code_that_read_the_data_must_be_allowed_and_named() -> None:
+    statement, policy = sample_facts().ledger, dataclasses.replace(sample_policy(), allow_code=(CodeFile(**CODE),))
+    check_coherence(policy, _evidence(_read_by_code), statement)
+    with pytest.raises(InvalidValueError, match="the policy doesn't allow it"):
+        check_coherence(sample_policy(), _evidence(_read_by_code), statement)
+
+    def unnamed(tree: Tree) -> None:
+        _read_by_code(tree)
+        tree["dataset"].pop("code")
+
+    with pytest.raises(InvalidValueError, match="code that reads the data"):
+        check_coherence(policy, _evidence(unnamed), statement)
 
 
 def _dice(**changes: object) -> Callable[[Tree], None]:

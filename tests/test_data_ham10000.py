@@ -111,6 +111,12 @@ def test_any_single_table_with_the_columns_will_do(tmp_path: Path) -> None:
     assert read(tmp_path).train.units
 
 
+def test_the_first_publishers_table_has_no_suffix(tmp_path: Path) -> None:
+    first = read(ham10000(tmp_path)).digest(salt=SALT)
+    metadata(tmp_path).rename(tmp_path / "HAM10000_metadata")
+    assert read(tmp_path).digest(salt=SALT) == first
+
+
 def test_two_tables_are_refused(tmp_path: Path) -> None:
     ham10000(tmp_path)
     (tmp_path / "metadata.csv").write_bytes(metadata(tmp_path).read_bytes())

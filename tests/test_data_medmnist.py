@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gatekeeper.data import images, load, medmnist
+from gatekeeper.data import images, load
 from gatekeeper.data.dataset import Dataset
 from gatekeeper.errors import DataError
 from tests.data_layouts import SALT, medmnist_arrays, pixels, spec
@@ -138,7 +138,7 @@ def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path: Path) ->
 
 
 def test_an_archive_that_unpacks_into_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(medmnist, "MAX_TOTAL_BYTES", 100)
+    monkeypatch.setattr(images, "MAX_TOTAL_BYTES", 100)
     assert "unpacks into" in refusal(archive(tmp_path))
 
 

@@ -19,7 +19,7 @@ from gatekeeper.core.rounding import round_down, round_up
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.gate import decide
 from gatekeeper.report import FORMATS, Report, render, render_text, report_schema
-from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, TRUSTED
+from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, TRUSTED, unit_sentence
 from gatekeeper.report.tables import statistic
 from tests.facts import bound, measurement, sample_facts, sample_policy
 
@@ -129,6 +129,33 @@ def test_the_report_says_what_the_network_was_made_of_and_that_it_lies_outside_e
     for piece in (f"weights of sha256 {'b' * 64}", "outside ε", "1000 parameters were trained; 77", str(code)):
         assert piece in line
     jsonschema.validate(json.loads(render(_report(facts), "json")), report_schema())
+
+
+def _on(**card: object) -> Facts:
+    """The sample facts about other data."""
+    facts = sample_facts()
+    dataset = dataclasses.replace(facts.evidence.dataset, **card)  # type: ignore[arg-type]
+    return dataclasses.replace(facts, evidence=dataclasses.replace(facts.evidence, dataset=dataset))
+
+
+def test_the_report_says_whose_code_read_the_data() -> None:
+    code = CodeFile(name="clinic.scans", sha256="a" * 64)
+    report = _report(_on(format="factory", code=(code,)))
+    (line,) = [line for line in render_text(report, width=2000).splitlines() if line.startswith("Origin")]
+    assert str(code) in line
+    assert "is its word" in line
+    jsonschema.validate(json.loads(render(report, "json")), report_schema())
+
+
+def test_the_report_says_that_the_published_table_names_no_patients() -> None:
+    def line(facts: Facts) -> str:
+        lines = render_text(_report(facts), width=2000).splitlines()
+        return next((each for each in lines if each.startswith("Unit")), "")
+
+    assert "Each image is its own unit" in line(_on(format="radimagenet", unit="image"))
+    assert "not bounded by this ε" in line(_on(format="radimagenet", unit="image"))
+    assert unit_sentence(_on(format="radimagenet", unit="patient_id")) is None
+    assert line(_on(format="medmnist", unit="image")) == ""
 
 
 def _dice_facts() -> Facts:

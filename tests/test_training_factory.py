@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from gatekeeper.core.allowed_code import import_module
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.model_spec import Argument, ModelSpec
 from gatekeeper.errors import UnsupportedModelError
 from gatekeeper.training.networks import NormalisedInput, build
-from gatekeeper.training.networks.allowed_code import import_module
 
 SHAPE = (1, 8, 8)
 

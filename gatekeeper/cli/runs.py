@@ -14,6 +14,7 @@ from gatekeeper.cli.completing import complete_runs
 from gatekeeper.cli.output import Target, check_targets, format_option, output_option, render_outputs, write_outputs
 from gatekeeper.cli.streams import say
 from gatekeeper.errors import RunDirectoryError
+from gatekeeper.pipeline.image_cache import remove_image_cache
 from gatekeeper.rundir import RunDirectory, list_runs, prunable
 
 
@@ -44,7 +45,8 @@ def _state(path: Path) -> str:
 @runs_option
 @click.option("--keep", type=click.IntRange(min=0), default=10, show_default=True, help="How many of the newest stay.")
 @click.option("--yes", is_flag=True, help="Delete without asking.")
-def prune(runs: Path, keep: int, yes: bool) -> None:
+@click.option("--cache", is_flag=True, help="Delete decoded images that are kept for later runs as well.")
+def prune(runs: Path, keep: int, yes: bool, cache: bool) -> None:
     """Delete all but the newest runs: weights, evidence and salts."""
     every = _prunable(list_runs(runs))
     doomed = every[: max(0, len(every) - keep)]
@@ -58,6 +60,10 @@ def prune(runs: Path, keep: int, yes: bool) -> None:
         click.confirm(f"delete these {len(doomed)} runs?", abort=True, err=True)
     for run in doomed:
         _delete(run)
+    # Not asked for: it is made again by the next run that needs it.
+    removed = remove_image_cache(runs) if cache else None
+    if removed is not None:
+        click.echo(str(removed))
 
 
 def _prunable(paths: tuple[Path, ...]) -> list[RunDirectory]:

@@ -7,25 +7,29 @@ from typing import Any
 
 from gatekeeper.config.document import Document, Read, Section
 from gatekeeper.config.header import CANDIDATE, open_document
-from gatekeeper.config.model import read_model
+from gatekeeper.config.model import read_arguments, read_model
 from gatekeeper.config.nodes import Node, Sequence
 from gatekeeper.config.readers import TEXT, choice, list_of, one_of_numbers, real, whole
 from gatekeeper.config.training import read_training
 from gatekeeper.core.candidate import Candidate, TrainingSpec, loss_for
-from gatekeeper.core.checks import check_open_probability
+from gatekeeper.core.checks import check_finite, check_open_probability
 from gatekeeper.core.data_spec import (
     DATA_FORMATS,
-    EMBEDDED_FORMATS,
+    LABEL_OR_MASK_FORMATS,
+    MASK,
+    PATHLESS_FORMATS,
     PHANTOM_FORMATS,
     SEGMENTATION_FORMATS,
     DataSpec,
     PhantomSpec,
     SplitSpec,
+    check_window,
+    why_pathless,
 )
 from gatekeeper.errors import InvalidValueError
 
-# A MedMNIST archive always brings its split; a folder does where it holds `train` and `test`, which its reader sees.
-_FORMATS_WITH_A_SPLIT = ("medmnist", "image-folder")
+# A MedMNIST archive always brings its split; the others may, which their readers see.
+_FORMATS_WITH_A_SPLIT = ("medmnist", "image-folder", "radimagenet", "numpy", "factory")
 
 
 def load_candidate(path: Path) -> Candidate:
@@ -78,10 +82,14 @@ def _data(section: Section) -> Read[DataSpec]:
     label = section.optional("label", TEXT, default=None)
     image_size = section.optional("image_size", _image_size, default=None)
     channels = section.optional("channels", one_of_numbers(1, 3), default=None)
-    _check_masks(section, data_format, channels=channels)
+    _check_masks(section, data_format, channels=channels, label=label)
     split = _split(section, data_format)
     phantom = _phantom(section, data_format)
     population = section.optional("population", TEXT, default=None)
+    window = section.optional("window", _window, default=None)
+    factory = section.optional("factory", TEXT, default=None)
+    arguments = section.optional("arguments", read_arguments, default=())
+    _check_companions(section, data_format)
     return section.build(
         lambda: DataSpec(
             format=data_format.value,
@@ -93,25 +101,45 @@ def _data(section: Section) -> Read[DataSpec]:
             split=split.value,
             phantom=phantom.value,
             population=population.value,
+            window=window.value,
+            factory=factory.value,
+            arguments=arguments.value,
         ),
-        blame="image_size",
+        blame="factory" if section.has("factory") else "image_size",
     )
 
 
 def _check_path(section: Section, data_format: Read[str]) -> None:
-    """Real data lie somewhere; embedded data don't."""
+    """Real data lie somewhere; embedded data don't, and a factory knows by itself."""
     for name in data_format.content:
-        if name in EMBEDDED_FORMATS and section.has("path"):
-            section.report("path", f"format {name} takes no path: it ships with gatekeeper", hint="remove the key")
-        if name not in EMBEDDED_FORMATS and not section.has("path"):
+        if name in PATHLESS_FORMATS and section.has("path"):
+            section.report("path", f"format {name} takes no path: {why_pathless(name)}", hint="remove the key")
+        if name not in PATHLESS_FORMATS and not section.has("path"):
             section.report_missing("path", hint=f"format {name} needs the file or folder that holds the images")
 
 
-def _check_masks(section: Section, data_format: Read[str], *, channels: Read[int | None]) -> None:
-    """Images with masks are drawn at their size, in grey."""
-    if data_format.value_or("") not in SEGMENTATION_FORMATS:
+def _check_companions(section: Section, data_format: Read[str]) -> None:
+    """Keys that go with one format."""
+    for name in data_format.content:
+        for key, own in (("window", LABEL_OR_MASK_FORMATS), ("factory", ("factory",)), ("arguments", ("factory",))):
+            if section.has(key) and name not in own:
+                formats = f"format{'s' * (len(own) > 1)} {' and '.join(own)}"
+                section.report(key, f"{key} goes with the {formats}, not with {name}", hint="remove the key")
+        if name == "factory" and not section.has("factory"):
+            section.report_missing("factory", hint="the function that yields the images: package.module:function")
+
+
+def _check_masks(
+    section: Section, data_format: Read[str], *, channels: Read[int | None], label: Read[str | None]
+) -> None:
+    """Images with masks keep their size; those of phantoms are grey."""
+    name = data_format.value_or("")
+    if name in LABEL_OR_MASK_FORMATS and label.value_or(None) == MASK and section.has("image_size"):
+        section.report(
+            "image_size", f"format {name} takes no image_size with masks", hint="resize images and masks before"
+        )
+    if name not in SEGMENTATION_FORMATS:
         return
-    name = data_format.value
     if section.has("image_size"):
         section.report("image_size", f"format {name} takes no image_size", hint="set data.phantom.size")
     if channels.value_or(None) == 3:
@@ -128,6 +156,17 @@ def _image_size(document: Document, name: str, node: Node) -> Read[tuple[int, in
     if sides.content and len(sides.value) != 2:
         return document.refuse(node, f"{name} must be one number, or [height, width]; got {len(sides.value)} numbers")
     return Read(tuple((height, width) for height, width in sides.content))
+
+
+def _window(document: Document, name: str, node: Node) -> Read[tuple[float, float]]:
+    """Reads the values that become 0 and 255."""
+    ends = list_of(real(check_finite))(document, name, node)
+    for found in ends.content:
+        try:
+            check_window(found)
+        except InvalidValueError as error:
+            return document.refuse(node, error.message, hint=error.hint)
+    return Read(tuple((low, high) for low, high in ends.content))
 
 
 def _split(data: Section, data_format: Read[str]) -> Read[SplitSpec]:

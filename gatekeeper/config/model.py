@@ -26,7 +26,7 @@ def read_model(section: Section) -> Read[ModelSpec]:
     width = section.optional("width", whole(at_least=4), default=None)
     _check_width(section, network)
     _check_companions(section)
-    arguments = section.optional("arguments", _arguments, default=())
+    arguments = section.optional("arguments", read_arguments, default=())
     base = section.optional("base", TEXT, default=None)
     base_skip = section.optional("base_skip", list_of(TEXT), default=())
     trainable = section.optional("trainable", list_of(TEXT), default=None)
@@ -68,7 +68,7 @@ def _check_companions(section: Section) -> None:
             section.report(key, f"{key} without {other} means nothing", hint=f"add {other}, or remove {key}")
 
 
-def _arguments(document: Document, name: str, node: Node) -> Read[tuple[Argument, ...]]:
+def read_arguments(document: Document, name: str, node: Node) -> Read[tuple[Argument, ...]]:
     """Reads a mapping of names to scalars; unquoted numbers and booleans are what they look like."""
     if not isinstance(node, Mapping):
         return document.mismatch(name, node, "must be a mapping of names to values")

@@ -209,10 +209,13 @@ def _data(data: DataSpec) -> tuple[str, ...]:
         "data:",
         f"  format: {data.format}",
         *_optional("  path: {}", data.path, text),
+        *_optional("  factory: {}  # the policy must allow it", data.factory, text),
+        *_optional("  arguments: {{{}}}", data.arguments or None, _arguments),
         f"  unit: {text(data.unit)}  # must be the policy's unit",
         *_optional("  label: {}  # the column that holds the class", data.label, text),
         *_optional("  image_size: {}  # height and width", data.image_size, _size),
         *_optional("  channels: {}  # 1 is grey, 3 is colour", data.channels, str),
+        *_optional("  window: {}  # the values that become 0 and 255", data.window, _window),
         f"  split: {{{', '.join(_split(data.split))}}}  # by unit, so that nobody is on both sides",
         *_optional("  population: {}  # whose unit names these are, for the ledger", data.population, text),
         *_optional("  phantom: {}  # size and seed of the synthetic images", data.phantom, _phantom),
@@ -221,6 +224,10 @@ def _data(data: DataSpec) -> tuple[str, ...]:
 
 def _size(size: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, size))}]"
+
+
+def _window(window: tuple[float, float]) -> str:
+    return f"[{', '.join(map(number, window))}]"
 
 
 def _phantom(phantom: PhantomSpec) -> str:

@@ -155,7 +155,9 @@ def _provenance(policy: Policy, evidence: Evidence) -> Iterator[str]:
     yield from _differ("code of the user's, of record and candidate", bool(provenance.code), model.factory is not None)
     if provenance.frozen_parameters and model.trainable is None:
         yield f"{provenance.frozen_parameters} frozen parameters, and the candidate trains them all"
-    for file in provenance.code:
+    reads = evidence.candidate.data.factory is not None
+    yield from _differ("code that reads the data, of card and candidate", bool(evidence.dataset.code), reads)
+    for file in (*provenance.code, *evidence.dataset.code):
         if file not in policy.allow_code:
             yield f"the code {file} ran, and the policy doesn't allow it"
 

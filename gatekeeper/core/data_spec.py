@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from gatekeeper.core.checks import check_choice, check_integer, check_open_probability, check_text
+from gatekeeper.core.checks import (
+    check_choice,
+    check_finite,
+    check_integer,
+    check_open_probability,
+    check_text,
+    check_tuple,
+)
+from gatekeeper.core.fields import ADDED
+from gatekeeper.core.model_spec import Argument, check_factory
 from gatekeeper.errors import InvalidValueError
 
 Task = Literal["classification", "segmentation"]
-DataFormat = Literal["digits", "phantom-lesions", "phantom-abdomen", "medmnist", "image-folder", "ham10000"]
+DataFormat = Literal[
+    "digits",
+    "phantom-lesions",
+    "phantom-abdomen",
+    "medmnist",
+    "image-folder",
+    "ham10000",
+    "radimagenet",
+    "numpy",
+    "factory",
+]
 
 DATA_FORMATS: tuple[str, ...] = get_args(DataFormat)
 PHANTOM_FORMATS = ("phantom-lesions", "phantom-abdomen")
 EMBEDDED_FORMATS = ("digits", *PHANTOM_FORMATS)
+PATHLESS_FORMATS = (*EMBEDDED_FORMATS, "factory")
 SEGMENTATION_FORMATS = ("phantom-abdomen",)
+LABEL_OR_MASK_FORMATS = ("numpy", "factory")
+"""Formats that hold labels or masks: `label: mask` says that it is masks."""
+
+MASK = "mask"
 
 _LARGEST_SIDE = 1024
 
@@ -78,7 +102,7 @@ class DataSpec:
 
     Attributes:
         format: which reader.
-        path: the file or folder, absolute or relative to the working directory; None for embedded sets.
+        path: the file or folder, absolute or relative to the working directory; None for embedded sets and factories.
         unit: the column that says whose privacy is protected; `image` where each image is its own unit.
         label: the column that holds the class; None means the format's own.
         image_size: height and width that images are resized to, or None to keep theirs; masks are never resized, so
@@ -88,6 +112,10 @@ class DataSpec:
         phantom: size and seed of a synthetic set; None for real data.
         population: whose unit names these are: data sets of one population call the same unit by the same name, so
             that the ledger recognises it besides by its name in this data set; None means by that alone.
+        window: of numpy and factory: the values that become 0 and 255; None where they are 8-bit, or floats in [0, 1].
+        factory: of the format factory: `package.module:function` or `path/to/file.py:function`, which the policy must
+            allow; called with the arguments, it yields the images.
+        arguments: the factory's arguments.
     """
 
     format: DataFormat
@@ -99,14 +127,17 @@ class DataSpec:
     split: SplitSpec
     phantom: PhantomSpec | None = None
     population: str | None = None
+    window: tuple[float, float] | None = field(default=None, metadata=ADDED)
+    factory: str | None = field(default=None, metadata=ADDED)
+    arguments: tuple[Argument, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_choice(format=self.format, choices=DATA_FORMATS)
         check_text(unit=self.unit)
         if self.path is not None:
             check_text(path=self.path)
-        if (self.path is None) != (self.format in EMBEDDED_FORMATS):
-            need = "takes no path: it ships with gatekeeper" if self.path else "needs a path"
+        if (self.path is None) != (self.format in PATHLESS_FORMATS):
+            need = f"takes no path: {why_pathless(self.format)}" if self.path else "needs a path"
             raise InvalidValueError(f"format {self.format} {need}")
         if self.label is not None:
             check_text(label=self.label)
@@ -121,13 +152,16 @@ class DataSpec:
                 f"phantom goes with the formats {' and '.join(PHANTOM_FORMATS)}, and only with them"
             )
         self._check_masks()
+        self._check_window()
+        self._check_factory()
 
     def _check_masks(self) -> None:
         """A format with masks is drawn at its size, in grey; the others know no size but `image_size`."""
         if self.task == "segmentation":
             if self.image_size is not None:
-                raise InvalidValueError(f"format {self.format} takes no image_size", hint="set phantom.size")
-            if self.channels == 3:
+                hint = "set phantom.size" if self.phantom is not None else "resize images and masks before"
+                raise InvalidValueError(f"format {self.format} takes no image_size with masks", hint=hint)
+            if self.channels == 3 and self.format in SEGMENTATION_FORMATS:
                 raise InvalidValueError(f"format {self.format} is grey: channels must be 1 or left out")
         elif self.phantom is not None and (self.phantom.dimensions != 2 or self.phantom.size is not None):
             raise InvalidValueError(
@@ -135,10 +169,44 @@ class DataSpec:
                 hint="set image_size",
             )
 
+    def _check_window(self) -> None:
+        if self.window is None:
+            return
+        if self.format not in LABEL_OR_MASK_FORMATS:
+            raise InvalidValueError(f"window goes with the formats numpy and factory, not with {self.format}")
+        check_window(self.window)
+
+    def _check_factory(self) -> None:
+        if (self.factory is None) != (self.format != "factory"):
+            raise InvalidValueError("the format factory needs data.factory, and no other format takes it")
+        check_tuple(arguments=self.arguments, of=Argument)
+        if self.factory is not None:
+            check_factory(self.factory, self.arguments)
+        elif self.arguments:
+            raise InvalidValueError("arguments go with a factory, and only with it")
+
     @property
     def task(self) -> Task:
         """What the model learns: the class of an image, or that of each pixel."""
-        return "segmentation" if self.format in SEGMENTATION_FORMATS else "classification"
+        masks = self.format in SEGMENTATION_FORMATS or (self.format in LABEL_OR_MASK_FORMATS and self.label == MASK)
+        return "segmentation" if masks else "classification"
+
+
+def why_pathless(data_format: str) -> str:
+    """Why a format takes no path."""
+    return "its arguments say where the data lie" if data_format == "factory" else "it ships with gatekeeper"
+
+
+def check_window(window: tuple[float, ...]) -> None:
+    """Require two finite values, the lower first.
+
+    Raises:
+        InvalidValueError: they are not.
+    """
+    if len(window) != 2 or not window[0] < window[1]:
+        raise InvalidValueError(f"window must be [low, high] with low < high, got {list(window)!r}")
+    for value in window:
+        check_finite(window=value)
 
 
 def _check_sides(name: str, sides: tuple[int, ...], *, at_least: int) -> None:

@@ -99,16 +99,25 @@ class ModelSpec:
             if self.arguments:
                 raise InvalidValueError("arguments go with a factory, and only with it")
             return
-        check_text(factory=self.factory)
-        if not _FACTORY.fullmatch(self.factory):
-            raise InvalidValueError(
-                f"a factory is named package.module:function or path/to/file.py:function, got {self.factory!r}"
-            )
-        names = [argument.name for argument in self.arguments]
-        if len(set(names)) != len(names):
-            raise InvalidValueError(f"arguments must have different names, got {', '.join(names)}")
+        check_factory(self.factory, self.arguments)
 
     @property
     def pretrained(self) -> bool:
         """Whether training starts from weights that were trained before."""
         return self.base is not None or self.network in PRETRAINED_NETWORKS
+
+
+def check_factory(factory: str, arguments: tuple[Argument, ...]) -> None:
+    """Require the name of a function in a module or file, and arguments of different names.
+
+    Raises:
+        InvalidValueError: it is none, or two arguments share a name.
+    """
+    check_text(factory=factory)
+    if not _FACTORY.fullmatch(factory):
+        raise InvalidValueError(
+            f"a factory is named package.module:function or path/to/file.py:function, got {factory!r}"
+        )
+    names = [argument.name for argument in arguments]
+    if len(set(names)) != len(names):
+        raise InvalidValueError(f"arguments must have different names, got {', '.join(names)}")

@@ -44,6 +44,7 @@ class DatasetCard:
         image_shape: channels, then height and width, or depth, height and width.
         classes: the classes' names, in the order of the model's outputs.
         commitment: salted SHA-256 of the content; the salt stays in the run directory.
+        code: the files of the user's that read the data, or none where a reader of gatekeeper's did.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DatasetCard:
     image_shape: tuple[int, ...]
     classes: tuple[str, ...]
     commitment: str
+    code: tuple[CodeFile, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
@@ -85,6 +87,7 @@ class DatasetCard:
         if len(self.classes) < 2:
             raise InvalidValueError(f"{self.task} needs at least two classes, got {self.classes!r}")
         check_sha256(commitment=self.commitment)
+        check_tuple(code=self.code, of=CodeFile)
 
     @property
     def pixels(self) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.core.ledger import Identities
 from gatekeeper.data.formats import FORMATS, FormatDescription
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "FormatDescription", "detect", "identities", "load", "read"]
 
 
-def load(spec: DataSpec) -> Dataset:
+def load(spec: DataSpec, *, allow_code: tuple[CodeFile, ...] = (), storage: Path | None = None) -> Dataset:
     """Read and divide the data that `spec` describes.
 
     Args:
         spec: which images, whose they are, and how they are divided.
+        allow_code: the files of the user's own code that the policy allows; others don't run.
+        storage: a private folder for large images (see `gatekeeper.data.store`); None keeps all in memory.
 
     Returns:
         Training and test units. The result depends on the content alone, not on the order of files or rows.
@@ -36,19 +39,25 @@ def load(spec: DataSpec) -> Dataset:
         DataError: something about the data can't be used; the message names the file and the remedy.
     """
     from gatekeeper.data.splits import divide
+    from gatekeeper.data.store import storing_in
 
-    return divide(read(spec), spec)
+    with storing_in(storage):
+        return divide(_table(spec, allow_code), spec)
 
 
-def read(spec: DataSpec) -> ImageTable:
-    """Every image that `spec` describes, not yet divided.
+def read(spec: DataSpec, *, allow_code: tuple[CodeFile, ...] = (), storage: Path | None = None) -> ImageTable:
+    """Every image that `spec` describes, not yet divided; arguments and errors as of `load`."""
+    from gatekeeper.data.store import storing_in
 
-    Raises:
-        DataError: something about the data can't be used.
-    """
+    with storing_in(storage):
+        return _table(spec, allow_code)
+
+
+def _table(spec: DataSpec, allow_code: tuple[CodeFile, ...]) -> ImageTable:
+    from gatekeeper.data import factory
     from gatekeeper.data.readers import READERS
 
-    return READERS[spec.format](spec)
+    return READERS[spec.format](spec) if spec.factory is None else factory.read(spec, allow_code=allow_code)
 
 
 def identities(dataset: Dataset, *, population: str | None) -> Identities:

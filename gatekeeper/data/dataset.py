@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.checks import check_text, check_tuple
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import DataFormat, Task
 from gatekeeper.core.record import DatasetCard
 from gatekeeper.errors import InvalidValueError
@@ -122,6 +123,7 @@ class Dataset:
         classes: the classes' names, in the order of the labels.
         train: the units that the model is trained on.
         test: the units that it is judged on.
+        code: the files of the user's that read it; not part of the digest, which is of the content.
 
     Raises:
         InvalidValueError: the two sides differ in image shape, share a unit or a group, hold a label without a
@@ -135,6 +137,7 @@ class Dataset:
     classes: tuple[str, ...]
     train: Units
     test: Units
+    code: tuple[CodeFile, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
@@ -208,6 +211,7 @@ class Dataset:
             image_shape=self.train.images.shape[1:],
             classes=self.classes,
             commitment=self.digest(salt=salt),
+            code=self.code,
         )
 
 

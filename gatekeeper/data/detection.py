@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from gatekeeper.core.data_spec import DataFormat, DataSpec, SplitSpec
+from gatekeeper.core.data_spec import MASK, DataFormat, DataSpec, SplitSpec
 from gatekeeper.data.files import children, existing
 from gatekeeper.data.formats import FORMATS
 from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files
 from gatekeeper.data.image_folder import labelled_files
 from gatekeeper.data.images import decode
+from gatekeeper.data.numpy_arrays import LABELS, offered
+from gatekeeper.data.radimagenet import FILE_COLUMN, Tree, find_tables, is_layout, is_listing
 from gatekeeper.data.tables import read_csv
 from gatekeeper.errors import DataError
 
@@ -25,20 +27,27 @@ _LABELS = ("dx", "label", "class", "diagnosis", "target")
 def detect(path: Path) -> DataSpec:
     """Propose how to read `path`.
 
-    An archive `.npz` is taken for MedMNIST; a table with a column `image_id` for HAM10000, its unit the coarsest owner
-    among `patient_id`, `lesion_id` and their like; class folders for an image folder. Sizes and colours are
-    proposed where a sample of the images shows that they differ or are large.
+    An archive `.npz` is taken for MedMNIST, or for arrays where one is `images`, as a folder of `.npy` files is;
+    tables of `filename` and `label` for RadImageNet; a table with a column `image_id` for HAM10000. The unit is the
+    coarsest owner among `patient_id`, `lesion_id` and their like. Class folders are taken for an image folder. Sizes
+    and colours are proposed where a sample of the images shows that they differ or are large.
 
     Raises:
         DataError: nothing recognised, or the path is missing or unreadable.
     """
     place = existing(str(path))
     if place.is_file() and place.suffix.lower() == ".npz":
+        if "images" in offered(place):
+            return _arrays(place)
         return DataSpec(format="medmnist", path=str(path), unit="image", split=SplitSpec(test=None))
     if place.is_file() and place.suffix.lower() == ".csv":
-        return _table(path)
+        return _listed(path) if is_listing(place) else _table(path)
     if place.is_dir():
         found = tuple(children(place, root=place))
+        if any(child.name == "images.npy" for child in found):
+            return _arrays(place)
+        if is_layout(place):
+            return _listed(place)
         if any(child.is_file() and child.suffix.lower() == ".csv" for child in found):
             return _table(path)
         if any(child.is_dir() for child in found):
@@ -56,6 +65,26 @@ def _table(path: Path) -> DataSpec:
     files = [found[name][0] for name in names[:_SAMPLE] if name in found]
     unit = next((name for name in _OWNERS if name in table.columns), "image")
     return _spec("ham10000", path, files, unit=unit, label=None if label == "dx" else label, test=_TEST_SHARE)
+
+
+def _arrays(path: Path) -> DataSpec:
+    """Arrays; `masks` are what is learned where there are no labels."""
+    there = offered(path)
+    unit = next((name for name in _OWNERS if name in there), "image")
+    label = MASK if LABELS not in there and "masks" in there else None
+    split = SplitSpec(test=None if "split" in there else _TEST_SHARE)
+    return DataSpec(format="numpy", path=str(path), unit=unit, label=label, split=split)
+
+
+def _listed(folder: Path) -> DataSpec:
+    """Tables of RadImageNet's; see that reader for what divides them."""
+    tables = find_tables(folder)
+    table, side = tables.tables[0]
+    unit = next((name for name in _OWNERS if all(name in each.columns for each, _ in tables.tables)), "image")
+    names = table.column(FILE_COLUMN)[:_SAMPLE]
+    tree = Tree(tables.root)
+    sample = [tree.file(name, where=table.place(row)) for row, name in enumerate(names)]
+    return _spec("radimagenet", folder, sample, unit=unit, label=None, test=None if side else _TEST_SHARE)
 
 
 def _folder(path: Path) -> DataSpec:

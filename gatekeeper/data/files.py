@@ -72,7 +72,7 @@ def children(folder: Path, *, root: Path) -> Iterator[Path]:
         raise DataError(f"the folder can't be read: {error.strerror}", where=str(folder)) from error
     for path in found:
         if not path.name.startswith(".") and path.name.lower() not in _LEFT_BY_DESKTOPS:
-            _check_kind(path, root=root)
+            check_file(path, root=root)
             yield path
 
 
@@ -85,7 +85,12 @@ def walk(folder: Path, *, root: Path) -> Iterator[Path]:
             yield path
 
 
-def _check_kind(path: Path, *, root: Path) -> None:
+def check_file(path: Path, *, root: Path) -> None:
+    """Require of a path in an honest folder what `children` requires.
+
+    Raises:
+        DataError: it is a link out of `root` or to a folder, neither a file nor a folder, or its name is not Unicode.
+    """
     try:
         path.name.encode()
     except UnicodeEncodeError as error:

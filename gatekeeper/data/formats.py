@@ -80,4 +80,29 @@ FORMATS: tuple[FormatDescription, ...] = (
         label="dx",
         gives_split=False,
     ),
+    FormatDescription(
+        name="radimagenet",
+        summary="tables of file names beside a tree of folders, as in RadImageNet",
+        layout="FOLDER/RadiologyAI_train.csv beside …_test.csv (…_val.csv is left out), or one table, or none, and "
+        "MODALITY/ANATOMY/CLASS/IMAGE beneath FOLDER",
+        units="image, and every column of the tables",
+        label="label",
+        gives_split=True,
+    ),
+    FormatDescription(
+        name="numpy",
+        summary="NumPy arrays: images, 2-D or volumes, with labels or masks",
+        layout="NAME.npz, or a folder of .npy files: images, labels or masks, and a column for each owner",
+        units="image, and every other array with a value for each image",
+        label="labels",
+        gives_split=False,
+    ),
+    FormatDescription(
+        name="factory",
+        summary="what a function of yours yields, where the policy allows its code",
+        layout="no files of its own; data.factory is package.module:function or path/to/file.py:function",
+        units="image, and every key of the items but image, label and mask",
+        label="label",
+        gives_split=False,
+    ),
 )

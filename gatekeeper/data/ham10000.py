@@ -20,7 +20,7 @@ from gatekeeper.data.tables import CsvTable, read_csv
 from gatekeeper.errors import DataError
 
 IMAGE_COLUMN = "image_id"
-_NAMES = ("ham10000_metadata*.csv", "metadata.csv")
+_NAMES = ("ham10000_metadata*.csv", "metadata.csv", "ham10000_metadata")  # the last as its first publisher has it
 
 
 def read(spec: DataSpec) -> ImageTable:
@@ -56,16 +56,17 @@ def read(spec: DataSpec) -> ImageTable:
 def find_table(place: Path) -> Path:
     """The metadata table: `place` itself, or the one in the folder `place`.
 
-    In a folder that is `HAM10000_metadata*.csv` or `metadata.csv`, or else the one table that has a column
-    `image_id`.
+    In a folder that is `HAM10000_metadata*.csv`, `metadata.csv` or `HAM10000_metadata`, or else the one table that has
+    a column `image_id`.
 
     Raises:
         DataError: there is none, or a choice.
     """
     if place.is_file():
         return place
-    tables = [path for path in children(place, root=place) if path.suffix.lower() == ".csv" and path.is_file()]
-    named = [path for path in tables if any(fnmatch.fnmatch(path.name.lower(), name) for name in _NAMES)]
+    files = [path for path in children(place, root=place) if path.is_file()]
+    tables = [path for path in files if path.suffix.lower() == ".csv"]
+    named = [path for path in files if any(fnmatch.fnmatch(path.name.lower(), name) for name in _NAMES)]
     if not named:
         named = tables if len(tables) == 1 else [path for path in tables if IMAGE_COLUMN in read_csv(path).columns]
     if not named:

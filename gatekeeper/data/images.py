@@ -19,24 +19,30 @@ over areas) and whose arithmetic is in integers, hence alike on every machine.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
 import re
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from gatekeeper.data.store import stacked, store_for
 from gatekeeper.errors import DataError
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_TOTAL_BYTES = 8 * 2**30
 
+_DECODING = "gatekeeper decoding v1"  # another number where the same file decodes to other pixels
 _DECODERS = ("BMP", "JPEG", "PNG", "TIFF")
 _DEEP = re.compile(r";16[BLN]")
 _PROFILE = "convert it to RGB with its colour profile"
@@ -71,7 +77,10 @@ def decode(path: Path, *, image_size: tuple[int, int] | None, channels: int | No
         DataError: the file is empty, too large, truncated, malformed, not an image, or of a kind that the
             table above refuses.
     """
-    data = _read(path)
+    return _decoded(_read(path), path, image_size=image_size, channels=channels)
+
+
+def _decoded(data: bytes, path: Path, *, image_size: tuple[int, int] | None, channels: int | None) -> NDArray[np.uint8]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -131,17 +140,50 @@ def decode_all(
         Pixels, uint8, shape (images, channels, height, width), in the order of `paths`.
 
     Raises:
-        DataError: one can't be read, two differ in shape, or all together need more than 8 GiB.
+        DataError: one can't be read, two differ in shape, or all together need more than `check_total_bytes` allows.
     """
     first = decode(paths[0], image_size=image_size, channels=channels)
-    check_total_bytes(len(paths) * first.nbytes, source=source)
-    images = np.empty((len(paths), *first.shape), dtype=np.uint8)
+    shape = (len(paths), *first.shape)
+    size = math.prod(shape)
+    check_total_bytes(size, source=source)
+    how = _How(image_size=image_size, channels=channels)
+    store = store_for(size)
+    if store is None:
+        return stacked(_rows(paths, how, digests=None, first=first), shape=shape)
+    digests = [hashlib.sha256(_read(path)).hexdigest() for path in paths]
+    return store.kept(how.key(digests), shape=shape, make=lambda: _rows(paths, how, digests=digests, first=first))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _How:
+    """How images are decoded.
+
+    Attributes:
+        image_size: as in `decode`.
+        channels: as in `decode`.
+    """
+
+    image_size: tuple[int, int] | None
+    channels: int | None
+
+    def key(self, digests: list[str]) -> str:
+        """A digest of everything that the pixels of files with these digests depend on."""
+        facts = (_DECODING, f"Pillow {PIL.__version__}", repr(self.image_size), repr(self.channels), *digests)
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _rows(
+    paths: Sequence[Path], how: _How, *, digests: list[str] | None, first: NDArray[np.uint8]
+) -> Iterator[NDArray[np.uint8]]:
+    """Each image by itself, shape (1, channels, height, width); where digests are known, of those very files."""
     for row, path in enumerate(paths):
-        pixels = decode(path, image_size=image_size, channels=channels) if row else first
+        data = _read(path)
+        if digests is not None and hashlib.sha256(data).hexdigest() != digests[row]:
+            raise DataError("the file changed while it was read", where=str(path), hint="keep the data fixed")
+        pixels = _decoded(data, path, image_size=how.image_size, channels=how.channels)
         if pixels.shape != first.shape:
             raise _mixed(paths[0], first.shape, path, pixels.shape)
-        images[row] = pixels
-    return images
+        yield pixels[np.newaxis]
 
 
 def stored_shapes(paths: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
@@ -158,7 +200,7 @@ def stored_shapes(paths: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
 
 
 def check_total_bytes(size: int, *, source: str, key: str = "image_size") -> None:
-    """Require that all images fit into the memory that a data set may take.
+    """Require that all images fit into the memory that a data set may take, or onto the disk where there is a store.
 
     Args:
         size: bytes that they take.
@@ -166,9 +208,18 @@ def check_total_bytes(size: int, *, source: str, key: str = "image_size") -> Non
         key: the key of the candidate's `data` that makes images smaller.
 
     Raises:
-        DataError: they need more than 8 GiB.
+        DataError: they need more than 8 GiB of memory, or than the disk has left for them and their division.
     """
-    if size > MAX_TOTAL_BYTES:
+    store = store_for(size)
+    if store is not None:
+        if 2 * size > store.free_bytes:
+            raise DataError(
+                f"the decoded images take {2 * size / 2**30:.1f} GiB, and {store.folder} has "
+                f"{store.free_bytes / 2**30:.1f} GiB left",
+                where=source,
+                hint=f"set data.{key} to a smaller size, or free some disk",
+            )
+    elif size > MAX_TOTAL_BYTES:
         raise DataError(
             f"the images take {size / 2**30:.1f} GiB of memory; the limit is {MAX_TOTAL_BYTES / 2**30:.0f} GiB",
             where=source,

@@ -7,32 +7,29 @@ Design note: `train` is trained on and `test` is judged on. `val` is left out, a
 here selects models by it, and adding it to the training side would make the results another benchmark's.
 A second split over all images is refused, because the archive's authors divided by patients that the file doesn't name.
 
-The archive is not trusted: nothing is unpickled, and sizes are checked before memory is taken (the zip
-directory's, and those that the arrays' own headers declare, must agree).
+The archive is not trusted: see `archives`.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from pathlib import Path
-from typing import IO
+import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from gatekeeper.core.data_spec import DataSpec
+from gatekeeper.data.archives import members, read_archive
 from gatekeeper.data.files import existing
-from gatekeeper.data.images import MAX_TOTAL_BYTES, check_total_bytes, to_pixels
-from gatekeeper.data.records import ImageTable, Side, check_columns, closest
+from gatekeeper.data.images import check_total_bytes, to_pixels
+from gatekeeper.data.records import ImageTable, Side, check_columns
+from gatekeeper.data.store import blocks, stacked
 from gatekeeper.errors import DataError
 
 _SIDES: tuple[Side, Side] = ("train", "test")
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ENCRYPTED = 0x1
-_DEFLATE_RATIO = 1032
-_MALFORMED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError)
+_WANTED = tuple(f"{side}_{kind}" for side in _SIDES for kind in ("images", "labels"))
+_WHAT = "it must be a MedMNIST .npz file"
 
 
 def read(spec: DataSpec) -> ImageTable:
@@ -45,7 +42,7 @@ def read(spec: DataSpec) -> ImageTable:
     assert spec.path is not None
     path = existing(spec.path)
     check_columns(spec, offered=("image",), label="label", where=spec.path)
-    arrays = _read_arrays(path)
+    arrays = read_archive(path, _WANTED, what=_WHAT)
     images, labels, names, sides = [], [], [], []
     for side in _SIDES:
         own = _pixels(arrays[f"{side}_images"], spec, where=f"{path}:{side}_images")
@@ -60,9 +57,9 @@ def read(spec: DataSpec) -> ImageTable:
             hint="set data.image_size and data.channels",
         )
     return ImageTable(
-        name=f"{path.stem}, without its validation part" if "val_images" in _members(path) else path.stem,
+        name=f"{path.stem}, without its validation part" if "val_images" in members(path, what=_WHAT) else path.stem,
         source=spec.path,
-        images=np.concatenate(images),
+        images=stacked(_all_blocks(images), shape=(len(names), *images[0].shape[1:])),
         image_names=tuple(names),
         labels=tuple(labels),
         units=tuple(names),
@@ -75,77 +72,6 @@ def read(spec: DataSpec) -> ImageTable:
 def _stored_shapes(images: NDArray[np.generic]) -> list[tuple[int, ...]]:
     channels = images.shape[3] if images.ndim == 4 else 1
     return [(channels, *images.shape[1:3])] * len(images)
-
-
-def _members(path: Path) -> tuple[str, ...]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return tuple(name.removesuffix(".npy") for name in archive.namelist())
-    except _MALFORMED as error:
-        raise _malformed(path, error) from error
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    wanted = tuple(f"{side}_{kind}" for side in _SIDES for kind in ("images", "labels"))
-    there = _members(path)
-    for name in wanted:
-        if there.count(name) != 1:
-            found = "more than one" if name in there else "no"
-            raise DataError(f"the archive has {found} array {name!r}", where=str(path), hint=closest(name, there))
-    with zipfile.ZipFile(path) as archive:
-        _check_sizes([archive.getinfo(f"{name}.npy") for name in wanted], path)
-        return {name: _read_array(archive, name, path) for name in wanted}
-
-
-def _check_sizes(members: list[zipfile.ZipInfo], path: Path) -> None:
-    total = sum(member.file_size for member in members)
-    # Deflate's format allows no more: a directory that promises it is lying (RFC 1951).
-    if total > MAX_TOTAL_BYTES or any(m.file_size > _DEFLATE_RATIO * (m.compress_size + 1) for m in members):
-        raise DataError(
-            f"the archive unpacks into {total} bytes, more than {MAX_TOTAL_BYTES} or {_DEFLATE_RATIO} times its size",
-            where=str(path),
-            hint="use the archive of a smaller image size",
-        )
-    for member in members:
-        if member.flag_bits & _ENCRYPTED or member.compress_type not in _COMPRESSIONS:
-            raise DataError(
-                f"the array {member.filename} is encrypted or compressed in an unknown way",
-                where=str(path),
-                hint="write the archive with numpy.savez or numpy.savez_compressed",
-            )
-
-
-def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[np.generic]:
-    try:
-        with archive.open(f"{name}.npy") as stream:
-            declared = _declared_bytes(stream)
-        size = archive.getinfo(f"{name}.npy").file_size
-        if declared != size:
-            raise DataError(
-                f"the array {name} declares {declared} bytes and the archive stores {size}",
-                where=str(path),
-                hint="the archive is corrupt, or made to exhaust memory; get it again from its source",
-            )
-        with archive.open(f"{name}.npy") as stream:
-            array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
-            return array
-    except _MALFORMED as error:
-        raise _malformed(path, error) from error
-
-
-def _declared_bytes(stream: IO[bytes]) -> int:
-    """How long the .npy member must be by its own header: NEP 1, versions 1.0 and 2.0."""
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"unsupported .npy version {version}")
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(stream)
-    if dtype.hasobject:
-        raise ValueError("the array holds Python objects, which are never unpickled")
-    size = dtype.itemsize
-    for side in shape:  # Python integers: NumPy's product would overflow
-        size *= side
-    return stream.tell() + size
 
 
 def _pixels(array: NDArray[np.generic], spec: DataSpec, *, where: str) -> NDArray[np.uint8]:
@@ -164,9 +90,18 @@ def _pixels(array: NDArray[np.generic], spec: DataSpec, *, where: str) -> NDArra
         return images[:, np.newaxis] if images.ndim == 3 else np.moveaxis(images, -1, 1)
     height, width = spec.image_size or images.shape[1:3]
     check_total_bytes(len(images) * height * width * 3, source=where)
-    return np.stack(
-        [to_pixels(Image.fromarray(pixels), image_size=spec.image_size, channels=spec.channels) for pixels in images]
+    first = to_pixels(Image.fromarray(images[0]), image_size=spec.image_size, channels=spec.channels)
+    converted = (
+        to_pixels(Image.fromarray(pixels), image_size=spec.image_size, channels=spec.channels)[np.newaxis]
+        for pixels in images
     )
+    return stacked(converted, shape=(len(images), *first.shape))
+
+
+def _all_blocks(sides: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    for side in sides:
+        for part in blocks(len(side), row_bytes=math.prod(side.shape[1:])):
+            yield side[part]
 
 
 def _labels(array: NDArray[np.generic], *, count: int, where: str) -> list[str]:
@@ -179,9 +114,3 @@ def _labels(array: NDArray[np.generic], *, count: int, where: str) -> list[str]:
             hint="sets with several labels an image can't be used",
         )
     return [str(label) for label in array.ravel().tolist()]
-
-
-def _malformed(path: Path, error: BaseException) -> DataError:
-    return DataError(
-        f"the archive can't be read ({error})", where=str(path), hint="get it again; it must be a MedMNIST .npz file"
-    )

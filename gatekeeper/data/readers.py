@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatekeeper.core.data_spec import DataFormat, DataSpec
-from gatekeeper.data import digits, ham10000, image_folder, medmnist, phantom_abdomen, phantom_lesions
+from gatekeeper.data import (
+    digits,
+    factory,
+    ham10000,
+    image_folder,
+    medmnist,
+    numpy_arrays,
+    phantom_abdomen,
+    phantom_lesions,
+    radimagenet,
+)
 from gatekeeper.data.records import ImageTable
 
 READERS: dict[DataFormat, Callable[[DataSpec], ImageTable]] = {
@@ -15,4 +25,7 @@ READERS: dict[DataFormat, Callable[[DataSpec], ImageTable]] = {
     "medmnist": medmnist.read,
     "image-folder": image_folder.read,
     "ham10000": ham10000.read,
+    "radimagenet": radimagenet.read,
+    "numpy": numpy_arrays.read,
+    "factory": factory.read,
 }

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.checks import check_text
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.errors import DataError, InvalidValueError
 
@@ -33,6 +34,7 @@ class ImageTable:
         classes: the classes in the order of the masks' indices; None where the labels alone say what there is.
         stored_shapes: each image's (channels, *spatial) as it is stored, before it was resized or its colours were
             converted; None where the reader doesn't know.
+        code: the files of the user's that yielded the images.
 
     Raises:
         InvalidValueError: the columns differ in length, two images share a name, or there are masks without classes.
@@ -49,6 +51,7 @@ class ImageTable:
     masks: NDArray[np.uint8] | None = None
     classes: tuple[str, ...] | None = None
     stored_shapes: tuple[tuple[int, ...], ...] | None = None
+    code: tuple[CodeFile, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(name=self.name)

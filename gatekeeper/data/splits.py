@@ -11,6 +11,7 @@ version of every library, and doesn't depend on the order of the rows.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from gatekeeper.core.data_spec import DataSpec, SplitSpec
 from gatekeeper.data.dataset import Dataset, Units
 from gatekeeper.data.records import ImageTable, Side
+from gatekeeper.data.store import blocks, gathered
 from gatekeeper.errors import DataError
 
 _SHOWN = 3
@@ -93,6 +95,7 @@ def divide(table: ImageTable, spec: DataSpec) -> Dataset:
         synthetic=spec.phantom is not None,
         unit=spec.unit,
         classes=classes,
+        code=table.code,
         train=_units(table, sides, side="train", classes=classes),
         test=_units(table, sides, side="test", classes=classes),
     )
@@ -216,7 +219,8 @@ def _trained_classes(table: ImageTable, sides: tuple[Side, ...], classes: tuple[
     rows = [row for row, side in enumerate(sides) if side == "train"]
     if table.masks is None:
         return {table.labels[row] for row in rows}
-    return {classes[index] for index in np.unique(table.masks[rows])}
+    parts = blocks(len(rows), row_bytes=math.prod(table.masks.shape[1:]))
+    return {classes[index] for part in parts for index in np.unique(table.masks[rows[part]])}
 
 
 def _units(table: ImageTable, sides: tuple[Side, ...], *, side: Side, classes: tuple[str, ...]) -> Units:
@@ -228,9 +232,9 @@ def _units(table: ImageTable, sides: tuple[Side, ...], *, side: Side, classes: t
     index = {name: position for position, name in enumerate(group_of)}
     class_index = {name: position for position, name in enumerate(classes)}
     return Units(
-        images=table.images[rows],
+        images=gathered(table.images, rows),
         labels=np.array([class_index[table.labels[row]] for row in rows], dtype=np.int64),
-        masks=None if table.masks is None else table.masks[rows],
+        masks=None if table.masks is None else gathered(table.masks, rows),
         unit_of=np.array([index[table.units[row]] for row in rows], dtype=np.int64),
         names=tuple(group_of),
         groups=tuple(group_of.values()),

@@ -72,7 +72,9 @@ def describe(run: RunDirectory, *, device: DeviceChoice) -> None:
     directory = DescribingDirectory(run.path)
     candidate = directory.read_candidate()
     policy = directory.read_policy() if directory.has("policy.json") else None
-    pseudonyms, table = Pseudonyms(directory.salt), data.read(candidate.data)
+    pseudonyms = Pseudonyms(directory.salt)
+    allowed = () if policy is None else policy.allow_code
+    table = data.read(candidate.data, allow_code=allowed, storage=directory.path / "images")
     found = describe_data(
         table,
         sides_of(table, candidate.data),

@@ -11,6 +11,7 @@ from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import PlannedRun
 from gatekeeper.errors import DataError
 from gatekeeper.pipeline.counting import objection_to, total_of, total_with
+from gatekeeper.pipeline.image_cache import image_cache
 from gatekeeper.pipeline.planning import make_plan, obstacles
 from gatekeeper.pipeline.pricing import price
 from gatekeeper.rundir import RunDirectory
@@ -37,7 +38,7 @@ def forecast(run: RunDirectory, progress: Progress, *, device: DeviceChoice = "a
 
     policy, candidate = run.read_policy(), run.read_candidate()
     progress.begin("loading the data", 1)
-    dataset = data.load(candidate.data)
+    dataset = data.load(candidate.data, allow_code=policy.allow_code, storage=image_cache(run))
     card = dataset.card(salt=run.salt)
     progress.begin("planning", 1)
     plan = make_plan(candidate, policy, card)

@@ -17,6 +17,7 @@ from gatekeeper.core.resumption import Origin
 from gatekeeper.core.utility import UtilityReport
 from gatekeeper.errors import DataError
 from gatekeeper.pipeline.attacking import Target, attack, identify
+from gatekeeper.pipeline.image_cache import image_cache
 from gatekeeper.pipeline.place import find_place
 from gatekeeper.pipeline.planning import make_plan, without_ceiling
 from gatekeeper.pipeline.stopping import interrupts_deferred
@@ -62,7 +63,7 @@ def plan(run: RunDirectory, progress: Progress, *, beyond: bool = False) -> Plan
 
     policy, candidate = run.read_policy(), run.read_candidate()
     progress.begin("loading the data", 1)
-    dataset = data.load(candidate.data)
+    dataset = data.load(candidate.data, allow_code=policy.allow_code, storage=image_cache(run))
     card = dataset.card(salt=run.salt)
     progress.begin("planning", 1)
     provenance = _build_own_model(policy, candidate, card)
@@ -220,7 +221,7 @@ def unchanged(run: RunDirectory, candidate: Candidate, card: DatasetCard) -> Dat
     """
     from gatekeeper import data
 
-    dataset = data.load(candidate.data)
+    dataset = data.load(candidate.data, allow_code=run.read_policy().allow_code, storage=image_cache(run))
     if dataset.card(salt=run.salt) != card:
         raise DataError(
             "the data changed while the run went on", where=card.name, hint="keep the data fixed and certify again"

@@ -300,7 +300,24 @@ def provenance_sentence(facts: Facts) -> str | None:
     if provenance.code:
         files = ", ".join(map(str, provenance.code))
         sentences.append(f"The network was made by code that the policy allows: {files}.")
+    if facts.evidence.dataset.code:
+        files = ", ".join(map(str, facts.evidence.dataset.code))
+        sentences.append(
+            f"The data were read by code that the policy allows: {files}. Which images there are, and whose they are, "
+            "is its word."
+        )
     return " ".join(sentences) or None
+
+
+def unit_sentence(facts: Facts) -> str | None:
+    """That the data name no patients, where the published table doesn't and the candidate adds none; or None."""
+    dataset = facts.evidence.dataset
+    if dataset.format != "radimagenet" or dataset.unit != "image":
+        return None
+    return (
+        "Each image is its own unit: the published table of these data names no patients. What several images of one "
+        "patient tell together is not bounded by this ε, and one patient's images may be on both sides of the split."
+    )
 
 
 def verified_report(certificate: Certificate) -> Report:

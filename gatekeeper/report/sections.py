@@ -21,6 +21,7 @@ from gatekeeper.report.content import (
     provenance_sentence,
     trusted,
     twin_sentence,
+    unit_sentence,
     waiver_sentences,
 )
 from gatekeeper.report.tables import MARKS, margin, measured, statistic
@@ -83,6 +84,7 @@ def paragraphs(report: Report) -> Iterator[tuple[str, str]]:
         ("Resumed", interruption_sentence(facts)),
         ("Twin", twin_sentence(facts)),
         ("Origin", provenance_sentence(facts)),
+        ("Unit", unit_sentence(facts)),
     ):
         if sentence is not None:
             yield title, sentence

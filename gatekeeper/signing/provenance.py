@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gatekeeper.core import codec
-from gatekeeper.core.certificate import Certificate
+from gatekeeper.core.certificate import Certificate, Evidence
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.record import Software
 from gatekeeper.signing.predicates import Basis, policy_descriptor
 
@@ -62,9 +63,14 @@ def _dependencies(certificate: Certificate) -> list[dict[str, Any]]:
     ]
     if provenance.base_weights is not None:
         found.append({"name": "base weights", "digest": {"sha256": provenance.base_weights}})
-    found += [{"name": file.name, "digest": {"sha256": file.sha256}} for file in provenance.code]
+    found += [{"name": file.name, "digest": {"sha256": file.sha256}} for file in _code(evidence)]
     found += [{"name": f"{each.name} {each.version}", "uri": package_url(each)} for each in evidence.record.software]
     return found
+
+
+def _code(evidence: Evidence) -> list[CodeFile]:
+    """The user's code that read the data and that made the network, each file once."""
+    return list(dict.fromkeys((*evidence.dataset.code, *evidence.record.provenance.code)))
 
 
 def package_url(software: Software) -> str:

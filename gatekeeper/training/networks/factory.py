@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from gatekeeper.core.allowed_code import guarded, import_function
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import Task
 from gatekeeper.core.model_spec import Argument
-from gatekeeper.errors import GatekeeperError, UnsupportedModelError
-from gatekeeper.training.networks.allowed_code import ImportedCode, import_file, import_module
-
-T = TypeVar("T")
+from gatekeeper.errors import UnsupportedModelError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,38 +49,19 @@ def factory_network(
     Raises:
         UnsupportedModelError: the code isn't allowed or fails, or what it returns is no network for such images.
     """
-    place, _, function = factory.rpartition(":")
-    imported = _guarded(factory, lambda: _import(place, allow_code))
-    make = getattr(imported.module, function, None)
-    if not callable(make):
-        raise UnsupportedModelError(f"{place} has no function {function}", where=factory)
+    imported = import_function(factory, allow=allow_code, refusal=UnsupportedModelError)
     given = {argument.name: argument.value for argument in arguments}
-    network = _guarded(factory, lambda: make(image_shape=image_shape, classes=classes, **given))
+    network = guarded(
+        factory,
+        lambda: imported.function(image_shape=image_shape, classes=classes, **given),
+        refusal=UnsupportedModelError,
+    )
     if not isinstance(network, nn.Module):
         raise UnsupportedModelError(f"it returned a {type(network).__name__}, not a torch.nn.Module", where=factory)
     _check_parameters(factory, network)
     outputs = (classes, *image_shape[1:]) if task == "segmentation" else (classes,)
     _check_outputs(factory, network, image_shape=image_shape, outputs=outputs)
-    return MadeNetwork(network=network, code=imported.files)
-
-
-def _import(place: str, allow_code: tuple[CodeFile, ...]) -> ImportedCode:
-    if place.endswith(".py"):
-        return import_file(Path(place), allow=allow_code)
-    return import_module(place, allow=allow_code)
-
-
-def _guarded(factory: str, action: Callable[[], T]) -> T:
-    """What foreign code returns; whatever it raises is the candidate's fault, not a bug of gatekeeper's."""
-    try:
-        return action()
-    except GatekeeperError:
-        raise
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise UnsupportedModelError(
-            f"the factory {factory} failed: {type(error).__name__}: {error}", where=f"{last.filename}:{last.lineno}"
-        ) from error
+    return MadeNetwork(network=network, code=imported.code.files)
 
 
 def _check_parameters(factory: str, network: nn.Module) -> None:
@@ -104,7 +79,7 @@ def _check_outputs(factory: str, network: nn.Module, *, image_shape: tuple[int, 
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        found = _guarded(factory, lambda: network(probe))
+        found = guarded(factory, lambda: network(probe), refusal=UnsupportedModelError)
     network.train(was_training)
     wanted = (2, *outputs)
     if not isinstance(found, Tensor) or found.dtype != torch.float32 or tuple(found.shape) != wanted:

@@ -11,18 +11,25 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from gatekeeper.core.code import CodeFile
-from gatekeeper.errors import UnsupportedModelError
+from gatekeeper.errors import DataError, GatekeeperError, UnsupportedModelError
+
+T = TypeVar("T")
 
 _INIT = "__init__.py"
+
+Refusal = type[UnsupportedModelError] | type[DataError]
+"""What code that may not run is: a network's, or a data set's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,46 +38,110 @@ class ImportedCode:
 
     Attributes:
         module: the module itself.
-        files: in the order in which they ran.
+        ran: the list that further files join, where a function imports them only when it is called.
     """
 
     module: ModuleType
-    files: tuple[CodeFile, ...]
+    ran: list[CodeFile]
+
+    @property
+    def files(self) -> tuple[CodeFile, ...]:
+        """The files that have run by now, in that order."""
+        return tuple(self.ran)
 
 
-def import_module(name: str, *, allow: tuple[CodeFile, ...]) -> ImportedCode:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedFunction:
+    """A function of the user's, and the code that it comes from.
+
+    Attributes:
+        function: the function.
+        code: its module, and the files that ran for it.
+    """
+
+    function: Callable[..., object]
+    code: ImportedCode
+
+
+def import_function(factory: str, *, allow: tuple[CodeFile, ...], refusal: Refusal) -> ImportedFunction:
+    """A function of the user's, and what ran to define it.
+
+    Args:
+        factory: `package.module:function`, or `path/to/file.py:function`, relative to the working directory.
+        allow: what the policy allows.
+        refusal: what is raised where the code may not run, or isn't there.
+
+    Raises:
+        UnsupportedModelError, DataError: as `refusal` says; also where importing fails.
+    """
+    place, _, name = factory.rpartition(":")
+    imported = guarded(factory, lambda: _import(place, allow, refusal), refusal=refusal)
+    function = getattr(imported.module, name, None)
+    if not callable(function):
+        raise refusal(f"{place} has no function {name}", where=factory)
+    return ImportedFunction(function=function, code=imported)
+
+
+def guarded(factory: str, action: Callable[[], T], *, refusal: Refusal) -> T:
+    """What foreign code returns; whatever it raises is the candidate's fault, not a bug of gatekeeper's."""
+    try:
+        return action()
+    except GatekeeperError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise refusal(
+            f"the factory {factory} failed: {type(error).__name__}: {error}", where=f"{last.filename}:{last.lineno}"
+        ) from error
+
+
+def _import(place: str, allow: tuple[CodeFile, ...], refusal: Refusal) -> ImportedCode:
+    if place.endswith(".py"):
+        return import_file(Path(place), allow=allow, refusal=refusal)
+    return import_module(place, allow=allow, refusal=refusal)
+
+
+def import_module(name: str, *, allow: tuple[CodeFile, ...], refusal: Refusal = UnsupportedModelError) -> ImportedCode:
     """A module that lies on Python's path.
 
     Args:
         name: its dotted name.
         allow: what the policy allows.
+        refusal: what is raised.
 
     Raises:
-        UnsupportedModelError: the module isn't there, a file isn't allowed, or the package is gatekeeper's.
+        UnsupportedModelError, DataError: the module isn't there, a file isn't allowed, or the package is gatekeeper's.
     """
     package = name.partition(".")[0]
     roots = tuple(Path(entry) for entry in sys.path if entry)
-    return _imported(name, _AllowedFinder(package, roots=roots, file=None, allow=allow))
+    return _imported(name, _AllowedFinder(package, roots=roots, file=None, allow=allow, refusal=refusal))
 
 
-def import_file(path: Path, *, allow: tuple[CodeFile, ...]) -> ImportedCode:
+def import_file(path: Path, *, allow: tuple[CodeFile, ...], refusal: Refusal = UnsupportedModelError) -> ImportedCode:
     """A file as a module of its own, which the policy knows by the file's name.
 
     Raises:
-        UnsupportedModelError: as `import_module`; or the file's name can't be a module's.
+        UnsupportedModelError, DataError: as `import_module`; or the file's name can't be a module's.
     """
     if not path.stem.isidentifier():
-        raise UnsupportedModelError(f"{path.name} can't be imported: its name is none in Python", where=str(path))
-    return _imported(path.stem, _AllowedFinder(path.stem, roots=(), file=path, allow=allow))
+        raise refusal(f"{path.name} can't be imported: its name is none in Python", where=str(path))
+    return _imported(path.stem, _AllowedFinder(path.stem, roots=(), file=path, allow=allow, refusal=refusal))
 
 
 class _AllowedFinder(MetaPathFinder):
     """Finds the modules of one package; those of others are left to Python."""
 
     def __init__(
-        self, package: str, *, roots: tuple[Path, ...], file: Path | None, allow: tuple[CodeFile, ...]
+        self,
+        package: str,
+        *,
+        roots: tuple[Path, ...],
+        file: Path | None,
+        allow: tuple[CodeFile, ...],
+        refusal: Refusal,
     ) -> None:
         self.package = package
+        self.refusal = refusal
         self.ran: list[CodeFile] = []
         self._roots = roots
         self._file = file
@@ -100,7 +171,7 @@ class _AllowedFinder(MetaPathFinder):
     def _check(self, name: str, content: bytes, location: Path) -> None:
         code = CodeFile(name=name, sha256=hashlib.sha256(content).hexdigest())
         if code not in self._allow:
-            raise UnsupportedModelError(
+            raise self.refusal(
                 f"the policy doesn't allow the code of {name}",
                 where=str(location),
                 hint=f'whoever answers for the policy may, having read it, add to spec.allow_code: "{code}"',
@@ -124,7 +195,7 @@ def _imported(name: str, finder: _AllowedFinder) -> ImportedCode:
     """Import `name` through `finder`, which stays: what the package imports later is checked as well."""
     _forget(finder.package)
     if finder.package in sys.modules or finder.package in sys.stdlib_module_names:
-        raise UnsupportedModelError(
+        raise finder.refusal(
             f"{finder.package} is a package that gatekeeper itself uses",
             hint="write a module of your own, which may import it",
         )
@@ -134,7 +205,7 @@ def _imported(name: str, finder: _AllowedFinder) -> ImportedCode:
     except BaseException:
         _forget(finder.package)
         raise
-    return ImportedCode(module=module, files=tuple(finder.ran))
+    return ImportedCode(module=module, ran=finder.ran)
 
 
 def _forget(package: str) -> None:
