@@ -10,6 +10,7 @@ from gatekeeper.config.header import CANDIDATE, open_document
 from gatekeeper.config.model import read_model
 from gatekeeper.config.nodes import Node, Sequence
 from gatekeeper.config.readers import TEXT, choice, list_of, one_of_numbers, real, whole
+from gatekeeper.config.scan import read_scan
 from gatekeeper.config.training import read_training
 from gatekeeper.core.candidate import Candidate, TrainingSpec, loss_for
 from gatekeeper.core.checks import check_open_probability
@@ -17,6 +18,7 @@ from gatekeeper.core.data_spec import (
     DATA_FORMATS,
     EMBEDDED_FORMATS,
     PHANTOM_FORMATS,
+    SCAN_FORMATS,
     SEGMENTATION_FORMATS,
     DataSpec,
     PhantomSpec,
@@ -82,6 +84,7 @@ def _data(section: Section) -> Read[DataSpec]:
     split = _split(section, data_format)
     phantom = _phantom(section, data_format)
     population = section.optional("population", TEXT, default=None)
+    scan = read_scan(section, data_format)
     return section.build(
         lambda: DataSpec(
             format=data_format.value,
@@ -93,6 +96,7 @@ def _data(section: Section) -> Read[DataSpec]:
             split=split.value,
             phantom=phantom.value,
             population=population.value,
+            scan=scan.value,
         ),
         blame="image_size",
     )
@@ -108,13 +112,12 @@ def _check_path(section: Section, data_format: Read[str]) -> None:
 
 
 def _check_masks(section: Section, data_format: Read[str], *, channels: Read[int | None]) -> None:
-    """Images with masks are drawn at their size, in grey."""
-    if data_format.value_or("") not in SEGMENTATION_FORMATS:
-        return
-    name = data_format.value
-    if section.has("image_size"):
-        section.report("image_size", f"format {name} takes no image_size", hint="set data.phantom.size")
-    if channels.value_or(None) == 3:
+    """Images with masks are drawn at their size, in grey; what is made of scans says their size."""
+    name = data_format.value_or("")
+    if name in (*SEGMENTATION_FORMATS, *SCAN_FORMATS) and section.has("image_size"):
+        key = "data.scan.size" if name in SCAN_FORMATS else "data.phantom.size"
+        section.report("image_size", f"format {name} takes no image_size", hint=f"set {key}")
+    if name in SEGMENTATION_FORMATS and channels.value_or(None) == 3:
         section.report("channels", f"format {name} is grey: channels must be 1", hint="remove the key")
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from gatekeeper.core.checks import check_choice, check_integer, check_open_probability, check_text
+from gatekeeper.core.fields import ADDED
+from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.errors import InvalidValueError
 
 Task = Literal["classification", "segmentation"]
-DataFormat = Literal["digits", "phantom-lesions", "phantom-abdomen", "medmnist", "image-folder", "ham10000"]
+DataFormat = Literal[
+    "digits", "phantom-lesions", "phantom-abdomen", "medmnist", "image-folder", "ham10000", "msd", "dicom"
+]
 
 DATA_FORMATS: tuple[str, ...] = get_args(DataFormat)
 PHANTOM_FORMATS = ("phantom-lesions", "phantom-abdomen")
 EMBEDDED_FORMATS = ("digits", *PHANTOM_FORMATS)
-SEGMENTATION_FORMATS = ("phantom-abdomen",)
+SCAN_FORMATS = ("msd", "dicom")
+SEGMENTATION_FORMATS = ("phantom-abdomen", "msd")
 
 _LARGEST_SIDE = 1024
 
@@ -81,13 +86,14 @@ class DataSpec:
         path: the file or folder, absolute or relative to the working directory; None for embedded sets.
         unit: the column that says whose privacy is protected; `image` where each image is its own unit.
         label: the column that holds the class; None means the format's own.
-        image_size: height and width that images are resized to, or None to keep theirs; masks are never resized, so
-            that formats with masks take none.
+        image_size: height and width that images are resized to, or None to keep theirs; formats with masks or scans
+            take none.
         channels: 1 (grey), 3 (RGB), or None to keep the file's.
         split: how units are divided.
         phantom: size and seed of a synthetic set; None for real data.
         population: whose unit names these are: data sets of one population call the same unit by the same name, so
             that the ledger recognises it besides by its name in this data set; None means by that alone.
+        scan: what is made of each scan, in the formats msd and dicom; None in the others.
     """
 
     format: DataFormat
@@ -99,6 +105,7 @@ class DataSpec:
     split: SplitSpec
     phantom: PhantomSpec | None = None
     population: str | None = None
+    scan: ScanSpec | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_choice(format=self.format, choices=DATA_FORMATS)
@@ -121,12 +128,26 @@ class DataSpec:
                 f"phantom goes with the formats {' and '.join(PHANTOM_FORMATS)}, and only with them"
             )
         self._check_masks()
+        self._check_scan()
+
+    def _check_scan(self) -> None:
+        """What is made of scans goes with formats of scans, and says their size."""
+        if (self.scan is None) != (self.format not in SCAN_FORMATS):
+            raise InvalidValueError(f"scan goes with the formats {' and '.join(SCAN_FORMATS)}, and only with them")
+        if self.scan is None:
+            return
+        if self.image_size is not None:
+            raise InvalidValueError(f"format {self.format} takes no image_size", hint="set scan.size")
+        for key, home in self.scan.homes.items():
+            if home != self.format:
+                raise InvalidValueError(f"scan.{key} goes with the format {home}, not with {self.format}")
 
     def _check_masks(self) -> None:
         """A format with masks is drawn at its size, in grey; the others know no size but `image_size`."""
         if self.task == "segmentation":
             if self.image_size is not None:
-                raise InvalidValueError(f"format {self.format} takes no image_size", hint="set phantom.size")
+                key = "scan.size" if self.format in SCAN_FORMATS else "phantom.size"
+                raise InvalidValueError(f"format {self.format} takes no image_size", hint=f"set {key}")
             if self.channels == 3:
                 raise InvalidValueError(f"format {self.format} is grey: channels must be 1 or left out")
         elif self.phantom is not None and (self.phantom.dimensions != 2 or self.phantom.size is not None):

@@ -122,6 +122,7 @@ class Dataset:
         classes: the classes' names, in the order of the labels.
         train: the units that the model is trained on.
         test: the units that it is judged on.
+        notes: what the reader passed over, in words that may be printed; not part of the digest.
 
     Raises:
         InvalidValueError: the two sides differ in image shape, share a unit or a group, hold a label without a
@@ -135,6 +136,7 @@ class Dataset:
     classes: tuple[str, ...]
     train: Units
     test: Units
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(name=self.name)

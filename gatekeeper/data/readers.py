@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatekeeper.core.data_spec import DataFormat, DataSpec
-from gatekeeper.data import digits, ham10000, image_folder, medmnist, phantom_abdomen, phantom_lesions
+from gatekeeper.data import dicom, digits, ham10000, image_folder, medmnist, msd, phantom_abdomen, phantom_lesions
 from gatekeeper.data.records import ImageTable
 
 READERS: dict[DataFormat, Callable[[DataSpec], ImageTable]] = {
@@ -15,4 +15,6 @@ READERS: dict[DataFormat, Callable[[DataSpec], ImageTable]] = {
     "medmnist": medmnist.read,
     "image-folder": image_folder.read,
     "ham10000": ham10000.read,
+    "msd": msd.read,
+    "dicom": dicom.read,
 }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gatekeeper.core.checks import check_text
 from gatekeeper.core.data_spec import DataSpec
+from gatekeeper.data.pseudonyms import masked, pseudonym
 from gatekeeper.errors import DataError, InvalidValueError
 
 Side = Literal["train", "test"]
@@ -31,6 +32,8 @@ class ImageTable:
         sides: each image's side where the data set gives its split; otherwise None.
         masks: class of each pixel, an index into `classes`, uint8, shape (images, *spatial); None without masks.
         classes: the classes in the order of the masks' indices; None where the labels alone say what there is.
+        secrets: where names of units and groups may not be shown, what each image's name may not show; else None.
+        notes: what was passed over, in words that may be printed.
 
     Raises:
         InvalidValueError: the columns differ in length, two images share a name, or there are masks without classes.
@@ -46,17 +49,29 @@ class ImageTable:
     sides: tuple[Side, ...] | None = None
     masks: NDArray[np.uint8] | None = None
     classes: tuple[str, ...] | None = None
+    secrets: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
         check_text(source=self.source)
-        columns = (self.image_names, self.labels, self.units, self.groups, self.sides or self.groups)
-        if any(len(column) != len(self.images) for column in columns):
+        columns = (self.image_names, self.labels, self.units, self.groups)
+        optional = [column for column in (self.sides, self.secrets) if column is not None]
+        if any(len(column) != len(self.images) for column in (*columns, *optional)):
             raise InvalidValueError("each image needs a name, a label, a unit, a group and, where given, a side")
         if len(set(self.image_names)) != len(self.image_names):
             raise InvalidValueError("two images share a name")
         if (self.masks is None) != (self.classes is None):
             raise InvalidValueError("masks go with the classes that their indices mean")
+
+    def shown(self, owner: str) -> str:
+        """What a message calls a unit or a group: its name in quotes, or a pseudonym where names are secret."""
+        return repr(owner) if self.secrets is None else pseudonym(owner)
+
+    def shown_image(self, row: int) -> str:
+        """What a message calls an image."""
+        name = self.image_names[row]
+        return name if self.secrets is None else masked(name, secret=self.secrets[row])
 
     def __repr__(self) -> str:
         return f"ImageTable({self.name!r}, {len(self.images)} images)"

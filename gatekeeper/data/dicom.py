@@ -1,0 +1,218 @@
+"""A folder of DICOM files: images, each its own (2-D), or series as volumes (3-D).
+
+Units are `patient` (PatientID), `study`, `series`, or a column of `data.scan.table`. PatientID is never shown: messages
+call a patient by a pseudonym that changes with every run (`pseudonyms`), also where it is part of a file's path. The
+path of a file that can't be parsed is shown as it is, since nothing says what in it would name somebody.
+
+Files that say that text is burned into their pixels are refused unless the candidate says that it is known. Of
+grey images one value alone holds nothing to learn from, and two patients' would be one image with two owners: they are
+left out, and counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gatekeeper.core.data_spec import DataSpec
+from gatekeeper.core.scan_spec import ScanSpec
+from gatekeeper.data.dicom_header import Instance
+from gatekeeper.data.dicom_labels import columns
+from gatekeeper.data.dicom_pixels import own_numbers, planes
+from gatekeeper.data.dicom_stacks import Stack, stack
+from gatekeeper.data.dicom_tree import Tree, read_tree
+from gatekeeper.data.extras import need
+from gatekeeper.data.files import data_folder, relative_name
+from gatekeeper.data.images import check_total_bytes, to_pixels
+from gatekeeper.data.records import ImageTable
+from gatekeeper.data.resampling import Grid, picture, plan_grid, volume
+from gatekeeper.data.windows import own_window
+from gatekeeper.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """What gives one image, or one a frame.
+
+    Attributes:
+        first: the file that speaks for all.
+        stack: the volume, or None where each frame is an image.
+        grid: where it is brought to.
+    """
+
+    first: Instance
+    stack: Stack | None
+    grid: Grid
+
+    @property
+    def images(self) -> int:
+        """How many images it gives, at most."""
+        return self.first.frames if self.stack is None else 1
+
+
+def read(spec: DataSpec) -> ImageTable:
+    """Read every DICOM file beneath the folder.
+
+    Raises:
+        DataError: pydicom is not installed; a file or the table can't be used, files contradict each other, or the
+            specification asks for what there isn't. The message names the file, never a patient.
+    """
+    assert spec.path is not None
+    assert spec.scan is not None
+    need("pydicom", extra="medical", where=spec.path)
+    tree = read_tree(data_folder(spec.path))
+    _check_annotations(tree, spec.scan)
+    labels, units, groups = columns(tree, spec)
+    sources = _volumes(tree, spec.scan, labels) if spec.scan.dimensions == 3 else _flat(tree, spec.scan)
+    channels = _channels(sources, spec)
+    size, count = _size(sources), sum(source.images for source in sources)
+    check_total_bytes(count * channels * math.prod(size), source=spec.path, key="scan.size")
+    images = np.empty((count, channels, *size), dtype=np.uint8)
+    names: list[str] = []
+    owners: list[Instance] = []
+    for source in sources:
+        for index, pixels in _pixels(source, spec.scan, channels=channels):
+            images[len(names)] = pixels
+            names.append(_name(source, index, tree))
+            owners.append(source.first)
+    kept = len(names)
+    if not kept:
+        raise DataError("every image has one grey value alone", where=spec.path, hint="check data.scan.window")
+    return ImageTable(
+        name=tree.root.resolve().name,
+        source=spec.path,
+        images=images[:kept],
+        image_names=tuple(names),
+        labels=tuple(labels[owner] for owner in owners),
+        units=tuple(units[owner] for owner in owners),
+        groups=tuple(groups[owner] for owner in owners),
+        secrets=tuple(owner.patient for owner in owners),
+        notes=_notes(tree, count=count, kept=kept),
+    )
+
+
+def _check_annotations(tree: Tree, scan: ScanSpec) -> None:
+    for instance in tree.instances:
+        if instance.annotated and not scan.annotations_known:
+            raise DataError(
+                "text is burned into the pixels (BurnedInAnnotation is YES): it may name the patient",
+                where=instance.where,
+                hint="take the file out of the data, or cover the text; if it names nobody and a model may learn from "
+                "it, set data.scan.annotations_known: true",
+            )
+
+
+def _flat(tree: Tree, scan: ScanSpec) -> tuple[_Source, ...]:
+    return tuple(
+        _Source(
+            first=instance,
+            stack=None,
+            grid=plan_grid(
+                (instance.rows, instance.columns),
+                spacing=instance.spacing,
+                wanted=scan.spacing,
+                size=scan.size,
+                where=instance.where,
+            ),
+        )
+        for instance in tree.instances
+    )
+
+
+def _volumes(tree: Tree, scan: ScanSpec, labels: dict[Instance, str]) -> tuple[_Source, ...]:
+    series: dict[str, list[Instance]] = {}
+    for instance in tree.instances:
+        own = series.setdefault(instance.series, [])
+        own.append(instance)
+        if labels[instance] != labels[own[0]]:
+            raise DataError(
+                f"it has another label than {own[0].where}, of the same series",
+                where=instance.where,
+                hint="a volume has one label: give all files of a series the same, or use data.scan.dimensions 2",
+            )
+    found = []
+    for own in series.values():
+        if own[0].colour:
+            raise DataError("the series has colours", where=own[0].where, hint="use data.scan.dimensions 2")
+        pile = stack(own)
+        sides = (len(pile.frames), own[0].rows, own[0].columns)
+        grid = plan_grid(sides, spacing=pile.spacing, wanted=scan.spacing, size=scan.size, where=own[0].where)
+        found.append(_Source(first=own[0], stack=pile, grid=grid))
+    return tuple(found)
+
+
+def _channels(sources: tuple[_Source, ...], spec: DataSpec) -> int:
+    if spec.channels is not None:
+        return spec.channels
+    first = sources[0].first
+    for source in sources:
+        if source.first.colour != first.colour:
+            raise DataError(
+                f"of {first.where} and this file one is grey and one has colours",
+                where=source.first.where,
+                hint="set data.channels to 1 or 3, so that all images are alike",
+            )
+    return 3 if first.colour else 1
+
+
+def _size(sources: tuple[_Source, ...]) -> tuple[int, ...]:
+    first = sources[0]
+    for source in sources:
+        if source.grid.size != first.grid.size:
+            sizes = ["×".join(map(str, each.grid.size)) for each in (source, first)]
+            raise DataError(
+                f"it gives an image of {sizes[0]}, and {first.first.where} of {sizes[1]}",
+                where=source.first.where,
+                hint="set data.scan.size, so that all images are alike",
+            )
+    return first.grid.size
+
+
+def _pixels(source: _Source, scan: ScanSpec, *, channels: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Frame number and pixels, shape (channels, *size), of every image that isn't of one value."""
+    if source.stack is not None:
+        grey = volume(_planes(source.stack, scan), source.grid, count=len(source.stack.frames))
+        if grey.min() < grey.max():
+            yield 0, np.repeat(grey[np.newaxis], channels, axis=0)
+        return
+    for index, plane in enumerate(planes(source.first, scan)):
+        if plane.ndim == 2:
+            pixels = picture(plane, source.grid)
+        else:
+            pixels = np.stack([picture(plane[..., channel], source.grid) for channel in range(3)], axis=-1)
+        if pixels.min() < pixels.max():
+            yield index, to_pixels(Image.fromarray(pixels), image_size=None, channels=channels)
+
+
+def _planes(pile: Stack, scan: ScanSpec) -> Iterator[NDArray[np.float64]]:
+    """The planes of a volume in its order. A window of its own is made of all of them."""
+    runs = [
+        (instance, [frame.index for frame in run])
+        for instance, run in itertools.groupby(pile.frames, key=lambda frame: frame.instance)
+    ]
+    window = None
+    if scan.window_of == "per-image":
+        values = [own for instance, indices in runs for own in own_numbers(instance, indices=indices)]
+        window = own_window(np.concatenate(values), slope=1.0, intercept=0.0, where=runs[0][0].where)
+    for instance, indices in runs:
+        yield from planes(instance, scan, indices=indices, window=window)
+
+
+def _name(source: _Source, index: int, tree: Tree) -> str:
+    name = relative_name(source.first.path, tree.root)
+    return f"{name} frame {index + 1}" if source.first.frames > 1 and source.stack is None else name
+
+
+def _notes(tree: Tree, *, count: int, kept: int) -> tuple[str, ...]:
+    notes = []
+    if tree.passed_over:
+        notes.append(f"{tree.passed_over} files are no DICOM images and are passed over")
+    if kept < count:
+        notes.append(f"{count - kept} of {count} images have one grey value and are left out")
+    return tuple(notes)
