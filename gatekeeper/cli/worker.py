@@ -35,7 +35,7 @@ def work(task: str, path: Path, *, quiet: bool, device: DeviceChoice) -> None:
         elif task == "annex":
             _annex(run)
         elif task in ("plan", "plan-beyond"):
-            _plan(run, beyond=task == "plan-beyond")
+            _plan(run, beyond=task == "plan-beyond", quiet=quiet)
         else:
             _produce(run, quiet=quiet, device=device, twin=task == "produce-twin")
     except ProcessLostError:
@@ -66,10 +66,14 @@ def _forecast(run: RunDirectory, device: DeviceChoice) -> None:
     run.write_forecast(forecast(run, device=device))
 
 
-def _plan(run: RunDirectory, *, beyond: bool) -> None:
+def _plan(run: RunDirectory, *, beyond: bool, quiet: bool) -> None:
     from gatekeeper.pipeline.production import plan
 
-    plan(run, beyond=beyond)
+    def tell(note: str) -> None:
+        if not quiet:
+            print(f"data: {note}", file=sys.stderr)
+
+    plan(run, beyond=beyond, on_note=tell)
 
 
 def _annex(run: RunDirectory) -> None:

@@ -49,7 +49,14 @@ def read_scan(data: Section, data_format: Read[str]) -> Read[ScanSpec] | Read[Sc
             annotations_known=known.value,
         )
 
-    scan = section.build(build, blame="size")
+    wrong = "size"
+    if dimensions.value_or(2) == 3 and every.value_or(1) > 1:
+        wrong = "every"
+    elif len(spacing.value_or(None) or ()) not in (0, dimensions.value_or(2)):
+        wrong = "spacing"
+    elif section.has("labels") and not section.has("size"):
+        wrong = "labels"
+    scan = section.build(build, blame=wrong)
     for spec in scan.content:
         for key, home in spec.homes.items():
             if name in SCAN_FORMATS and home != name:

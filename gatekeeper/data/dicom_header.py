@@ -6,14 +6,13 @@ same reason an error shows no value of a field that describes a person.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from gatekeeper.data.files import canonical_name
 from gatekeeper.data.images import MAX_PIXELS
@@ -28,7 +27,7 @@ _REMOVE = "take the file out of the data"
 _FIELDS = (
     *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "Modality", "Rows", "Columns"),
     *("NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
-    *("PixelRepresentation", "BurnedInAnnotation", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    *("PixelRepresentation", "BurnedInAnnotation", "PixelSpacing"),
 )
 
 
@@ -48,15 +47,12 @@ class Instance:
         rows: height in pixels.
         columns: width in pixels.
         frames: how many images the file holds.
-        multi_frame: whether it says so, even where it is one.
         photometric: PhotometricInterpretation.
         bits: BitsStored.
         allocated: BitsAllocated.
         signed: whether stored values are.
         annotated: whether the file says that text is burned into its pixels.
-        position: millimetres of the first pixel's centre, or None.
-        orientation: directions of a row and of a column, or None.
-        spacing: millimetres between rows and between columns, or None.
+        spacing: millimetres between rows and between columns, or None where the file gives none that can be.
     """
 
     path: Path
@@ -70,15 +66,12 @@ class Instance:
     rows: int
     columns: int
     frames: int
-    multi_frame: bool
     photometric: str
     bits: int
     allocated: int
     signed: bool
     annotated: bool
-    position: tuple[float, ...] | None
-    orientation: tuple[float, ...] | None
-    spacing: tuple[float, ...] | None
+    spacing: tuple[float, float] | None
 
     @property
     def where(self) -> str:
@@ -167,15 +160,12 @@ def read_instance(path: Path, *, number: int) -> Instance:
         rows=rows,
         columns=columns,
         frames=frames,
-        multi_frame=fields.get("NumberOfFrames") is not None,
         photometric=fields.text("PhotometricInterpretation"),
         bits=fields.whole("BitsStored", most=64),
         allocated=fields.whole("BitsAllocated", most=64),
         signed=fields.whole("PixelRepresentation", least=0, most=1) == 1,
         annotated=str(fields.get("BurnedInAnnotation") or "").upper() == "YES",
-        position=fields.numbers("ImagePositionPatient", count=3),
-        orientation=fields.numbers("ImageOrientationPatient", count=6),
-        spacing=fields.numbers("PixelSpacing", count=2, positive=True),
+        spacing=fields.spacing(),
     )
     _check_kind(instance, fields)
     return instance
@@ -255,18 +245,13 @@ class _Fields:
             raise self._wrong(name, f"must be a whole number from {least} to {most}")
         return int(text)
 
-    def numbers(self, name: str, *, count: int, positive: bool = False) -> tuple[float, ...] | None:
-        """A field of several finite numbers, or None where it is missing or empty."""
-        value = self.get(name)
-        if value is None:
-            return None
+    def spacing(self) -> tuple[float, float] | None:
+        """PixelSpacing; None where it is no pair of positive numbers: it matters only where it is asked for."""
         try:
-            found = tuple(float(part) for part in value)
-        except (TypeError, ValueError) as error:
-            raise self._wrong(name, "is no list of numbers") from error
-        if len(found) != count or not np.isfinite(found).all() or (positive and min(found) <= 0):
-            raise self._wrong(name, f"must hold {count} finite {'positive ' if positive else ''}numbers")
-        return found
+            down, across = (float(part) for part in self.get("PixelSpacing"))
+        except (TypeError, ValueError):
+            return None
+        return (down, across) if 0 < down < math.inf and 0 < across < math.inf else None
 
     def _patient(self) -> str:
         value = self._values["PatientID"]

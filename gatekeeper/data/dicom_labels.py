@@ -18,7 +18,7 @@ COLUMNS: dict[str, Callable[[Instance], str]] = {
     "series": lambda instance: instance.series,
 }
 # The finest first: a row that speaks of a file says more than one that speaks of its patient.
-_KEYS: dict[str, Callable[[Instance], str]] = {
+KEYS: dict[str, Callable[[Instance], str]] = {
     "SOPInstanceUID": lambda instance: instance.uid,
     "SeriesInstanceUID": lambda instance: instance.series,
     "PatientID": lambda instance: instance.patient,
@@ -38,7 +38,7 @@ def columns(tree: Tree, spec: DataSpec) -> tuple[dict[Instance, str], ...]:
     """
     assert spec.scan is not None
     by = spec.split.by or spec.unit
-    table = None if spec.scan.table is None else read_owners(spec.scan.table, keys=tuple(_KEYS), secret=True)
+    table = None if spec.scan.table is None else read_owners(spec.scan.table, keys=tuple(KEYS), secret=True)
     where = str(tree.root) if table is None else f"{table.table.path}:1"
     own = () if table is None else table.columns
     for name in COLUMNS:
@@ -70,7 +70,7 @@ def _owner(tree: Tree, table: Owners | None, name: str) -> dict[Instance, str]:
 
 
 def _looked_up(tree: Tree, table: Owners, column: str) -> dict[Instance, str]:
-    key, values = _KEYS[table.key], table.values(column)
+    key, values = KEYS[table.key], table.values(column)
     row_of = {instance: table.row(key(instance), where=instance.where) for instance in tree.instances}
     unused = sorted(set(table.rows.values()) - set(row_of.values()))
     if unused:

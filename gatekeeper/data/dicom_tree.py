@@ -68,17 +68,29 @@ _GROUPS: tuple[tuple[str, Callable[[Instance], str]], ...] = (
 )
 
 
-def _is_dicom(path: Path) -> bool:
+def is_marked(path: Path) -> bool:
+    """Whether the file has DICOM's mark (PS3.10, 7.1).
+
+    Raises:
+        DataError: it can't be read.
+    """
+    return _start(path)[_MARK_PLACE : _MARK_PLACE + len(_MARK)] == _MARK
+
+
+def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            start = stream.read(1024)
+            return stream.read(1024)
     except OSError as error:
         raise DataError(f"the file can't be read: {error.strerror}", where=str(path)) from error
-    if start[_MARK_PLACE : _MARK_PLACE + 4] == _MARK:
+
+
+def _is_dicom(path: Path) -> bool:
+    if is_marked(path):
         return True
     suffix = path.suffix.lower()
     named = suffix in _DICOM_SUFFIXES
-    if not named and (re.fullmatch(r"\.[a-z][a-z0-9]{0,7}", suffix) or _is_text(start)):
+    if not named and (re.fullmatch(r"\.[a-z][a-z0-9]{0,7}", suffix) or _is_text(_start(path))):
         return False
     raise DataError(
         "the file is not marked as DICOM (no DICM after 128 bytes)",
