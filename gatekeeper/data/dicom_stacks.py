@@ -133,9 +133,9 @@ def _size(frame: Frame) -> tuple[int, int]:
 
 
 def _check_steps(frames: Sequence[Frame], heights: Sequence[float]) -> float:
-    """The distance between planes, which must be one: the middle one of all that occur."""
+    """The distance between planes, which must be one: the middle one of all that occur, of two the smaller."""
     steps = [after - before for before, after in itertools.pairwise(heights)]
-    usual = sorted(steps)[len(steps) // 2]
+    usual = sorted(steps)[(len(steps) - 1) // 2]
     for (before, after), step in zip(itertools.pairwise(frames), steps, strict=True):
         if step < _SAME_PLACE * max(usual, _SAME_STEP):
             problem, hint = "two slices lie at the same place", "take one out, or each repetition into its own series"

@@ -16,10 +16,10 @@ _MARK_PLACE = 128
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 _INDEX = "DICOMDIR"
 
-# What de-identification writes for everybody, without what isn't a letter or a digit.
+# What de-identification writes for everybody, without what isn't a letter or a digit. Short numbers are identifiers.
 _NOBODY = re.compile(
     r"(anon(ymous|ymi[sz]ed|ymi[sz]ation)?|de ?identified|removed|redacted|unknown|none|null|nil|na|no ?id|"
-    r"patient( ?id)?|subject|test|xxx*|0+|9{4,})"
+    r"patient( ?id)?|subject|test|xx+|0{4,}|9{4,})"
 )
 
 
@@ -137,7 +137,7 @@ def check_patients(tree: Tree) -> None:
     for instance in tree.instances:
         if not instance.patient:
             raise DataError("PatientID is empty, so nothing says whose image it is", where=instance.where, hint=remedy)
-        bare = " ".join(re.findall(r"[a-z0-9]+", instance.patient.lower()))
+        bare = " ".join(re.findall(r"[^\W_]+", instance.patient.lower()))
         if _NOBODY.fullmatch(bare):
             raise DataError(
                 "PatientID is a word that de-identification writes for everybody, so it tells nobody apart",
