@@ -50,11 +50,18 @@ def write_nifti(path: Path, values: NDArray[Any], *, affine: NDArray[np.float64]
     return path
 
 
-def decathlon(root: Path, *, cases: int = 6, affine: NDArray[np.float64] = AFFINE, **manifest: object) -> Path:
-    """A folder of `cases` volumes of 4×8×10 voxels, with what desktops leave behind."""
+def decathlon(
+    root: Path,
+    *,
+    cases: int = 6,
+    shape: tuple[int, ...] = (4, 8, 10),
+    affine: NDArray[np.float64] = AFFINE,
+    **manifest: object,
+) -> Path:
+    """A folder of `cases` volumes, with what desktops leave behind."""
     training = []
     for case in range(cases):
-        values = hounsfield(case)
+        values = hounsfield(case, shape=shape)
         write_nifti(root / "imagesTr" / f"liver_{case}.nii.gz", values, affine=affine)
         write_nifti(root / "labelsTr" / f"liver_{case}.nii.gz", labels_of(values), affine=affine)
         training.append({"image": f"./imagesTr/liver_{case}.nii.gz", "label": f"./labelsTr/liver_{case}.nii.gz"})
@@ -126,11 +133,11 @@ def dicom_file(
     return path
 
 
-def dicom_tree(root: Path, *, patients: int = 6, slices: int = 4) -> Path:
+def dicom_tree(root: Path, *, patients: int = 6, slices: int = 4, side: tuple[int, int] = (8, 10)) -> Path:
     """One series of CT slices a patient, in class folders; files in another order than the slices'."""
     for patient in range(patients):
         folder = root / ("well", "ill")[patient % 2] / f"scan-{patient}"
-        volume = hounsfield(patient, shape=(slices, 8, 10))
+        volume = hounsfield(patient, shape=(slices, *side))
         for place in range(slices):
             dicom_file(
                 folder / f"{(place * 3) % slices}-{place}.dcm",

@@ -18,6 +18,9 @@ from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.data import detect, dicom, load
 from gatekeeper.data.dicom_header import read_instance
 from gatekeeper.data.dicom_pixels import planes
+from gatekeeper.data.dicom_sources import volumes
+from gatekeeper.data.dicom_stacks import stack
+from gatekeeper.data.dicom_tree import read_tree
 from gatekeeper.data.records import ImageTable
 from gatekeeper.data.windows import rounded
 from gatekeeper.errors import DataError
@@ -70,16 +73,11 @@ def test_a_series_is_sorted_along_its_own_normal(tmp_path: Path) -> None:
             ImageOrientationPatient=[0, 1, 0, 0, 0, -1],
             height=place,
         )
-    (series,) = dicom._volumes(dicom.read_tree(tmp_path), SOLID, labels := _labels(tmp_path))
-    assert labels
+    (series,) = volumes(tree := read_tree(tmp_path), SOLID, dict.fromkeys(tree.instances, "a"))
     assert series.stack is not None
     heights = [frame.position[0] for frame in series.stack.frames]
     assert heights == [9.0, 6.0, 3.0, 0.0]
     assert series.stack.spacing == (3.0, 0.5, 0.7)
-
-
-def _labels(root: Path) -> dict[dicom.Instance, str]:
-    return dict.fromkeys(dicom.read_tree(root).instances, "a")
 
 
 def test_volumes_are_resampled_to_a_spacing(tree: Path) -> None:
@@ -194,7 +192,7 @@ def test_enhanced_frames_have_their_own_scaling_and_place() -> None:
     own = dataset.pixel_array.astype(float) - 1024
     assert np.array_equal(rounded(first), as_grey(own[0], *SOFT))
     assert np.array_equal(rounded(second), as_grey(own[1], *SOFT))
-    pile = dicom.stack([instance])
+    pile = stack([instance])
     assert pile.frames[0].orientation == (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # so the normal points to the feet
     assert [frame.position[2] for frame in pile.frames] == [-149.0, -159.0]
     assert pile.spacing[0] == 10.0
@@ -217,7 +215,7 @@ def labels_table(root: Path, key: str, rows: list[tuple[str, str, str]]) -> Path
 
 @pytest.mark.parametrize("key", ["SOPInstanceUID", "SeriesInstanceUID", "PatientID"])
 def test_labels_and_owners_come_from_a_table(key: str, tree: Path, tmp_path: Path) -> None:
-    instances = dicom.read_tree(tree).instances
+    instances = read_tree(tree).instances
     of = {"SOPInstanceUID": "uid", "SeriesInstanceUID": "series", "PatientID": "patient"}[key]
     owners = {getattr(own, of): f"family-{int(own.patient[-1]) // 2}" for own in instances}
     rows = [(value, "ill" if owner == "family-1" else "well", owner) for value, owner in owners.items()]

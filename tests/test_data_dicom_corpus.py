@@ -11,7 +11,8 @@ import pytest
 from pydicom.pixels import apply_color_lut, apply_rescale
 
 from gatekeeper.core.scan_spec import ScanSpec
-from gatekeeper.data.dicom_header import quiet, read_instance
+from gatekeeper.data.dicom_file import quiet
+from gatekeeper.data.dicom_header import read_instance
 from gatekeeper.data.dicom_pixels import planes
 from gatekeeper.data.windows import rounded
 from gatekeeper.errors import DataError

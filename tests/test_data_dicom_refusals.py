@@ -138,7 +138,7 @@ BAD = (
     field("BitsStored", 17, "BitsStored are 16 and 17"),
     field("HighBit", 11, "HighBit is 11"),
     field("SamplesPerPixel", 3, "SamplesPerPixel is 3, and MONOCHROME2 has 1"),
-    field("PhotometricInterpretation", "ARGB", "PhotometricInterpretation is ARGB"),
+    field("PhotometricInterpretation", "ARGB", "PhotometricInterpretation is 'ARGB'"),
     field("PixelRepresentation", 2, "PixelRepresentation must be a whole number from 0 to 1"),
     nobody("", "PatientID is empty"),
     nobody(None, "PatientID is empty"),
@@ -157,7 +157,7 @@ BAD = (
         "sigmoid",
         lambda root: edit(root / FIRST, WindowCenter=1, WindowWidth=9, VOILUTFunction="SIGMOID"),
         FIRST,
-        "VOILUTFunction is SIGMOID",
+        "VOILUTFunction is 'SIGMOID'",
         ScanSpec(window_of="file"),
     ),
     Bad(

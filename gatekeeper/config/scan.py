@@ -49,19 +49,19 @@ def read_scan(data: Section, data_format: Read[str]) -> Read[ScanSpec] | Read[Sc
             annotations_known=known.value,
         )
 
-    wrong = "size"
-    if dimensions.value_or(2) == 3 and every.value_or(1) > 1:
-        wrong = "every"
-    elif len(spacing.value_or(None) or ()) not in (0, dimensions.value_or(2)):
-        wrong = "spacing"
-    elif section.has("labels") and not section.has("size"):
-        wrong = "labels"
-    scan = section.build(build, blame=wrong)
+    scan = section.build(build, blame=_blamed(section, dimensions.value_or(2)))
     for spec in scan.content:
         for key, home in spec.homes.items():
             if name in SCAN_FORMATS and home != name:
                 section.report(key, f"{key} goes with the format {home}, not with {name}", hint="remove the key")
     return scan
+
+
+def _blamed(section: Section, dimensions: int) -> str:
+    """The key at which a refusal of the whole is reported: the first that can be its reason."""
+    if dimensions == 3 and section.has("every"):
+        return "every"
+    return next((key for key in ("size", "spacing", "labels") if section.has(key)), "labels")
 
 
 def _halves(window: Window | None) -> tuple[tuple[float, float] | None, WindowSource | None]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,35 +24,16 @@ from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.data.dicom_header import Instance
 from gatekeeper.data.dicom_labels import columns
 from gatekeeper.data.dicom_pixels import own_numbers, planes
-from gatekeeper.data.dicom_stacks import Stack, stack
+from gatekeeper.data.dicom_sources import Source, channels_of, flat, size_of, volumes
+from gatekeeper.data.dicom_stacks import Stack
 from gatekeeper.data.dicom_tree import Tree, read_tree
 from gatekeeper.data.extras import need
 from gatekeeper.data.files import data_folder, relative_name
 from gatekeeper.data.images import check_total_bytes, to_pixels
 from gatekeeper.data.records import ImageTable
-from gatekeeper.data.resampling import Grid, picture, plan_grid, volume
+from gatekeeper.data.resampling import picture, volume
 from gatekeeper.data.windows import own_window
 from gatekeeper.errors import DataError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Source:
-    """What gives one image, or one a frame.
-
-    Attributes:
-        first: the file that speaks for all.
-        stack: the volume, or None where each frame is an image.
-        grid: where it is brought to.
-    """
-
-    first: Instance
-    stack: Stack | None
-    grid: Grid
-
-    @property
-    def images(self) -> int:
-        """How many images it gives, at most."""
-        return self.first.frames if self.stack is None else 1
 
 
 def read(spec: DataSpec) -> ImageTable:
@@ -69,9 +49,9 @@ def read(spec: DataSpec) -> ImageTable:
     tree = read_tree(data_folder(spec.path))
     _check_annotations(tree, spec.scan)
     labels, units, groups = columns(tree, spec)
-    sources = _volumes(tree, spec.scan, labels) if spec.scan.dimensions == 3 else _flat(tree, spec.scan)
-    channels = _channels(sources, spec)
-    size, count = _size(sources), sum(source.images for source in sources)
+    sources = volumes(tree, spec.scan, labels) if spec.scan.dimensions == 3 else flat(tree, spec.scan)
+    channels = channels_of(sources, spec)
+    size, count = size_of(sources), sum(source.images for source in sources)
     check_total_bytes(count * channels * math.prod(size), source=spec.path, key="scan.size")
     images = np.empty((count, channels, *size), dtype=np.uint8)
     names: list[str] = []
@@ -108,73 +88,7 @@ def _check_annotations(tree: Tree, scan: ScanSpec) -> None:
             )
 
 
-def _flat(tree: Tree, scan: ScanSpec) -> tuple[_Source, ...]:
-    return tuple(
-        _Source(
-            first=instance,
-            stack=None,
-            grid=plan_grid(
-                (instance.rows, instance.columns),
-                spacing=instance.spacing,
-                wanted=scan.spacing,
-                size=scan.size,
-                where=instance.where,
-            ),
-        )
-        for instance in tree.instances
-    )
-
-
-def _volumes(tree: Tree, scan: ScanSpec, labels: dict[Instance, str]) -> tuple[_Source, ...]:
-    series: dict[str, list[Instance]] = {}
-    for instance in tree.instances:
-        own = series.setdefault(instance.series, [])
-        own.append(instance)
-        if labels[instance] != labels[own[0]]:
-            raise DataError(
-                f"it has another label than {own[0].where}, of the same series",
-                where=instance.where,
-                hint="a volume has one label: give all files of a series the same, or use data.scan.dimensions 2",
-            )
-    found = []
-    for own in series.values():
-        if own[0].colour:
-            raise DataError("the series has colours", where=own[0].where, hint="use data.scan.dimensions 2")
-        pile = stack(own)
-        sides = (len(pile.frames), own[0].rows, own[0].columns)
-        grid = plan_grid(sides, spacing=pile.spacing, wanted=scan.spacing, size=scan.size, where=own[0].where)
-        found.append(_Source(first=own[0], stack=pile, grid=grid))
-    return tuple(found)
-
-
-def _channels(sources: tuple[_Source, ...], spec: DataSpec) -> int:
-    if spec.channels is not None:
-        return spec.channels
-    first = sources[0].first
-    for source in sources:
-        if source.first.colour != first.colour:
-            raise DataError(
-                f"of {first.where} and this file one is grey and one has colours",
-                where=source.first.where,
-                hint="set data.channels to 1 or 3, so that all images are alike",
-            )
-    return 3 if first.colour else 1
-
-
-def _size(sources: tuple[_Source, ...]) -> tuple[int, ...]:
-    first = sources[0]
-    for source in sources:
-        if source.grid.size != first.grid.size:
-            sizes = ["×".join(map(str, each.grid.size)) for each in (source, first)]
-            raise DataError(
-                f"it gives an image of {sizes[0]}, and {first.first.where} of {sizes[1]}",
-                where=source.first.where,
-                hint="set data.scan.size, so that all images are alike",
-            )
-    return first.grid.size
-
-
-def _pixels(source: _Source, scan: ScanSpec, *, channels: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _pixels(source: Source, scan: ScanSpec, *, channels: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Frame number and pixels, shape (channels, *size), of every image that isn't of one value."""
     if source.stack is not None:
         grey = volume(_planes(source.stack, scan), source.grid, count=len(source.stack.frames))
@@ -204,7 +118,7 @@ def _planes(pile: Stack, scan: ScanSpec) -> Iterator[NDArray[np.float64]]:
         yield from planes(instance, scan, indices=indices, window=window)
 
 
-def _name(source: _Source, index: int, tree: Tree) -> str:
+def _name(source: Source, index: int, tree: Tree) -> str:
     name = relative_name(source.first.path, tree.root)
     return f"{name} frame {index + 1}" if source.first.frames > 1 and source.stack is None else name
 

@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from gatekeeper.data.dicom_header import Instance, quiet
+from gatekeeper.data.dicom_fields import CORRECT
+from gatekeeper.data.dicom_file import quiet, told
+from gatekeeper.data.dicom_header import Instance
 from gatekeeper.data.windows import Window
 from gatekeeper.errors import DataError
-
-_HINT = "correct the file, or take it out of the data"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +88,7 @@ class FrameFields:
         return self._dataset.get(name)
 
     def _wrong(self, name: str, message: str) -> DataError:
-        return DataError(f"the field {name} {message}", where=self._instance.where, hint=_HINT)
+        return DataError(f"the field {name} {message}", where=self._instance.where, hint=CORRECT)
 
 
 def scaling(fields: FrameFields, dataset: Any, instance: Instance) -> Scaling:
@@ -110,7 +110,7 @@ def scaling(fields: FrameFields, dataset: Any, instance: Instance) -> Scaling:
         return Scaling(slope=1.0, intercept=0.0, given=False)
     if slope is None or intercept is None or slope[0] == 0:
         state = "is 0" if slope and slope[0] == 0 else "has no RescaleIntercept beside it, or the other way round"
-        raise DataError(f"the field RescaleSlope {state}", where=instance.where, hint=_HINT)
+        raise DataError(f"the field RescaleSlope {state}", where=instance.where, hint=CORRECT)
     return Scaling(slope=slope[0], intercept=intercept[0], given=True)
 
 
@@ -131,7 +131,7 @@ def file_window(fields: FrameFields, dataset: Any, instance: Instance) -> Window
     function = fields.text("VOILUTFunction", group=group) or "LINEAR"
     if function not in ("LINEAR", "LINEAR_EXACT"):
         raise DataError(
-            f"VOILUTFunction is {function}, which is no straight line",
+            f"VOILUTFunction is {told(function)}, which is no straight line",
             where=instance.where,
             hint="set data.scan.window to [low, high]",
         )

@@ -1,34 +1,17 @@
-"""What one DICOM file says of its image, or an error that names the file (DICOM PS3.3, PS3.5, PS3.10).
-
-Whatever a parser finds wrong is said in words of our own: its own may quote the file, and files hold names. For the
-same reason an error shows no value of a field that describes a person.
-"""
+"""What one DICOM file says of its image, or an error that names the file (DICOM PS3.3, C.7.6.3)."""
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gatekeeper.data.files import canonical_name
+from gatekeeper.data.dicom_fields import CORRECT, Fields
+from gatekeeper.data.dicom_file import located, parse, told
 from gatekeeper.data.images import MAX_PIXELS
-from gatekeeper.data.pseudonyms import masked
 from gatekeeper.errors import DataError
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
-_DEFLATED = "1.2.840.10008.1.2.1.99"
-_MAX_FILE_BYTES = 2 * 2**30
-_REMOVE = "take the file out of the data"
-_FIELDS = (
-    *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "Modality", "Rows", "Columns"),
-    *("NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
-    *("PixelRepresentation", "BurnedInAnnotation", "PixelSpacing"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -43,7 +26,6 @@ class Instance:
         series: SeriesInstanceUID.
         uid: SOPInstanceUID.
         modality: such as CT; empty where the file doesn't say.
-        transfer_syntax: how its pixels are stored.
         rows: height in pixels.
         columns: width in pixels.
         frames: how many images the file holds.
@@ -62,7 +44,6 @@ class Instance:
     series: str
     uid: str
     modality: str
-    transfer_syntax: str
     rows: int
     columns: int
     frames: int
@@ -76,55 +57,12 @@ class Instance:
     @property
     def where(self) -> str:
         """The file for messages; where its path holds the patient's identifier, with a pseudonym and its number."""
-        return _located(self.path, patient=self.patient, number=self.number)
+        return located(self.path, patient=self.patient, number=self.number)
 
     @property
     def colour(self) -> bool:
         """Whether its pixels have a colour."""
         return self.photometric in COLOUR
-
-
-def _located(path: Path, *, patient: str, number: int) -> str:
-    shown = masked(str(path), secret=patient)
-    return shown if shown == str(path) else f"{shown} (file {number} in the order of names)"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without pydicom's warnings: they quote the file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def parse(path: Path, *, pixels: bool) -> Any:
-    """The file as pydicom's data set, with its pixel data or up to them.
-
-    Raises:
-        DataError: it can't be read, is too large, or is no DICOM file that can be parsed.
-    """
-    import pydicom  # an optional extra
-
-    try:
-        with quiet():
-            if path.stat().st_size > _MAX_FILE_BYTES:
-                raise DataError(f"the file is larger than {_MAX_FILE_BYTES} bytes", where=str(path), hint=_REMOVE)
-            meta = pydicom.filereader.read_file_meta_info(path)
-            # Unpacked as a whole, whatever its size: a few kilobytes could become gigabytes.
-            if meta.get("TransferSyntaxUID") == _DEFLATED:
-                raise DataError("the file is deflated as a whole", where=str(path), hint="store it without deflation")
-            return pydicom.dcmread(path, stop_before_pixels=not pixels)
-    except OSError as error:
-        raise DataError(f"the file can't be read: {error.strerror}", where=str(path), hint=_REMOVE) from error
-    except DataError:
-        raise
-    # Whatever a parser stumbles over in a file that somebody damaged or made up.
-    except Exception as error:
-        raise DataError(
-            f"the file is truncated or malformed ({type(error).__name__})",
-            where=str(path),
-            hint="get the file again, or take it out of the data",
-        ) from error
 
 
 def read_instance(path: Path, *, number: int) -> Instance:
@@ -133,7 +71,7 @@ def read_instance(path: Path, *, number: int) -> Instance:
     Raises:
         DataError: it can't be parsed, has no image, lacks a field, or has one whose value can't be used.
     """
-    fields = _Fields(parse(path, pixels=False), path, number)
+    fields = Fields(parse(path, pixels=False, where=str(path)), path, number)
     if fields.get("Rows") is None and fields.get("Columns") is None:
         raise DataError(
             "the file has no image (no fields Rows and Columns)",
@@ -156,7 +94,6 @@ def read_instance(path: Path, *, number: int) -> Instance:
         series=fields.text("SeriesInstanceUID"),
         uid=fields.text("SOPInstanceUID"),
         modality=str(fields.get("Modality") or ""),
-        transfer_syntax=fields.transfer_syntax,
         rows=rows,
         columns=columns,
         frames=frames,
@@ -171,11 +108,11 @@ def read_instance(path: Path, *, number: int) -> Instance:
     return instance
 
 
-def _check_kind(instance: Instance, fields: _Fields) -> None:
+def _check_kind(instance: Instance, fields: Fields) -> None:
     """Refuse what can't be shown as grey or colour without a guess."""
     if instance.photometric not in (*GREY, *COLOUR):
         raise DataError(
-            f"PhotometricInterpretation is {instance.photometric}",
+            f"PhotometricInterpretation is {told(instance.photometric)}",
             where=instance.where,
             hint=f"convert the image to one of {', '.join((*GREY, *COLOUR))}",
         )
@@ -184,7 +121,7 @@ def _check_kind(instance: Instance, fields: _Fields) -> None:
         raise DataError(
             f"SamplesPerPixel is {fields.get('SamplesPerPixel')}, and {instance.photometric} has {samples}",
             where=instance.where,
-            hint="correct the file, or take it out of the data",
+            hint=CORRECT,
         )
     deep = 8 if samples == 3 else 16
     if instance.allocated not in (8, 16) or not 1 < instance.bits <= min(instance.allocated, deep):
@@ -199,67 +136,4 @@ def _check_kind(instance: Instance, fields: _Fields) -> None:
             f"HighBit is {fields.get('HighBit')}, and BitsStored {instance.bits}",
             where=instance.where,
             hint="store values in the lowest bits",
-        )
-
-
-class _Fields:
-    """The fields of one file, by name, each checked as it is asked for."""
-
-    def __init__(self, dataset: Any, path: Path, number: int) -> None:
-        self._path, self._number = path, number
-        self._values: dict[str, Any] = {}
-        self.patient = ""
-        try:
-            with quiet():
-                self._values = {name: dataset.get(name) for name in _FIELDS}
-                syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
-                self.transfer_syntax = "" if syntax is None else str(syntax)
-        # A value that can't be converted, in whatever way.
-        except Exception as error:
-            raise self._wrong("of the header", f"can't be read ({type(error).__name__})") from error
-        self.patient = self._patient()
-        if not self.transfer_syntax:
-            raise self._wrong("TransferSyntaxUID", "is missing")
-
-    @property
-    def where(self) -> str:
-        """The file, for messages."""
-        return _located(self._path, patient=self.patient, number=self._number)
-
-    def get(self, name: str) -> Any:
-        """The value of a field, or None where it is missing or empty."""
-        value = self._values[name]
-        return None if value is None or str(value) == "" else value
-
-    def text(self, name: str) -> str:
-        """A field that must be there."""
-        value = self.get(name)
-        if value is None:
-            raise self._wrong(name, "is missing or empty")
-        return str(value)
-
-    def whole(self, name: str, *, most: int, least: int = 1) -> int:
-        """A field that must be there and hold a whole number."""
-        text = self.text(name)
-        if not text.isascii() or not text.isdecimal() or not least <= int(text[:18]) <= most:
-            raise self._wrong(name, f"must be a whole number from {least} to {most}")
-        return int(text)
-
-    def spacing(self) -> tuple[float, float] | None:
-        """PixelSpacing; None where it is no pair of positive numbers: it matters only where it is asked for."""
-        try:
-            down, across = (float(part) for part in self.get("PixelSpacing"))
-        except (TypeError, ValueError):
-            return None
-        return (down, across) if 0 < down < math.inf and 0 < across < math.inf else None
-
-    def _patient(self) -> str:
-        value = self._values["PatientID"]
-        if value is not None and not isinstance(value, str):
-            raise self._wrong("PatientID", "has several values")
-        return canonical_name(value or "").strip(" \0")
-
-    def _wrong(self, name: str, message: str) -> DataError:
-        return DataError(
-            f"the field {name} {message}", where=self.where, hint="correct the file, or take it out of the data"
         )

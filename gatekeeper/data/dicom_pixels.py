@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.core.scan_spec import ScanSpec
-from gatekeeper.data.dicom_codestream import frame_size
+from gatekeeper.data.dicom_decoding import decoded, undecodable
+from gatekeeper.data.dicom_file import AGAIN, parse, quiet
 from gatekeeper.data.dicom_frames import FrameFields, Scaling, file_window, scaling
-from gatekeeper.data.dicom_header import Instance, parse, quiet
+from gatekeeper.data.dicom_header import Instance
 from gatekeeper.data.windows import Window, own_window
 from gatekeeper.errors import DataError
-
-_AGAIN = "get the file again, or take it out of the data"
 
 
 def planes(
@@ -41,9 +40,8 @@ def planes(
         DataError: pixels are missing, too few, of another size than the header says, or can't be decoded; a window is
             missing, or meant for grey; or a field can't be used.
     """
-    dataset = parse(instance.path, pixels=True)
-    _check_pixel_data(dataset, instance)
-    for index, stored in _decoded(dataset, instance, indices):
+    dataset = parse(instance.path, pixels=True, where=instance.where)
+    for index, stored in decoded(dataset, instance, indices):
         if instance.colour:
             yield _colour(stored, dataset, instance, scan)
             continue
@@ -59,93 +57,10 @@ def planes(
 
 def own_numbers(instance: Instance, *, indices: Sequence[int]) -> Iterator[NDArray[np.float64]]:
     """The values of grey frames after rescaling, without padding, shape (values,); errors as `planes` raises them."""
-    dataset = parse(instance.path, pixels=True)
-    _check_pixel_data(dataset, instance)
-    for index, stored in _decoded(dataset, instance, indices):
+    dataset = parse(instance.path, pixels=True, where=instance.where)
+    for index, stored in decoded(dataset, instance, indices):
         own = scaling(FrameFields(dataset, index, instance), dataset, instance)
         yield stored[~_padding(stored, dataset, instance)].astype(np.float64) * own.slope + own.intercept
-
-
-def _check_pixel_data(dataset: Any, instance: Instance) -> None:
-    """Require that there are pixels, that they can be decoded, and that they are as many as the header says."""
-    from pydicom.pixels import get_decoder  # type: ignore[attr-defined]
-
-    if "PixelData" not in dataset:
-        raise DataError("the file has no pixels (PixelData)", where=instance.where, hint=_AGAIN)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        decoder = get_decoder(syntax)
-        available = decoder.is_available
-    except NotImplementedError:
-        available = False
-    if not available:
-        raise DataError(
-            f"no decoder is installed for its transfer syntax, {syntax.name}",
-            where=instance.where,
-            hint='pip install "gatekeeper[medical]", or store the file uncompressed',
-        )
-    if syntax.is_encapsulated:
-        _check_frames(dataset, instance)
-        return
-    samples = 1 if not instance.colour or instance.photometric == "PALETTE COLOR" else 3
-    bits = instance.rows * instance.columns * samples * instance.allocated * instance.frames
-    expected = bits // 8 if instance.photometric != "YBR_FULL_422" else bits // 12
-    length = len(dataset.PixelData)
-    if not expected <= length < expected + max(2, expected // instance.frames):
-        raise DataError(
-            f"PixelData has {length} bytes, and the header speaks of {expected}", where=instance.where, hint=_AGAIN
-        )
-
-
-def _check_frames(dataset: Any, instance: Instance) -> None:
-    from pydicom.encaps import generate_frames
-
-    try:
-        with quiet():
-            sizes = [frame_size(code) for code in generate_frames(dataset.PixelData, number_of_frames=instance.frames)]
-    # Whatever is wrong with the fragments of a damaged file.
-    except Exception as error:
-        raise _undecodable(instance, error) from error
-    for size in sizes:
-        if size not in (None, (instance.rows, instance.columns)):
-            raise DataError(
-                f"a compressed frame says that it has {size[0]}×{size[1]} pixels, and the header "
-                f"{instance.rows}×{instance.columns}",
-                where=instance.where,
-                hint=_AGAIN,
-            )
-    if len(sizes) != instance.frames:
-        raise DataError(
-            f"PixelData has {len(sizes)} frames, and NumberOfFrames is {instance.frames}",
-            where=instance.where,
-            hint=_AGAIN,
-        )
-
-
-def _undecodable(instance: Instance, error: Exception) -> DataError:
-    return DataError(f"its pixels can't be decoded ({type(error).__name__})", where=instance.where, hint=_AGAIN)
-
-
-def _decoded(
-    dataset: Any, instance: Instance, indices: Sequence[int] | None
-) -> Iterator[tuple[int, NDArray[np.integer[Any]]]]:
-    """Frames with their numbers, as stored values, colour already as RGB but for palettes."""
-    from pydicom.pixels import iter_pixels  # type: ignore[attr-defined]
-
-    wanted = range(instance.frames) if indices is None else indices
-    frames = iter_pixels(dataset, raw=False, indices=wanted)
-    for index in wanted:
-        try:
-            with quiet():
-                stored = np.asarray(next(frames))
-        # Decoders of four libraries, each with errors of its own, and files that end early.
-        except Exception as error:
-            raise _undecodable(instance, error) from error
-        if stored.shape[:2] != (instance.rows, instance.columns) or stored.dtype.kind not in "iu":
-            raise DataError(
-                f"its pixels are of shape {stored.shape} and type {stored.dtype}", where=instance.where, hint=_AGAIN
-            )
-        yield index, stored
 
 
 def _colour(stored: NDArray[np.integer[Any]], dataset: Any, instance: Instance, scan: ScanSpec) -> NDArray[np.float64]:
@@ -163,11 +78,11 @@ def _colour(stored: NDArray[np.integer[Any]], dataset: Any, instance: Instance, 
                 stored = apply_color_lut(stored, dataset)
         # A palette that is missing, or of another form than the standard's.
         except Exception as error:
-            raise _undecodable(instance, error) from error
+            raise undecodable(instance, error) from error
         if stored.dtype.itemsize == 2:
             stored = stored >> 8
     if stored.ndim != 3 or stored.shape[2] != 3:
-        raise DataError(f"its pixels are of shape {stored.shape}", where=instance.where, hint=_AGAIN)
+        raise DataError(f"its pixels are of shape {stored.shape}", where=instance.where, hint=AGAIN)
     return stored.astype(np.float64)
 
 
@@ -208,5 +123,5 @@ def _padding(stored: NDArray[np.integer[Any]], dataset: Any, instance: Instance)
     try:
         ends = (int(value), int(value if limit is None else limit))
     except (TypeError, ValueError) as error:
-        raise DataError("the field PixelPaddingValue is no number", where=instance.where, hint=_AGAIN) from error
+        raise DataError("the field PixelPaddingValue is no number", where=instance.where, hint=AGAIN) from error
     return np.asarray((stored >= min(ends)) & (stored <= max(ends)))

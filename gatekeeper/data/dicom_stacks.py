@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatekeeper.data.dicom_file import parse
 from gatekeeper.data.dicom_frames import FrameFields
-from gatekeeper.data.dicom_header import Instance, parse
+from gatekeeper.data.dicom_header import Instance
 from gatekeeper.errors import DataError
 
 # Positions are written with a few digits: what differs by less is equal.
@@ -86,7 +87,7 @@ def stack(series: Sequence[Instance]) -> Stack:
 
 
 def _frames(instance: Instance) -> tuple[Frame, ...]:
-    dataset = parse(instance.path, pixels=False)
+    dataset = parse(instance.path, pixels=False, where=instance.where)
     found = []
     for index in range(instance.frames):
         fields = FrameFields(dataset, index, instance)
