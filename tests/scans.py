@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import nibabel
 import numpy as np
@@ -15,6 +15,13 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from gatekeeper.core.data_spec import DataFormat, DataSpec, SplitSpec
 from gatekeeper.core.scan_spec import ScanSpec
+
+
+class Draw(Protocol):
+    """Draws the values of a scan."""
+
+    def __call__(self, seed: int, *, shape: tuple[int, ...]) -> NDArray[np.int16]: ...
+
 
 LABELS = {"0": "background", "1": "liver", "2": "lesion"}
 # The patient lies feet first, head to the left of the page: axes in another order, and two of them flipped.
@@ -32,6 +39,16 @@ def hounsfield(seed: int, *, shape: tuple[int, ...] = (4, 8, 10)) -> NDArray[np.
     values = np.random.default_rng(seed).integers(-1024, 1000, shape).astype(np.int16)
     values[..., :2, :2] = -3024
     return values
+
+
+def blotches(seed: int, *, shape: tuple[int, ...]) -> NDArray[np.int16]:
+    """As `hounsfield`, but coarse: images of which one is as like another as those of real bodies are."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(-600, 600, tuple(-(-side // 8) for side in shape))
+    grown = coarse
+    for axis, side in enumerate(shape):
+        grown = np.repeat(grown, 8, axis=axis).take(range(side), axis=axis)
+    return (grown + generator.integers(-20, 20, shape)).astype(np.int16)
 
 
 def labels_of(values: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -56,12 +73,13 @@ def decathlon(
     cases: int = 6,
     shape: tuple[int, ...] = (4, 8, 10),
     affine: NDArray[np.float64] = AFFINE,
+    draw: Draw = hounsfield,
     **manifest: object,
 ) -> Path:
     """A folder of `cases` volumes, with what desktops leave behind."""
     training = []
     for case in range(cases):
-        values = hounsfield(case, shape=shape)
+        values = draw(case, shape=shape)
         write_nifti(root / "imagesTr" / f"liver_{case}.nii.gz", values, affine=affine)
         write_nifti(root / "labelsTr" / f"liver_{case}.nii.gz", labels_of(values), affine=affine)
         training.append({"image": f"./imagesTr/liver_{case}.nii.gz", "label": f"./labelsTr/liver_{case}.nii.gz"})
@@ -133,11 +151,13 @@ def dicom_file(
     return path
 
 
-def dicom_tree(root: Path, *, patients: int = 6, slices: int = 4, side: tuple[int, int] = (8, 10)) -> Path:
+def dicom_tree(
+    root: Path, *, patients: int = 6, slices: int = 4, side: tuple[int, int] = (8, 10), draw: Draw = hounsfield
+) -> Path:
     """One series of CT slices a patient, in class folders; files in another order than the slices'."""
     for patient in range(patients):
         folder = root / ("well", "ill")[patient % 2] / f"scan-{patient}"
-        volume = hounsfield(patient, shape=(slices, *side))
+        volume = draw(patient, shape=(slices, *side))
         for place in range(slices):
             dicom_file(
                 folder / f"{(place * 3) % slices}-{place}.dcm",

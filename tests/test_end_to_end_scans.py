@@ -9,7 +9,7 @@ import pydicom
 import pytest
 
 from tests.data_layouts import write_table
-from tests.scans import decathlon, dicom_tree
+from tests.scans import blotches, decathlon, dicom_tree
 from tests.test_end_to_end import Bench
 
 CANDIDATE = """\
@@ -20,7 +20,7 @@ spec:
   data: {data}
   model: {{network: {network}, width: 4}}
   training:
-    epochs: 2
+    epochs: 1
     expected_batch: 24
     clipping_norm: 1.0
     optimizer: {{name: nadam, lr: 5.0e-3}}
@@ -35,7 +35,7 @@ spec:
   max_attempts: 1
   privacy: {{unit: {unit}, epsilon: {{max: 1.0e+12}}, delta: {{max: 1.0e-4}}}}
   rules:
-    - {{id: useful, metric: {metric}, min: {least}, min_units: 20}}
+    - {{id: useful, metric: {metric}, min: 0.0, min_units: 20}}
     - id: reconstruction
       risk: reconstruction
       adversary: {{observes: one-step}}
@@ -51,10 +51,10 @@ FILES = (
 )
 
 
-def bench(path: Path, *, data: str, network: str, unit: str, metric: str, least: float = 0.0) -> Bench:
+def bench(path: Path, *, data: str, network: str, unit: str, metric: str) -> Bench:
     made = Bench(path)
     (path / "candidate.yaml").write_text(CANDIDATE.format(data=data, network=network))
-    (path / "policy.yaml").write_text(POLICY.format(unit=unit, metric=metric, least=least))
+    (path / "policy.yaml").write_text(POLICY.format(unit=unit, metric=metric))
     return made
 
 
@@ -65,18 +65,18 @@ def certify(on: Bench) -> tuple[int, str, str]:
 
 @pytest.mark.slow
 def test_slices_of_a_decathlon_folder_are_judged_by_case(tmp_path: Path) -> None:
-    decathlon(tmp_path / "scans", cases=110, shape=(3, 16, 16))
+    decathlon(tmp_path / "scans", cases=110, shape=(2, 16, 16), draw=blotches)
     code, out, err = certify(bench(tmp_path, data=SLICES, network="unet", unit="case", metric="dice"))
     assert code == 0, out + err
     dataset = json.loads((tmp_path / "report.json").read_text())["facts"]["evidence"]["dataset"]
     assert (dataset["format"], dataset["task"], dataset["unit"]) == ("msd", "segmentation", "case")
-    assert (dataset["train_units"], dataset["train_images"], dataset["max_images_per_unit"]) == (77, 231, 3)
+    assert (dataset["train_units"], dataset["train_images"], dataset["max_images_per_unit"]) == (77, 154, 2)
     assert (dataset["image_shape"], dataset["classes"]) == ([1, 16, 16], ["background", "liver", "lesion"])
 
 
 def labelled_tree(root: Path) -> None:
     """A tree of 110 patients, and a table of what they have; the folders say nothing."""
-    dicom_tree(root / "scans", patients=110, slices=2, side=(16, 16))
+    dicom_tree(root / "scans", patients=110, slices=2, side=(16, 16), draw=blotches)
     rows = [{"PatientID": f"KH-{40 + patient}", "finding": ("well", "ill")[patient % 2]} for patient in range(110)]
     write_table(root / "labels.csv", rows, columns=("PatientID", "finding"))
     (root / "scans" / "README.txt").write_text("about")
@@ -96,6 +96,7 @@ def test_dicom_files_are_judged_by_patient_and_no_patient_is_named(tmp_path: Pat
     assert "KH-" not in out + err
 
 
+@pytest.mark.slow
 def test_text_in_the_pixels_is_refused_before_the_ledger_is_asked(tmp_path: Path) -> None:
     made = bench(tmp_path, data=FILES, network="mlp", unit="patient", metric="accuracy")
     dicom_tree(tmp_path / "scans", patients=3, slices=1)
@@ -109,12 +110,3 @@ def test_text_in_the_pixels_is_refused_before_the_ledger_is_asked(tmp_path: Path
     assert "text is burned into the pixels" in err
     assert "KH-" not in out + err
     assert json.loads(made.here("ledger", "show", "--format", "json").stdout)["runs"] == []
-
-
-@pytest.mark.slow
-def test_a_model_that_is_of_no_use_is_refused(tmp_path: Path) -> None:
-    labelled_tree(tmp_path)
-    made = bench(tmp_path, data=FILES, network="mlp", unit="patient", metric="accuracy", least=0.999)
-    code, out, err = certify(made)
-    assert code == 1, out + err
-    assert not made.models()
