@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,34 +85,38 @@ class Taps:
     weights: tuple[float, ...]
 
 
+@lru_cache(maxsize=256)
 def taps(count: int, sides: int) -> tuple[Taps, ...]:
     """The weights of `count` pixels in each of `sides` result pixels."""
-    reach = max(1.0, count / sides)
+    # In units of 1/(2·sides) of a pixel of the file, so that places and weights are whole numbers.
+    reach = 2 * max(count, sides)
     found = []
     for place in range(sides):
-        centre = (2 * place + 1) * count / (2 * sides) - 0.5
+        centre = (2 * place + 1) * count - sides
         # What lies beyond the edge has no weight, so that the outermost pixels go on.
-        first = max(0, math.floor(centre - reach) + 1)
-        pixels = range(first, min(count, math.ceil(centre + reach)))
-        weights = [1 - abs(pixel - centre) / reach for pixel in pixels]
-        total = math.fsum(weights)
-        found.append(Taps(first=first, weights=tuple(weight / total for weight in weights)))
+        weights = {pixel: reach - abs(2 * sides * pixel - centre) for pixel in range(count)}
+        held = {pixel: weight for pixel, weight in weights.items() if weight > 0}
+        total = sum(held.values())
+        found.append(Taps(first=min(held), weights=tuple(weight / total for weight in held.values())))
     return tuple(found)
 
 
 def linear(plane: NDArray[np.float64], sides: tuple[int, int]) -> NDArray[np.float64]:
     """A plane, shape (height, width), with `sides` pixels."""
-    for axis, side in enumerate(sides):
-        if plane.shape[axis] != side:
-            moved = np.moveaxis(plane, axis, 0)
-            plane = np.moveaxis(np.stack([_weighted(moved, each) for each in taps(len(moved), side)]), 0, axis)
-    return plane
+    height, width = sides
+    return _lines(_lines(plane, height).T, width).T
 
 
-def _weighted(lines: NDArray[np.float64], own: Taps) -> NDArray[np.float64]:
-    total: NDArray[np.float64] = own.weights[0] * lines[own.first]
-    for offset, weight in enumerate(own.weights[1:], start=1):
-        total = total + weight * lines[own.first + offset]
+def _lines(lines: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """`side` lines, each the weighted sum of its own among `lines`; the first weights of all are added first."""
+    if len(lines) == side:
+        return lines
+    own = taps(len(lines), side)
+    total = np.zeros((side, lines.shape[1]))
+    for offset in range(max(len(each.weights) for each in own)):
+        weights = [each.weights[offset] if offset < len(each.weights) else 0.0 for each in own]
+        places = [min(each.first + offset, len(lines) - 1) for each in own]
+        total += np.array(weights)[:, np.newaxis] * lines[places]
     return total
 
 
