@@ -131,6 +131,17 @@ def test_padding_is_black(photometric: str, tmp_path: Path) -> None:
     assert (both[(values >= 500) & (values <= 1000)] == 0).all()
 
 
+@pytest.mark.parametrize(("kind", "stored", "written"), [(np.int16, -2000, 63536), (np.uint16, 63536, -2000)])
+def test_padding_may_be_written_in_the_other_sign(kind: type, stored: int, written: int, tmp_path: Path) -> None:
+    values = np.full((8, 10), 100, dtype=kind)
+    values[0, 0] = stored
+    path = dicom_file(tmp_path / "a.dcm", values, PhotometricInterpretation="MONOCHROME1")
+    dataset = pydicom.dcmread(path)
+    dataset.add_new("PixelPaddingValue", "US" if written > 0 else "SS", written)
+    dataset.save_as(path)
+    assert grey_of(path, FLAT).tolist()[0][:2] == [0, 89]
+
+
 def test_padding_has_no_part_in_an_images_own_window(tmp_path: Path) -> None:
     values = np.arange(-400, 400, dtype=np.int16).reshape(20, 40)
     values[:10, :20] = -3000

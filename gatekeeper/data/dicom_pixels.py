@@ -121,7 +121,14 @@ def _padding(stored: NDArray[np.integer[Any]], dataset: Any, instance: Instance)
     if value is None:
         return np.zeros(stored.shape, dtype=np.bool_)
     try:
-        ends = (int(value), int(value if limit is None else limit))
+        ends = [_as_stored(int(end), instance) for end in (value, value if limit is None else limit)]
     except (TypeError, ValueError) as error:
         raise DataError("the field PixelPaddingValue is no number", where=instance.where, hint=AGAIN) from error
     return np.asarray((stored >= min(ends)) & (stored <= max(ends)))
+
+
+def _as_stored(value: int, instance: Instance) -> int:
+    """A value in the sign of the pixels: some files write the padding of signed pixels without a sign."""
+    if instance.signed and value >= 1 << (instance.allocated - 1):
+        return value - (1 << instance.allocated)
+    return value + (1 << instance.allocated) if not instance.signed and value < 0 else value
