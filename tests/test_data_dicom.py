@@ -16,6 +16,7 @@ from pydicom.pixels import apply_modality_lut, apply_rescale, apply_windowing
 from gatekeeper.core.data_spec import SplitSpec
 from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.data import detect, dicom, load
+from gatekeeper.data.dicom_frames import FrameFields
 from gatekeeper.data.dicom_header import read_instance
 from gatekeeper.data.dicom_pixels import planes
 from gatekeeper.data.dicom_sources import volumes
@@ -314,9 +315,8 @@ def test_other_formats_load_no_medical_package() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_groups_first_item_speaks_for_all_frames() -> None:
-    from gatekeeper.data.dicom_frames import FrameFields
-
+def test_a_shared_group_speaks_for_all_frames(tmp_path: Path) -> None:
+    instance = read_instance(dicom_file(tmp_path / "a.dcm", hounsfield(0)[0]), number=1)
     item = Fields()
     item.RescaleSlope = 3
     shared = Fields()
@@ -324,5 +324,5 @@ def test_a_groups_first_item_speaks_for_all_frames() -> None:
     dataset = Fields()
     dataset.SharedFunctionalGroupsSequence = [shared]
     dataset.RescaleSlope = 1
-    fields = FrameFields(dataset, 5, None)  # type: ignore[arg-type]
+    fields = FrameFields(dataset, 5, instance)
     assert fields.numbers("RescaleSlope", group="PixelValueTransformationSequence") == (3.0,)

@@ -119,3 +119,22 @@ def test_every_file_is_decoded_as_pydicom_decodes_it_or_refused() -> None:
     assert set(REFUSED) <= set(refused)
     assert set(DECODED) <= set(decoded)
     assert len(decoded) > 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "emri_small.dcm", "SC_rgb_jpeg_gdcm.dcm"])
+def test_a_damaged_file_is_decoded_or_refused_and_nothing_else_happens(name: str, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    whole = np.frombuffer(path_of(name).read_bytes(), dtype=np.uint8)
+    for _ in range(150):
+        damaged = whole.copy()
+        places = draw.integers(132, draw.choice([1500, len(whole)]), draw.choice([1, 3, 10]))
+        damaged[places] = draw.integers(0, 256, len(places))
+        path = tmp_path / "a.dcm"
+        path.write_bytes(damaged.tobytes())
+        try:
+            instance = read_instance(path, number=1)
+            frames = list(planes(instance, ScanSpec() if instance.colour else ScanSpec(window_of="per-image")))
+        except DataError:
+            continue
+        assert len(frames) == instance.frames

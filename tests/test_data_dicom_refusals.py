@@ -114,6 +114,12 @@ BAD = (
     Bad("no-preamble", raw(lambda data: data[132:]), FILE, "not marked as DICOM"),
     Bad("header-cut", raw(lambda data: data[:300]), FILE, ""),
     Bad("pixels-cut", raw(lambda data: data[:-20]), FILE, ""),
+    Bad(
+        "unknown-kind",
+        raw(lambda data: data.replace(b"\x28\x00\x52\x10DS", b"\x28\x00\x52\x10D\x00")),
+        FILE,
+        "can't be read",
+    ),
     Bad("garbage", raw(lambda data: data[:132] + b"\xff" * 500), FILE, ""),
     Bad("deflated", lambda root: corpus(root, "image_dfl.dcm"), FILE, "deflated as a whole"),
     Bad("report", lambda root: corpus(root, "reportsi.dcm"), FILE, "has no image"),
@@ -127,6 +133,7 @@ BAD = (
         ScanSpec(window=(0.0, 1.0), size=(8, 8)),
     ),
     field("PixelData", None, "no pixels"),
+    field("PixelData", b"", "no pixels"),
     field("PixelData", bytes(158), "PixelData has 158 bytes, and the header speaks of 160"),
     field("PixelData", bytes(320), "PixelData has 320 bytes, and the header speaks of 160"),
     field("Rows", None, "the field Rows is missing"),
@@ -369,6 +376,12 @@ def test_nothing_of_a_file_is_printed_while_it_is_read(root: Path, capfd: pytest
     (root / FILE).write_bytes(data.replace(b"Doe^KH-40", b"Doe^\xff\xfe-40"))
     edit_raw = (root / NEXT).read_bytes().replace(b"0.5\\0.7", b"0,5\\0.7")
     (root / NEXT).write_bytes(edit_raw)
+    last = root / "well/scan-0/2-2.dcm"
+    syntax = b"1.2.840.10008.1.2.1"
+    assert syntax in last.read_bytes()
+    last.write_bytes(last.read_bytes().replace(syntax, b"1.2.840.1(008.1.2.1"))
+    assert "no decoder is installed" in refusal(root).message
+    last.unlink()
     load(scan_spec("dicom", root, FLAT))
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""

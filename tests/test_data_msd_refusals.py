@@ -125,6 +125,7 @@ BAD = (
     Bad("nan-affine", lambda root: header_of(root / IMAGE, srow_x=[np.nan] * 4), IMAGE, "affine"),
     Bad("metres", lambda root: header_of(root / IMAGE, xyzt_units=1), IMAGE, "not in millimetres"),
     Bad("complex", lambda root: write_nifti(root / IMAGE, hounsfield(1) * 1j), IMAGE, "of the type complex"),
+    Bad("no-type", lambda root: header_of(root / IMAGE, datatype=233), IMAGE, "field datatype is 233"),
     Bad("nan", nan, IMAGE, "infinite or no number"),
     Bad("channels", lambda root: write_nifti(root / IMAGE, np.zeros((4, 8, 10, 2))), IMAGE, "2 channels where 1"),
     Bad("empty-image", lambda root: write_nifti(root / IMAGE, np.zeros((4, 8, 10))), IMAGE, "one grey value alone"),

@@ -21,6 +21,7 @@ from PIL import Image
 
 from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.core.scan_spec import ScanSpec
+from gatekeeper.data.dicom_file import quiet
 from gatekeeper.data.dicom_header import Instance
 from gatekeeper.data.dicom_labels import columns
 from gatekeeper.data.dicom_pixels import own_numbers, planes
@@ -46,27 +47,32 @@ def read(spec: DataSpec) -> ImageTable:
     assert spec.path is not None
     assert spec.scan is not None
     need("pydicom", extra="medical", where=spec.path)
-    tree = read_tree(data_folder(spec.path))
-    _check_annotations(tree, spec.scan)
+    with quiet():
+        return _table(spec, spec.path, spec.scan)
+
+
+def _table(spec: DataSpec, path: str, scan: ScanSpec) -> ImageTable:
+    tree = read_tree(data_folder(path))
+    _check_annotations(tree, scan)
     labels, units, groups = columns(tree, spec)
-    sources = volumes(tree, spec.scan, labels) if spec.scan.dimensions == 3 else flat(tree, spec.scan)
+    sources = volumes(tree, scan, labels) if scan.dimensions == 3 else flat(tree, scan)
     channels = channels_of(sources, spec)
     size, count = size_of(sources), sum(source.images for source in sources)
-    check_total_bytes(count * channels * math.prod(size), source=spec.path, key="scan.size")
+    check_total_bytes(count * channels * math.prod(size), source=path, key="scan.size")
     images = np.empty((count, channels, *size), dtype=np.uint8)
     names: list[str] = []
     owners: list[Instance] = []
     for source in sources:
-        for index, pixels in _pixels(source, spec.scan, channels=channels):
+        for index, pixels in _pixels(source, scan, channels=channels):
             images[len(names)] = pixels
             names.append(_name(source, index, tree))
             owners.append(source.first)
     kept = len(names)
     if not kept:
-        raise DataError("every image has one grey value alone", where=spec.path, hint="check data.scan.window")
+        raise DataError("every image has one grey value alone", where=path, hint="check data.scan.window")
     return ImageTable(
         name=tree.root.resolve().name,
-        source=spec.path,
+        source=path,
         images=images[:kept],
         image_names=tuple(names),
         labels=tuple(labels[owner] for owner in owners),

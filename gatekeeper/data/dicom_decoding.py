@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatekeeper.data.dicom_codestream import frame_size
-from gatekeeper.data.dicom_file import AGAIN, quiet, told
+from gatekeeper.data.dicom_file import AGAIN, quiet, told, value_of
 from gatekeeper.data.dicom_header import Instance
 from gatekeeper.errors import DataError
 
@@ -21,14 +21,14 @@ def _check_pixel_data(dataset: Any, instance: Instance) -> None:
     """Require that there are pixels, that they can be decoded, and that they are as many as the header says."""
     from pydicom.pixels import get_decoder  # type: ignore[attr-defined]
 
-    if "PixelData" not in dataset:
+    if not value_of(dataset, "PixelData", where=instance.where):
         raise DataError("the file has no pixels (PixelData)", where=instance.where, hint=AGAIN)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        decoder = get_decoder(syntax)
-        available = decoder.is_available
-    except NotImplementedError:
-        available = False
+    with quiet():
+        syntax = dataset.file_meta.TransferSyntaxUID
+        try:
+            available = get_decoder(syntax).is_available
+        except NotImplementedError:
+            available = False
     if not available:
         raise DataError(
             f"no decoder is installed for its transfer syntax, {told(syntax.name)}",

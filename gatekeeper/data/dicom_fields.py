@@ -9,13 +9,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gatekeeper.data.dicom_file import located, quiet
+from gatekeeper.data.dicom_file import located, quiet, value_of
 from gatekeeper.data.files import canonical_name
 from gatekeeper.errors import DataError
 
 CORRECT = "correct the file, or take it out of the data"
 _NAMES = (
-    *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "Modality", "Rows", "Columns"),
+    *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "Rows", "Columns"),
     *("NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
     *("PixelRepresentation", "BurnedInAnnotation", "PixelSpacing"),
 )
@@ -35,16 +35,11 @@ class Fields:
 
     def __init__(self, dataset: Any, path: Path, number: int) -> None:
         self._path, self._number = path, number
-        self._values: dict[str, Any] = {}
         self.patient = ""
-        try:
-            with quiet():
-                self._values = {name: dataset.get(name) for name in _NAMES}
-                syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
-        # A value that can't be converted, in whatever way.
-        except Exception as error:
-            raise self._wrong("of the header", f"can't be read ({type(error).__name__})") from error
-        self.patient = self._patient()
+        self.patient = self._patient(value_of(dataset, "PatientID", where=self.where))
+        self._values = {name: value_of(dataset, name, where=self.where) for name in _NAMES}
+        with quiet():
+            syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
         if not syntax:
             raise self._wrong("TransferSyntaxUID", "is missing")
 
@@ -80,8 +75,7 @@ class Fields:
             return None
         return (down, across) if 0 < down < math.inf and 0 < across < math.inf else None
 
-    def _patient(self) -> str:
-        value = self._values["PatientID"]
+    def _patient(self, value: object) -> str:
         if value is not None and not isinstance(value, str):
             raise self._wrong("PatientID", "has several values")
         return canonical_name(value or "").strip(" \0")

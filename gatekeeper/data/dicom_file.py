@@ -72,3 +72,17 @@ def parse(path: Path, *, pixels: bool, where: str) -> Any:
             where=where,
             hint=AGAIN,
         ) from error
+
+
+def value_of(dataset: Any, name: str, *, where: str) -> Any:
+    """The value of a field, or None where it is missing; pydicom converts it only now.
+
+    Raises:
+        DataError: it can't be converted.
+    """
+    try:
+        with quiet():
+            return dataset.get(name)
+    # A value that can't be converted, in whatever way.
+    except Exception as error:
+        raise DataError(f"the field {name} can't be read ({type(error).__name__})", where=where, hint=AGAIN) from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatekeeper.data.dicom_fields import CORRECT
-from gatekeeper.data.dicom_file import quiet, told
+from gatekeeper.data.dicom_file import quiet, told, value_of
 from gatekeeper.data.dicom_header import Instance
 from gatekeeper.data.windows import Window
 from gatekeeper.errors import DataError
@@ -43,14 +43,9 @@ class FrameFields:
 
     def __init__(self, dataset: Any, index: int, instance: Instance) -> None:
         self._dataset, self._instance = dataset, instance
-        self._groups = [
-            items[place]
-            for items, place in (
-                (dataset.get("PerFrameFunctionalGroupsSequence"), index),
-                (dataset.get("SharedFunctionalGroupsSequence"), 0),
-            )
-            if items and place < len(items)
-        ]
+        own = self._of(dataset, "PerFrameFunctionalGroupsSequence")
+        shared = self._of(dataset, "SharedFunctionalGroupsSequence")
+        self._groups = [items[place] for items, place in ((own, index), (shared, 0)) if items and place < len(items)]
 
     def numbers(self, name: str, *, group: str, count: int | None = None) -> tuple[float, ...] | None:
         """The numbers of a field, or None where neither frame nor file has it.
@@ -82,10 +77,13 @@ class FrameFields:
 
     def _value(self, name: str, group: str) -> Any:
         for groups in self._groups:
-            items = groups.get(group)
-            if items and items[0].get(name) is not None:
-                return items[0].get(name)
-        return self._dataset.get(name)
+            items = self._of(groups, group)
+            if items and self._of(items[0], name) is not None:
+                return self._of(items[0], name)
+        return self._of(self._dataset, name)
+
+    def _of(self, dataset: Any, name: str) -> Any:
+        return value_of(dataset, name, where=self._instance.where)
 
     def _wrong(self, name: str, message: str) -> DataError:
         return DataError(f"the field {name} {message}", where=self._instance.where, hint=CORRECT)
@@ -97,7 +95,7 @@ def scaling(fields: FrameFields, dataset: Any, instance: Instance) -> Scaling:
     Raises:
         DataError: the fields can't be used, or a table (ModalityLUTSequence) takes their place.
     """
-    if dataset.get("ModalityLUTSequence"):
+    if value_of(dataset, "ModalityLUTSequence", where=instance.where):
         raise DataError(
             "its values go through a table (ModalityLUTSequence), which is not read",
             where=instance.where,
@@ -124,7 +122,11 @@ def file_window(fields: FrameFields, dataset: Any, instance: Instance) -> Window
     centre = fields.numbers("WindowCenter", group=group)
     width = fields.numbers("WindowWidth", group=group)
     if centre is None or width is None:
-        table = " but a table (VOILUTSequence), which is not read" if dataset.get("VOILUTSequence") else ""
+        table = (
+            " but a table (VOILUTSequence), which is not read"
+            if value_of(dataset, "VOILUTSequence", where=instance.where)
+            else ""
+        )
         raise DataError(
             f"the file proposes no window{table}", where=instance.where, hint="set data.scan.window to [low, high]"
         )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.data.dicom_decoding import decoded, undecodable
-from gatekeeper.data.dicom_file import AGAIN, parse, quiet
+from gatekeeper.data.dicom_file import AGAIN, parse, quiet, value_of
 from gatekeeper.data.dicom_frames import FrameFields, Scaling, file_window, scaling
 from gatekeeper.data.dicom_header import Instance
 from gatekeeper.data.windows import Window, own_window
@@ -117,7 +117,9 @@ def _window(
 
 def _padding(stored: NDArray[np.integer[Any]], dataset: Any, instance: Instance) -> NDArray[np.bool_]:
     """Which pixels lie outside of the image: those of PixelPaddingValue, or from it to PixelPaddingRangeLimit."""
-    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
+    value, limit = (
+        value_of(dataset, name, where=instance.where) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    )
     if value is None:
         return np.zeros(stored.shape, dtype=np.bool_)
     try:

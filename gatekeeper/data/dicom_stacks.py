@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatekeeper.data.dicom_file import parse
+from gatekeeper.data.dicom_file import parse, value_of
 from gatekeeper.data.dicom_frames import FrameFields
 from gatekeeper.data.dicom_header import Instance
 from gatekeeper.errors import DataError
@@ -101,7 +101,7 @@ def _frames(instance: Instance) -> tuple[Frame, ...]:
                 where=instance.where,
                 hint=_ALONE,
             )
-        if instance.frames > 1 and not dataset.get("PerFrameFunctionalGroupsSequence"):
+        if instance.frames > 1 and not value_of(dataset, "PerFrameFunctionalGroupsSequence", where=instance.where):
             raise DataError("its frames have one position for all", where=instance.where, hint=_ALONE)
         across, down = np.array(orientation[:3]), np.array(orientation[3:])
         off = (abs(np.linalg.norm(across) - 1), abs(np.linalg.norm(down) - 1), abs(np.dot(across, down)))

@@ -90,9 +90,7 @@ def read_header(path: Path) -> Header:
         raise broken(path, error) from error
     header = _parsed(prefix, path)
     stored, channels = _shape(header, path)
-    dtype = header.get_data_dtype()
-    if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise DataError(f"its voxels are of the type {dtype}", where=str(path), hint="store integers or reals")
+    dtype = _dtype(header, path)
     turns, affine = _orientation(header, stored, path)
     slope, intercept = _scaling(header, path)
     found = Header(
@@ -149,6 +147,17 @@ def _parsed(prefix: bytes, path: Path) -> Any:
     )
 
 
+def _dtype(header: Any, path: Path) -> np.dtype[Any]:
+    code = int(header["datatype"])
+    try:
+        dtype: np.dtype[Any] = header.get_data_dtype()
+    except KeyError as error:
+        raise DataError(f"the header's field datatype is {code}", where=str(path), hint=AGAIN) from error
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise DataError(f"its voxels are of the type {dtype}", where=str(path), hint="store integers or reals")
+    return dtype
+
+
 def _shape(header: Any, path: Path) -> tuple[tuple[int, int, int], int]:
     count = int(header["dim"][0])
     dims = [int(length) for length in header["dim"][1 : 1 + max(0, min(count, 7))]]
@@ -200,8 +209,9 @@ def _orientation(
             "its spacing is not in millimetres (xyzt_units)", where=str(path), hint="store it in millimetres"
         )
     try:
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-        turns = np.asarray(io_orientation(affine), dtype=np.float64)
+        with np.errstate(all="ignore"):  # what is no direction is refused below
+            affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+            turns = np.asarray(io_orientation(affine), dtype=np.float64)
     except (ValueError, np.linalg.LinAlgError) as error:
         raise DataError("the header's affine has no meaning", where=str(path), hint=AGAIN) from error
     if not np.isfinite(affine).all() or not np.isfinite(turns).all():
