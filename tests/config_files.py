@@ -133,6 +133,12 @@ ABDOMEN = (
     "format: phantom-abdomen\n    unit: patient",
 )
 
+MSD = (
+    "format: phantom-lesions\n    unit: lesion\n    image_size: 48",
+    "format: msd\n    path: liver\n    unit: case\n    scan: {}",
+)
+DICOM = (MSD[0], MSD[1].replace("msd", "dicom"))
+
 SYNTAX = (
     in_policy("  privacy:\n", "«\tprivacy:\n", "indent with spaces", schema=False),
     in_policy("owner: privacy-office}", "owner: privacy-office\nspec«:", "not YAML", schema=False),
@@ -305,6 +311,31 @@ CANDIDATE_MISTAKES = (
         "no image_size with masks",
         also=("format: phantom-lesions", "format: numpy\n    path: d"),
     ),
+    in_candidate("scan: {}", "scan: {dimensions: «4}", "dimensions must be 2 or 3", also=MSD),
+    in_candidate("scan: {}", "scan: {window: «[100, -100]}", "with low below high", schema=False, also=MSD),
+    in_candidate("scan: {}", "scan: {window: «[1, 2, 3]}", "must be [low, high], got 3 numbers", also=MSD),
+    in_candidate("scan: {}", "scan: {window: «dataset}", "statistics over all units: they leak", also=MSD),
+    in_candidate("scan: {}", "scan: {window: «per-imag}", "did you mean `per-image`?", also=MSD),
+    in_candidate("scan: {}", "scan: {window: «40}", "must be [low, high], or file or per-image", also=MSD),
+    in_candidate("scan: {}", "scan: {window: «file}", "window goes with the format dicom, not with msd", also=MSD),
+    in_candidate("scan: {}", "scan: {annotations_known: «true}", "goes with the format dicom", also=MSD),
+    in_candidate("scan: {}", "scan: {size: «[64, 64, 64]}", "for each of 2 dimensions", also=MSD),
+    in_candidate("scan: {}", "scan: {dimensions: 3, size: «[64, 64]}", "for each of 3 dimensions", also=MSD),
+    in_candidate("scan: {}", "scan: {size: [«2, 64]}", "at least 4", also=MSD),
+    in_candidate("scan: {}", "scan: {size: «[64, 2048]}", "at most 1024", also=MSD),
+    in_candidate("scan: {}", "scan: {spacing: [«0, 1]}", "must be above 0", also=MSD),
+    in_candidate("scan: {}", "scan: {labels: «[liver]}", "a mapping of class names to values", also=MSD),
+    in_candidate("scan: {}", "scan: {labels: {«background: 1}}", "no class may be called background", also=MSD),
+    in_candidate("scan: {}", "scan: {labels: {liver: «0}}", "at least 1", also=MSD),
+    in_candidate("scan: {}", "scan: {labels: «{a: 1, b: 1}}", "each value in one class", schema=False, also=MSD),
+    in_candidate("scan: {}", "scan: {spacing: «[1, 1, 1]}", "for each of 2 dimensions", also=MSD),
+    in_candidate("scan: {}", "scan: {labels: {«liver: []}}", "needs at least one value", also=MSD),
+    in_candidate("scan: {}", "scan: {«labls: {liver: 1}}", "did you mean `labels`?", also=MSD),
+    in_candidate("scan: {}", "scan: {every: «2, dimensions: 3}", "every goes with dimensions 2", also=MSD),
+    in_candidate("scan: {}", "scan: {every: «2}", "goes with the format msd, not with dicom", also=DICOM),
+    in_candidate("scan: {}", "scan: {channel: «T1}", "goes with the format msd, not with dicom", also=DICOM),
+    in_candidate("scan: {}", "scan: {}\n    image_size: «64", "takes no image_size", also=DICOM),
+    in_candidate("image_size: 48", "scan: «{dimensions: 2}", "scan goes with the formats msd and dicom only"),
     in_candidate("{test: 0.2, seed: 1}", "«{seed: 1}", "missing key `test` in spec.data.split"),
     in_candidate("    split: {test: 0.2, seed: 1}\n", "", "missing key `split`", also=("format: ph", "«format: ph")),
     in_candidate("test: 0.2", "test: «20", "spec.data.split.test must lie strictly between 0 and 1"),

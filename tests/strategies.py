@@ -35,6 +35,7 @@ from gatekeeper.core.data_spec import (
     MASK,
     PATHLESS_FORMATS,
     PHANTOM_FORMATS,
+    SCAN_FORMATS,
     SEGMENTATION_FORMATS,
     DataSpec,
     PhantomSpec,
@@ -54,6 +55,7 @@ from gatekeeper.core.policy import (
 from gatekeeper.core.precision import PRECISIONS
 from gatekeeper.core.risk import EVIDENCE, MEASURES, Similarity
 from gatekeeper.core.rule_names import name_clash
+from gatekeeper.core.scan_spec import BACKGROUND, MergedClass, ScanSpec
 from gatekeeper.core.weights_only import WeightsSearch
 
 texts = st.text(st.characters(blacklist_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), min_size=1, max_size=30).filter(
@@ -208,19 +210,49 @@ windows = st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)).filter(lambda en
 
 
 @st.composite
+def merged_classes(draw: st.DrawFn) -> tuple[MergedClass, ...]:
+    names = draw(st.lists(texts.filter(lambda name: name != BACKGROUND), min_size=1, max_size=4, unique=True))
+    values = draw(st.lists(st.integers(1, 10**9), min_size=len(names), max_size=8, unique=True))
+    return tuple(MergedClass(name=name, values=tuple(values[place :: len(names)])) for place, name in enumerate(names))
+
+
+@st.composite
+def scan_specs(draw: st.DrawFn, data_format: str) -> ScanSpec:
+    decathlon = data_format == "msd"
+    dimensions = draw(st.sampled_from((2, 3)))
+    finite = st.floats(min_value=-1e9, max_value=1e9)
+    pairs = st.tuples(finite, finite).filter(lambda pair: pair[0] < pair[1])
+    window = draw(maybe(pairs))
+    sources: Any = ("per-image",) if decathlon else ("per-image", "file")
+    return ScanSpec(
+        dimensions=dimensions,
+        every=draw(st.integers(1, 10**6)) if decathlon and dimensions == 2 else 1,
+        window=window,
+        window_of=draw(maybe(st.sampled_from(sources))) if window is None else None,
+        spacing=draw(maybe(st.tuples(*[positive] * dimensions))),
+        size=draw(maybe(st.tuples(*[st.integers(4, 1024)] * dimensions))),
+        channel=draw(maybe(texts)) if decathlon else None,
+        labels=draw(maybe(merged_classes())) if decathlon else None,
+        table=draw(maybe(texts)),
+        annotations_known=False if decathlon else draw(st.booleans()),
+    )
+
+
+@st.composite
 def data_specs(draw: st.DrawFn) -> DataSpec:
     data_format: Any = draw(st.sampled_from(DATA_FORMATS))
     may_have_masks = data_format in LABEL_OR_MASK_FORMATS
     label = draw(st.one_of(maybe(texts), st.just(MASK)) if may_have_masks else maybe(texts))
     has_masks = data_format in SEGMENTATION_FORMATS or (may_have_masks and label == MASK)
     brings_split = data_format in ("medmnist", "image-folder", "radimagenet", "numpy", "factory")
+    scans = data_format in SCAN_FORMATS
     sides = st.integers(min_value=4, max_value=1024)
     return DataSpec(
         format=data_format,
         path=None if data_format in PATHLESS_FORMATS else draw(texts),
         unit=draw(texts),
         label=label,
-        image_size=None if has_masks else draw(maybe(st.tuples(sides, sides))),
+        image_size=None if has_masks or scans else draw(maybe(st.tuples(sides, sides))),
         channels=draw(st.sampled_from((None, 1) if has_masks else (None, 1, 3))),
         population=draw(maybe(texts)),
         split=SplitSpec(
@@ -230,6 +262,7 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
         window=draw(maybe(windows)) if may_have_masks else None,
         factory="package.module:function" if data_format == "factory" else None,
         arguments=draw(argument_lists) if data_format == "factory" else (),
+        scan=draw(scan_specs(data_format)) if scans else None,
     )
 
 

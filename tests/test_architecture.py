@@ -48,6 +48,8 @@ HOMES = {
     "click": ("cli",),
     "rich": ("cli", "report"),
     "PIL": ("data", "audit.contact_sheet"),
+    "nibabel": ("data",),
+    "pydicom": ("data",),
     "sklearn": ("data",),
     "safetensors": ("training",),
     "sqlalchemy": ("ledger",),

@@ -13,6 +13,7 @@ from gatekeeper.core.code import CodeFile
 from gatekeeper.core.codec import from_plain, plain
 from gatekeeper.core.coherence import check_bounds, check_coherence
 from gatekeeper.core.risk import Count
+from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.errors import AuditContradiction, InvalidValueError
 from tests.facts import bound, outcome, sample_facts, sample_policy, statement
 
@@ -268,6 +269,34 @@ def _dice(**changes: object) -> Callable[[Tree], None]:
         utility["measurements"][1].update(changes)
 
     return edit
+
+
+def _scans(**changes: object) -> Callable[[Tree], None]:
+    """The sample run as one on slices of 48×48."""
+
+    def edit(tree: Tree) -> None:
+        side = tree["dataset"]["image_shape"][1:]
+        tree["dataset"].update(format="dicom", synthetic=False)
+        scan = {**plain(ScanSpec(size=tuple(side))), **changes}
+        tree["candidate"]["data"].update(format="dicom", path="scans", image_size=None, phantom=None, scan=scan)
+
+    return edit
+
+
+def test_scans_are_as_large_as_the_candidate_says() -> None:
+    _check(_evidence(_scans()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fragment"),
+    [
+        ({"dimensions": 3, "size": None}, "dimensions of data and candidate"),
+        ({"size": [64, 32]}, "image size of data and candidate"),
+    ],
+)
+def test_scans_of_another_size_are_found(changes: dict[str, object], fragment: str) -> None:
+    with pytest.raises(InvalidValueError, match=fragment):
+        _check(_evidence(_scans(**changes)))
 
 
 def test_dice_may_be_of_fewer_units_than_were_tested() -> None:

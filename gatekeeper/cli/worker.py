@@ -79,7 +79,12 @@ def _plan(run: RunDirectory, *, quiet: bool, beyond: bool) -> None:
     from gatekeeper.pipeline.production import plan
 
     with StderrProgress(quiet=quiet) as progress:
-        plan(run, progress, beyond=beyond)
+        plan(
+            run,
+            progress,
+            beyond=beyond,
+            on_note=lambda note: None if quiet else print(f"data: {note}", file=sys.stderr),
+        )
 
 
 def _annex(run: RunDirectory) -> None:

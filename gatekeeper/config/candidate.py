@@ -10,6 +10,7 @@ from gatekeeper.config.header import CANDIDATE, open_document
 from gatekeeper.config.model import read_arguments, read_model
 from gatekeeper.config.nodes import Node, Sequence
 from gatekeeper.config.readers import TEXT, choice, list_of, one_of_numbers, real, whole
+from gatekeeper.config.scan import read_scan
 from gatekeeper.config.training import read_training
 from gatekeeper.core.candidate import Candidate, TrainingSpec, loss_for
 from gatekeeper.core.checks import check_finite, check_open_probability
@@ -19,6 +20,7 @@ from gatekeeper.core.data_spec import (
     MASK,
     PATHLESS_FORMATS,
     PHANTOM_FORMATS,
+    SCAN_FORMATS,
     SEGMENTATION_FORMATS,
     DataSpec,
     PhantomSpec,
@@ -90,6 +92,7 @@ def _data(section: Section) -> Read[DataSpec]:
     factory = section.optional("factory", TEXT, default=None)
     arguments = section.optional("arguments", read_arguments, default=())
     _check_companions(section, data_format)
+    scan = read_scan(section, data_format)
     return section.build(
         lambda: DataSpec(
             format=data_format.value,
@@ -104,6 +107,7 @@ def _data(section: Section) -> Read[DataSpec]:
             window=window.value,
             factory=factory.value,
             arguments=arguments.value,
+            scan=scan.value,
         ),
         blame="factory" if section.has("factory") else "image_size",
     )
@@ -132,17 +136,16 @@ def _check_companions(section: Section, data_format: Read[str]) -> None:
 def _check_masks(
     section: Section, data_format: Read[str], *, channels: Read[int | None], label: Read[str | None]
 ) -> None:
-    """Images with masks keep their size; those of phantoms are grey."""
+    """Images with masks keep their size; those of phantoms are grey; what is made of scans says its size."""
     name = data_format.value_or("")
     if name in LABEL_OR_MASK_FORMATS and label.value_or(None) == MASK and section.has("image_size"):
         section.report(
             "image_size", f"format {name} takes no image_size with masks", hint="resize images and masks before"
         )
-    if name not in SEGMENTATION_FORMATS:
-        return
-    if section.has("image_size"):
-        section.report("image_size", f"format {name} takes no image_size", hint="set data.phantom.size")
-    if channels.value_or(None) == 3:
+    if name in (*SEGMENTATION_FORMATS, *SCAN_FORMATS) and section.has("image_size"):
+        key = "data.scan.size" if name in SCAN_FORMATS else "data.phantom.size"
+        section.report("image_size", f"format {name} takes no image_size", hint=f"set {key}")
+    if name in SEGMENTATION_FORMATS and channels.value_or(None) == 3:
         section.report("channels", f"format {name} is grey: channels must be 1", hint="remove the key")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from gatekeeper.config.header import API_VERSION, CANDIDATE, POLICY
+from gatekeeper.config.scan_text import render_scan
 from gatekeeper.config.yaml_text import boolean, number, text
 from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
 from gatekeeper.core.data_spec import DataSpec, PhantomSpec, SplitSpec
@@ -219,6 +220,7 @@ def _data(data: DataSpec) -> tuple[str, ...]:
         f"  split: {{{', '.join(_split(data.split))}}}  # by unit, so that nobody is on both sides",
         *_optional("  population: {}  # whose unit names these are, for the ledger", data.population, text),
         *_optional("  phantom: {}  # size and seed of the synthetic images", data.phantom, _phantom),
+        *(() if data.scan is None else _indented(render_scan(data.scan))),
     )
 
 

@@ -170,7 +170,10 @@ def _dataset(candidate: Candidate, card: DatasetCard) -> Iterator[str]:
     phantom = candidate.data.phantom
     if phantom is not None:
         yield from _differ("dimensions of data and candidate", len(card.image_shape) - 1, phantom.dimensions)
-    size = candidate.data.image_size or (phantom and phantom.size)
+    scan = candidate.data.scan
+    if scan is not None:
+        yield from _differ("dimensions of data and candidate", len(card.image_shape) - 1, scan.dimensions)
+    size = candidate.data.image_size or (phantom and phantom.size) or (scan and scan.size)
     if size is not None:
         yield from _differ("image size of data and candidate", card.image_shape[1:], size)
     least = -(-card.train_images // card.train_units)

@@ -15,6 +15,7 @@ from gatekeeper.core.checks import (
 )
 from gatekeeper.core.fields import ADDED
 from gatekeeper.core.model_spec import Argument, check_factory
+from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.errors import InvalidValueError
 
 Task = Literal["classification", "segmentation"]
@@ -28,13 +29,16 @@ DataFormat = Literal[
     "radimagenet",
     "numpy",
     "factory",
+    "msd",
+    "dicom",
 ]
 
 DATA_FORMATS: tuple[str, ...] = get_args(DataFormat)
 PHANTOM_FORMATS = ("phantom-lesions", "phantom-abdomen")
 EMBEDDED_FORMATS = ("digits", *PHANTOM_FORMATS)
 PATHLESS_FORMATS = (*EMBEDDED_FORMATS, "factory")
-SEGMENTATION_FORMATS = ("phantom-abdomen",)
+SCAN_FORMATS = ("msd", "dicom")
+SEGMENTATION_FORMATS = ("phantom-abdomen", "msd")
 LABEL_OR_MASK_FORMATS = ("numpy", "factory")
 """Formats that hold labels or masks: `label: mask` says that it is masks."""
 
@@ -105,8 +109,8 @@ class DataSpec:
         path: the file or folder, absolute or relative to the working directory; None for embedded sets and factories.
         unit: the column that says whose privacy is protected; `image` where each image is its own unit.
         label: the column that holds the class; None means the format's own.
-        image_size: height and width that images are resized to, or None to keep theirs; masks are never resized, so
-            that formats with masks take none.
+        image_size: height and width that images are resized to, or None to keep theirs; formats with masks or scans
+            take none.
         channels: 1 (grey), 3 (RGB), or None to keep the file's.
         split: how units are divided.
         phantom: size and seed of a synthetic set; None for real data.
@@ -116,6 +120,7 @@ class DataSpec:
         factory: of the format factory: `package.module:function` or `path/to/file.py:function`, which the policy must
             allow; called with the arguments, it yields the images.
         arguments: the factory's arguments.
+        scan: what is made of each scan, in the formats msd and dicom; None in the others.
     """
 
     format: DataFormat
@@ -130,6 +135,7 @@ class DataSpec:
     window: tuple[float, float] | None = field(default=None, metadata=ADDED)
     factory: str | None = field(default=None, metadata=ADDED)
     arguments: tuple[Argument, ...] = field(default=(), metadata=ADDED)
+    scan: ScanSpec | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_choice(format=self.format, choices=DATA_FORMATS)
@@ -154,12 +160,26 @@ class DataSpec:
         self._check_masks()
         self._check_window()
         self._check_factory()
+        self._check_scan()
+
+    def _check_scan(self) -> None:
+        """What is made of scans goes with formats of scans, and says their size."""
+        if (self.scan is None) != (self.format not in SCAN_FORMATS):
+            raise InvalidValueError(f"scan goes with the formats {' and '.join(SCAN_FORMATS)}, and only with them")
+        if self.scan is None:
+            return
+        if self.image_size is not None:
+            raise InvalidValueError(f"format {self.format} takes no image_size", hint="set scan.size")
+        for key, home in self.scan.homes.items():
+            if home != self.format:
+                raise InvalidValueError(f"scan.{key} goes with the format {home}, not with {self.format}")
 
     def _check_masks(self) -> None:
         """A format with masks is drawn at its size, in grey; the others know no size but `image_size`."""
         if self.task == "segmentation":
             if self.image_size is not None:
-                hint = "set phantom.size" if self.phantom is not None else "resize images and masks before"
+                remedies = {"phantom-abdomen": "set phantom.size", "msd": "set scan.size"}
+                hint = remedies.get(self.format, "resize images and masks before")
                 raise InvalidValueError(f"format {self.format} takes no image_size with masks", hint=hint)
             if self.channels == 3 and self.format in SEGMENTATION_FORMATS:
                 raise InvalidValueError(f"format {self.format} is grey: channels must be 1 or left out")

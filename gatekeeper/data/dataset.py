@@ -124,6 +124,7 @@ class Dataset:
         train: the units that the model is trained on.
         test: the units that it is judged on.
         code: the files of the user's that read it; not part of the digest, which is of the content.
+        notes: what the reader passed over, in words that may be printed; not part of the digest.
 
     Raises:
         InvalidValueError: the two sides differ in image shape, share a unit or a group, hold a label without a
@@ -138,6 +139,7 @@ class Dataset:
     train: Units
     test: Units
     code: tuple[CodeFile, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(name=self.name)

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 from gatekeeper.core.data_spec import MASK, DataFormat, DataSpec, SplitSpec
+from gatekeeper.data.detection_scans import detect_scans
 from gatekeeper.data.files import children, existing
 from gatekeeper.data.formats import FORMATS
 from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files
@@ -29,8 +30,9 @@ def detect(path: Path) -> DataSpec:
 
     An archive `.npz` is taken for MedMNIST, or for arrays where one is `images`, as a folder of `.npy` files is;
     tables of `filename` and `label` for RadImageNet; a table with a column `image_id` for HAM10000. The unit is the
-    coarsest owner among `patient_id`, `lesion_id` and their like. Class folders are taken for an image folder. Sizes
-    and colours are proposed where a sample of the images shows that they differ or are large.
+    coarsest owner among `patient_id`, `lesion_id` and their like. Class folders are taken for an image folder, a
+    `dataset.json` for the Medical Segmentation Decathlon, and a folder whose files are marked so for DICOM. Sizes and
+    colours are proposed where a sample of the images shows that they differ or are large.
 
     Raises:
         DataError: nothing recognised, or the path is missing or unreadable.
@@ -42,6 +44,9 @@ def detect(path: Path) -> DataSpec:
         return DataSpec(format="medmnist", path=str(path), unit="image", split=SplitSpec(test=None))
     if place.is_file() and place.suffix.lower() == ".csv":
         return _listed(path) if is_listing(place) else _table(path)
+    scans = detect_scans(path) if place.is_dir() else None
+    if scans is not None:
+        return scans
     if place.is_dir():
         found = tuple(children(place, root=place))
         if any(child.name == "images.npy" for child in found):

@@ -103,6 +103,22 @@ FORMATS: tuple[FormatDescription, ...] = (
         layout="no files of its own; data.factory is package.module:function or path/to/file.py:function",
         units="image, and every key of the items but image, label and mask",
         label="label",
+        gives_split=True,
+    ),
+    FormatDescription(
+        name="msd",
+        summary="volumes with masks, as in the Medical Segmentation Decathlon, as axial slices or as they are",
+        layout='FOLDER/dataset.json beside imagesTr and labelsTr with *.nii.gz; needs the extra "gatekeeper[medical]"',
+        units="case, and every column of data.scan.table (which has a column case)",
+        label="mask",
+        gives_split=False,
+    ),
+    FormatDescription(
+        name="dicom",
+        summary="DICOM files: each an image, or series as volumes",
+        layout='FOLDER/CLASS/…/FILE, or a table data.scan.table of labels; needs the extra "gatekeeper[medical]"',
+        units="patient, study, series, and every column of data.scan.table",
+        label="folder, or label with a table",
         gives_split=False,
     ),
 )

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from gatekeeper.core.data_spec import DataFormat, DataSpec
 from gatekeeper.data import (
+    dicom,
     digits,
     factory,
     ham10000,
     image_folder,
     medmnist,
+    msd,
     numpy_arrays,
     phantom_abdomen,
     phantom_lesions,
@@ -28,4 +30,6 @@ READERS: dict[DataFormat, Callable[[DataSpec], ImageTable]] = {
     "radimagenet": radimagenet.read,
     "numpy": numpy_arrays.read,
     "factory": factory.read,
+    "msd": msd.read,
+    "dicom": dicom.read,
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gatekeeper.core.checks import check_text
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import DataSpec
+from gatekeeper.data.masking import masked, pseudonym
 from gatekeeper.errors import DataError, InvalidValueError
 
 Side = Literal["train", "test"]
@@ -35,6 +36,8 @@ class ImageTable:
         stored_shapes: each image's (channels, *spatial) as it is stored, before it was resized or its colours were
             converted; None where the reader doesn't know.
         code: the files of the user's that yielded the images.
+        secrets: where names of units and groups may not be shown, what each image's name may not show; else None.
+        notes: what was passed over, in words that may be printed.
 
     Raises:
         InvalidValueError: the columns differ in length, two images share a name, or there are masks without classes.
@@ -52,19 +55,31 @@ class ImageTable:
     classes: tuple[str, ...] | None = None
     stored_shapes: tuple[tuple[int, ...], ...] | None = None
     code: tuple[CodeFile, ...] = ()
+    secrets: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(name=self.name)
         check_text(source=self.source)
-        columns = (self.image_names, self.labels, self.units, self.groups, self.sides or self.groups)
-        if any(len(column) != len(self.images) for column in (*columns, self.stored_shapes or self.groups)):
+        columns = (self.image_names, self.labels, self.units, self.groups)
+        given = [column for column in (self.sides, self.stored_shapes, self.secrets) if column is not None]
+        if any(len(column) != len(self.images) for column in (*columns, *given)):
             raise InvalidValueError(
-                "each image needs a name, a label, a unit, a group and, where given, a side and a stored shape"
+                "each image needs a name, label, unit and group and, where given, a side, stored shape and secret"
             )
         if len(set(self.image_names)) != len(self.image_names):
             raise InvalidValueError("two images share a name")
         if (self.masks is None) != (self.classes is None):
             raise InvalidValueError("masks go with the classes that their indices mean")
+
+    def shown(self, owner: str) -> str:
+        """What a message calls a unit or a group: its name in quotes, or a pseudonym where names are secret."""
+        return repr(owner) if self.secrets is None else pseudonym(owner)
+
+    def shown_image(self, row: int) -> str:
+        """What a message calls an image."""
+        name = self.image_names[row]
+        return name if self.secrets is None else masked(name, secret=self.secrets[row])
 
     def __repr__(self) -> str:
         return f"ImageTable({self.name!r}, {len(self.images)} images)"

@@ -98,6 +98,7 @@ def divide(table: ImageTable, spec: DataSpec) -> Dataset:
         code=table.code,
         train=_units(table, sides, side="train", classes=classes),
         test=_units(table, sides, side="test", classes=classes),
+        notes=table.notes,
     )
 
 
@@ -117,7 +118,8 @@ def _check_one_group_per_unit(table: ImageTable, spec: DataSpec) -> None:
     for unit, group in zip(table.units, table.groups, strict=True):
         if group_of.setdefault(unit, group) != group:
             raise DataError(
-                f"{spec.unit} {unit!r} has two values of {spec.split.by}: {group_of[unit]!r} and {group!r}",
+                f"{spec.unit} {table.shown(unit)} has two values of {spec.split.by}: "
+                f"{table.shown(group_of[unit])} and {table.shown(group)}",
                 where=table.source,
                 hint=f"make split.by the same as the unit or coarser, or correct the column {spec.split.by}",
             )
@@ -134,7 +136,7 @@ def _given_sides(table: ImageTable, sides: tuple[Side, ...], spec: DataSpec) -> 
     for group, side in zip(table.groups, sides, strict=True):
         if side_of.setdefault(group, side) != side:
             raise DataError(
-                f"{spec.split.by or spec.unit} {group!r} has images on both sides of the given split",
+                f"{spec.split.by or spec.unit} {table.shown(group)} has images on both sides of the given split",
                 where=table.source,
                 hint="move all its images to one side",
             )
@@ -163,8 +165,9 @@ def _check_shared_images(table: ImageTable, sides: tuple[Side, ...], *, unit: st
     if not shared:
         return
     shown = "; ".join(
-        f"{table.units[pair.first]!r} and {table.units[pair.second]!r} ({table.image_names[pair.first]} = "
-        f"{table.image_names[pair.second]}; {_WHY[frozenset({sides[pair.first], sides[pair.second]})]})"
+        f"{table.shown(table.units[pair.first])} and {table.shown(table.units[pair.second])} "
+        f"({table.shown_image(pair.first)} = {table.shown_image(pair.second)}; "
+        f"{_WHY[frozenset({sides[pair.first], sides[pair.second]})]})"
         for pair in shared[:_SHOWN]
     )
     owner = "protect a coarser unit" if unit == "image" else f"give its copies the same {unit}"

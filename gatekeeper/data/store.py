@@ -133,6 +133,16 @@ def stacked(rows: Rows, *, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return whole
 
 
+def blank(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An array of `shape` to be filled in: in memory, or in a file without a name where it is large."""
+    store = store_for(math.prod(shape))
+    if store is None:
+        return np.empty(shape, dtype=np.uint8)
+    with _disk_errors(store.folder), tempfile.TemporaryFile(dir=store.folder) as file:
+        file.truncate(math.prod(shape))
+        return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape).view(np.ndarray)
+
+
 def collected(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Images of one shape, at least one, as one array; how many there are shows only at the end."""
     few: list[NDArray[np.uint8]] = []

@@ -34,8 +34,12 @@ class CsvTable:
         """`FILE:LINE` of a row."""
         return f"{self.path}:{self.lines[row]}"
 
-    def column(self, name: str) -> tuple[str, ...]:
+    def column(self, name: str, *, shown: bool = True) -> tuple[str, ...]:
         """The values of a column that must be filled in every row.
+
+        Args:
+            name: the column.
+            shown: whether a message may show a value.
 
         Raises:
             DataError: there is no such column, or a value is empty, framed by blanks or has a line break.
@@ -46,7 +50,8 @@ class CsvTable:
         values = tuple(row[index] for row in self.rows)
         for row, value in enumerate(values):
             if not value or value != value.strip() or any(ord(character) < 32 for character in value):
-                state = f"is {value!r}, with blanks around or a control character" if value else "is empty"
+                told = repr(value) if shown else "something"
+                state = f"is {told}, with blanks around or a control character" if value else "is empty"
                 raise DataError(f"the {name} {state}", where=self.place(row), hint="correct the row, or take it out")
         return values
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gatekeeper.core.adversary import ONE_STEP
 from gatekeeper.core.candidate import AugmentationSpec, Candidate, OptimizerSpec, TrainingSpec
 from gatekeeper.core.codec import digest
+from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.core.key_uri import scheme_of
 from gatekeeper.core.model_spec import ModelSpec
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule
@@ -90,33 +91,40 @@ def starter_files(data: Path) -> tuple[str, str]:
         name=data.resolve().name or "model",
         description=None,
         data=spec,
-        model=ModelSpec(network="resnet9", width=16),
+        model=_starter_model(spec),
         training=TrainingSpec(
             epochs=30,
             expected_batch=32,
             clipping_norm=1.0,
             optimizer=OptimizerSpec(name="nadam", lr=2e-3),
             views=4,
-            augmentation=AugmentationSpec(flips=True, shift=2),
+            augmentation=AugmentationSpec(flips=spec.scan is None, shift=2),  # bodies have a left and a right
             warmup=0.05,
             ema=0.95,
             epsilon=1e5,
         ),
     )
-    return render_candidate(candidate), render_policy(_starter_policy(spec.unit))
+    return render_candidate(candidate), render_policy(_starter_policy(spec))
 
 
-def _starter_policy(unit: str) -> Policy:
+def _starter_model(spec: DataSpec) -> ModelSpec:
+    if spec.task == "classification":
+        return ModelSpec(network="resnet9", width=16)
+    return ModelSpec(network="unet" if spec.scan is None or spec.scan.dimensions == 2 else "unet3d", width=8)
+
+
+def _starter_policy(spec: DataSpec) -> Policy:
+    classifies = spec.task == "classification"
     return Policy(
         name="starter",
         version=1,
         owner="privacy-office",
         description="A policy to start from: read every line, then make it yours",
-        privacy=PrivacyTerms(unit=unit, adjacency="zero-out", max_epsilon=1e9, max_delta=1e-6),
+        privacy=PrivacyTerms(unit=spec.unit, adjacency="zero-out", max_epsilon=1e9, max_delta=1e-6),
         rules=(
             UtilityRule(
-                id="accuracy",
-                metric="balanced_accuracy",
+                id="accuracy" if classifies else "dice",
+                metric="balanced_accuracy" if classifies else "dice",
                 minimum=0.7,
                 max_drop=None,
                 statistic="lower_confidence_bound",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -45,13 +45,20 @@ class Progress(Protocol):
         """`steps` more are done."""
 
 
-def plan(run: RunDirectory, progress: Progress, *, beyond: bool = False) -> PlannedRun:
+def plan(
+    run: RunDirectory,
+    progress: Progress,
+    *,
+    beyond: bool = False,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> PlannedRun:
     """The first private part: load, plan, and say by what names the units are known. Nothing is trained.
 
     Args:
         run: it holds policy and candidate, and gets the plan.
         progress: draws what is going on.
         beyond: whether the candidate's ε may lie above the policy's ceiling. The judge refuses such a run.
+        on_note: told what of the data was passed over.
 
     Raises:
         DataError: the data can't be used, or can't satisfy the policy.
@@ -64,6 +71,8 @@ def plan(run: RunDirectory, progress: Progress, *, beyond: bool = False) -> Plan
     policy, candidate = run.read_policy(), run.read_candidate()
     progress.begin("loading the data", 1)
     dataset = data.load(candidate.data, allow_code=policy.allow_code, storage=image_cache(run))
+    for note in dataset.notes:
+        on_note(note)
     card = dataset.card(salt=run.salt)
     progress.begin("planning", 1)
     provenance = _build_own_model(policy, candidate, card)

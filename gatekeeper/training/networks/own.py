@@ -67,14 +67,14 @@ def _check_images(name: str, kind: type[Network], *, image_shape: tuple[int, ...
     if min(sides) < kind.smallest_side:
         raise UnsupportedModelError(
             f"{name} needs images of at least {_size((kind.smallest_side,) * len(sides))}, got {_size(sides)}",
-            hint=f"set data.image_size, or {_others(task, sides)}",
+            hint=f"set data.image_size or data.scan.size, or {_others(task, sides)}",
         )
     multiple = kind.spatial_multiple
     if multiple is not None and any(side % multiple for side in sides):
         nearest = _size(tuple(max(1, round(side / multiple)) * multiple for side in sides))
         raise UnsupportedModelError(
             f"{name} needs sides that are multiples of {multiple}, got {_size(sides)}",
-            hint=f"use images of {nearest} (data.image_size, or data.phantom.size)",
+            hint=f"use images of {nearest} (data.image_size, data.phantom.size or data.scan.size)",
         )
 
 
