@@ -318,6 +318,7 @@ def test_edited_facts_signed_with_the_same_key_are_refused_and_the_number_named(
     assert named in result.stderr, result.stderr
 
 
+@pytest.mark.slow
 def test_a_refusal_exits_1_prints_every_reason_and_leaves_no_model(bench: Bench) -> None:
     bench.write(epsilon="1.0e+12", minimum="0.99")
     bench.edit("policy.yaml", TWIN_RULE, "")  # a twin takes as long as the model

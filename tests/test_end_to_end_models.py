@@ -52,6 +52,7 @@ def test_code_that_is_not_allowed_costs_no_attempt(bench: Bench) -> None:
     assert not bench.models()
 
 
+@pytest.mark.slow
 def test_code_that_changed_since_it_was_allowed_does_not_run(bench: Bench) -> None:
     _allow(bench)
     (bench.path / "mine.py").write_text("raise SystemExit('ran')\n" + FACTORY, encoding="utf-8")
@@ -60,6 +61,7 @@ def test_code_that_changed_since_it_was_allowed_does_not_run(bench: Bench) -> No
     assert "doesn't allow the code of mine.py" in refused.stderr
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_cost_no_attempt(bench: Bench) -> None:
     _allow(bench)
     _replace(bench.path / "candidate.yaml", "trainable:", "base: none.safetensors, trainable:")

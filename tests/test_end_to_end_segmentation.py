@@ -80,6 +80,7 @@ def test_a_segmentation_is_released_verified_and_takes_other_sizes(kind: dict[st
     assert logits.shape == (1, 3, *larger)
 
 
+@pytest.mark.slow
 def test_a_policy_for_classifiers_is_refused_before_the_ledger_is_asked(tmp_path: Path) -> None:
     bench = masks_bench(tmp_path, SLICES)
     text = POLICY.replace("{id: dice, metric: dice, min: 0.0", "{id: mcc, metric: mcc, min: 0.0")

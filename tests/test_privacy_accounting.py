@@ -189,6 +189,7 @@ def test_epsilon_grows_with_steps_rate_and_delta_and_falls_with_noise(mechanism:
     assert here * slack >= account(mechanism, delta * 10).epsilon.high
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     st.floats(-1, 15).map(lambda exponent: 10.0**exponent),

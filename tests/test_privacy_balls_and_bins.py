@@ -94,6 +94,7 @@ def test_an_epoch_that_is_broken_off_counts_in_full() -> None:
     assert account(broken, 1e-5).epsilon.high == account(whole, 1e-5).epsilon.high
 
 
+@pytest.mark.slow
 def test_calibrated_noise_is_within_one_percent_of_poissons_or_less() -> None:
     for epsilon in (1.0, 8.0, 150.0):
         budget, sigma = Budget(epsilon=epsilon, delta=1e-5), {}

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_a_release_may_have_any_name_and_the_key_must_be_a_file_elsewhere(tmp_path: Path) -> None:
     for name in ("rel[1]", "a b", "-rf", "a\\b", "e\x1b[2K"):
         release = tmp_path / name

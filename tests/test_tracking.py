@@ -335,6 +335,7 @@ def command(server: FakeServer, made: Path, monkeypatch: pytest.MonkeyPatch) -> 
 KEY = ("--public-key", "release.pub", "--any-policy")
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did(command: tuple[str, ...], server: FakeServer, made: Path) -> None:
     run = f"runs/{run_of(made).path.name}"
     assert gatekeeper(*command, run).stdout == "logged: run run-0 of gatekeeper\n"

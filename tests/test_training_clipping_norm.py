@@ -222,6 +222,7 @@ def test_a_state_is_taken_up_bit_for_bit_and_another_rules_is_refused() -> None:
         other.load_state({"master.0": torch.zeros(1)})
 
 
+@pytest.mark.slow
 def test_a_training_that_died_goes_on_with_the_norm_that_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
     """Full batches and no noise: what a step does depends on the step alone."""
     monkeypatch.setattr(release_module, "add_noise", lambda sums, **_: sums)

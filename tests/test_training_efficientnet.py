@@ -70,6 +70,7 @@ def test_its_frozen_beginning_is_cut_off(trainable: tuple[str, ...], shape: tupl
     assert split.shape == shape
 
 
+@pytest.mark.slow
 def test_it_exports_to_onnx(tmp_path: Path) -> None:
     assert export(_network().eval(), image_shape=SHAPE, path=tmp_path / "model.onnx").parity < 1e-4
 
