@@ -25,7 +25,7 @@ from tests.strategies import candidates, policies
 
 POLICY_SCHEMA = jsonschema.Draft202012Validator(json.loads(policy_schema()))
 CANDIDATE_SCHEMA = jsonschema.Draft202012Validator(json.loads(candidate_schema()))
-slow_to_draw = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+slow_to_draw = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 @slow_to_draw
