@@ -35,7 +35,7 @@ from gatekeeper.report.visible import visible
 from tests.command_line import gatekeeper
 from tests.facts import sample_facts
 from tests.hostile import anything, hostile_report, report_of
-from tests.pages import Element, read_page
+from tests.html_pages import Element, read_page
 from tests.test_cli import CERTIFY, Stage, _signals_as_before, here, stage  # noqa: F401  (fixtures)
 from tests.test_report_formats import APPROVED, OPEN, REFUSED, waived  # noqa: F401  (a fixture)
 from tests.test_waivers import _today  # noqa: F401  (a fixture)
