@@ -12,14 +12,20 @@ import pytest
 
 from gatekeeper.config import render_policy
 from gatekeeper.core.adversary import ONE_STEP, WEIGHTS_ONLY
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.codec import decode, digest
 from gatekeeper.core.policy import Policy, WaiverTerms
 from gatekeeper.core.risk import Similarity
+from gatekeeper.errors import InvalidInputError
+from gatekeeper.pipeline.endorsing import NOTHING
+from gatekeeper.pipeline.recorded import Recorded
+from gatekeeper.pipeline.rejudging import rejudge
 from gatekeeper.report import FORMATS, report_schema
 from gatekeeper.rundir import RunDirectory
 from tests.coherent import coherent_evidence, coherent_policy
 from tests.command_line import Ran, gatekeeper
 from tests.endorsements import waiver_lines, waivers_file
+from tests.facts import statement
 from tests.format_readers import junit_cases, metrics, sarif_run
 from tests.golden.make_release import GOLDEN
 from tests.recorded_runs import Workshop, workshop  # noqa: F401  (fixture)
@@ -189,6 +195,35 @@ def test_a_policy_that_does_not_fit_the_candidate_is_an_error(
         policy = dataclasses.replace(policy, rules=(*policy.utility_rules, rule))
     ran = check(run, policy)
     assert (ran.code, said in ran.stderr, ran.stdout) == (2, True, ""), ran.stderr
+
+
+def _read_by_code(code: CodeFile) -> Recorded:
+    """A run on what a factory of the user's yielded, under a policy that allowed it."""
+    evidence = coherent_evidence()
+    data = dataclasses.replace(
+        evidence.candidate.data, format="factory", path=None, factory="mine.data:items", phantom=None
+    )
+    evidence = dataclasses.replace(
+        evidence,
+        candidate=dataclasses.replace(evidence.candidate, data=data),
+        dataset=dataclasses.replace(evidence.dataset, format="factory", synthetic=False, code=(code,)),
+    )
+    return Recorded(
+        where=Path("run"),
+        policy=dataclasses.replace(POLICY, allow_code=(code,)),
+        evidence=evidence,
+        statement=statement(evidence),
+        endorsed=NOTHING,
+        vouched="Nobody vouches.",
+    )
+
+
+def test_code_that_read_the_data_must_be_allowed_by_the_new_policy_too() -> None:
+    code = CodeFile(name="mine.data", sha256="0" * 64)
+    recorded = _read_by_code(code)
+    assert rejudge(recorded, dataclasses.replace(recorded.policy, version=2)).verdict.findings
+    with pytest.raises(InvalidInputError, match=r"the data were read by code that this policy does not allow: mine"):
+        rejudge(recorded, POLICY)
 
 
 def test_a_lock_on_another_policy_can_not_have_been_counted(run: RunDirectory) -> None:

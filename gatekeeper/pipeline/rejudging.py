@@ -71,13 +71,17 @@ def _check_fit(recorded: Recorded, policy: Policy) -> None:
     """Refuse a policy under which no run of this candidate would begin, or be judged."""
     evidence = recorded.evidence
     check_rules_fit(policy, evidence.candidate, evidence.dataset)
-    for file in evidence.record.provenance.code:
-        if file not in policy.allow_code:
-            raise InvalidInputError(
-                f"the network was made by code that this policy does not allow: {file}",
-                where=str(recorded.where),
-                hint="name it in allow_code, or certify another candidate",
-            )
+    for what, files in (
+        ("the network was made", evidence.record.provenance.code),
+        ("the data were read", evidence.dataset.code),
+    ):
+        for file in files:
+            if file not in policy.allow_code:
+                raise InvalidInputError(
+                    f"{what} by code that this policy does not allow: {file}",
+                    where=str(recorded.where),
+                    hint="name it in allow_code, or certify another candidate",
+                )
 
 
 def notices_of_rejudgement(recorded: Recorded, policy: Policy) -> tuple[Notice, ...]:
