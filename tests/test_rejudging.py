@@ -127,6 +127,12 @@ def _both(run: RunDirectory) -> None:
         _edit(name, '"seconds":1.5', '"seconds":1.6')(run)
 
 
+def _another_policy(run: RunDirectory) -> None:
+    """The policy that the run is said to be recorded under, of a run that was never judged."""
+    _edit("policy.json", '"version":1', '"version":7')(run)
+    (run.path / "judgement.json").unlink()
+
+
 def _unseal(run: RunDirectory) -> None:
     (run.path / "seal").unlink()
 
@@ -138,7 +144,8 @@ def _unseal(run: RunDirectory) -> None:
         (_edit("evidence.json", '"seconds":1.5', '"seconds":1.6'), 2, "changed since the run was judged"),
         (_edit("candidate.json", '"name":"tiny"', '"name":"tony"'), 2, "about another candidate"),
         (_both, 4, "seal does not hold"),
-        (_edit("policy.json", '"version":1', '"version":7'), 4, "seal does not hold"),
+        (_edit("policy.json", '"version":1', '"version":7'), 2, "policy.json changed since the run was judged"),
+        (_another_policy, 4, "seal does not hold"),
         (_unseal, 4, "has no seal"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.certificate import Evidence
+from gatekeeper.core.codec import digest
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.policy import Policy
 from gatekeeper.errors import InvalidInputError, VerificationError
@@ -96,9 +97,12 @@ def read_recorded_run(path: Path, *, cache_key: Path | None, ledger: Ledger | No
             f"model.onnx has sha256 {found}, the evidence is about {evidence.model.sha256}", where=str(run.model)
         )
     if run.has("judgement.json"):
-        judged = run.read_judgement().facts
+        judgement = run.read_judgement()
+        judged = judgement.facts
         if (judged.evidence, judged.ledger) != (evidence, statement):
             raise InvalidInputError("evidence or ledger.json changed since the run was judged", where=str(path))
+        if judgement.verdict.policy_digest != digest(policy):
+            raise InvalidInputError("policy.json changed since the run was judged", where=str(path))
     vouched = "Nothing but the permissions of the run directory vouches for the evidence."
     if cache_key is not None:
         from gatekeeper.cache import load_key, seal_of
