@@ -167,6 +167,19 @@ def test_the_seal_and_the_ledger_vouch_where_they_are_asked(run: RunDirectory) -
     assert (other.code, "it was never reserved" in other.stderr) == (2, True)
 
 
+def test_a_policy_that_was_tried_too_often_on_these_units_passes_nothing(workshop: Workshop) -> None:  # noqa: F811
+    """`certify` would refuse another attempt before its first step."""
+    policy = dataclasses.replace(POLICY, version=2)
+    workshop.write(policy, "new.yaml")
+    (first,) = workshop.runs()
+    ledger = ("--ledger", ".gatekeeper/ledger.sqlite")
+    assert check(first, policy, *ledger).code == 0
+    assert workshop.certify("--no-sign", policy="new.yaml").code == 0
+    assert workshop.certify("--no-sign", policy="new.yaml").code == 1, "it allows one attempt"
+    ran = check(first, policy, *ledger)
+    assert (ran.code, "this policy was tried 1 times" in ran.stdout) == (3, True), ran.stdout
+
+
 def test_contradictory_evidence_is_refused(run: RunDirectory) -> None:
     evidence = run.read_evidence()
     record = dataclasses.replace(evidence.record, divisor=evidence.record.divisor + 1)

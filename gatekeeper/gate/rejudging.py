@@ -14,7 +14,7 @@ from dataclasses import replace
 from gatekeeper.core.adversary import WEIGHTS_ONLY
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
-from gatekeeper.core.policy import Policy, RiskRule
+from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
 from gatekeeper.core.rounding import in_full
 from gatekeeper.core.rule_names import worst_name
 from gatekeeper.core.verdict import Finding, Verdict
@@ -26,7 +26,7 @@ _CERTIFY_AGAIN = "certify again under this policy"
 _NULL_UNITS = 1000
 
 
-def decide_again(policy: Policy, facts: Facts, *, recorded: Policy) -> Verdict:
+def decide_again(policy: Policy, facts: Facts, *, recorded: Policy, tried: int | None = None) -> Verdict:
     """Judge evidence that was measured under one policy by another.
 
     Args:
@@ -34,6 +34,7 @@ def decide_again(policy: Policy, facts: Facts, *, recorded: Policy) -> Verdict:
         facts: what was measured, and what follows from it under `policy`. Their ledger counts attempts of `recorded`,
             and no lock of another policy's.
         recorded: the policy that the run was planned, counted and measured under.
+        tried: how often `policy` was tried on these units already, or None where no ledger was asked.
 
     Returns:
         What `decide` gives, where both policies are the same; otherwise with every finding inconclusive that the
@@ -46,8 +47,9 @@ def decide_again(policy: Policy, facts: Facts, *, recorded: Policy) -> Verdict:
     if digest(policy) == digest(recorded):
         return verdict
     whole = _another_training(policy, facts)
-    gaps = dict(_gaps(policy, facts, recorded))
-    findings = tuple(_open(each, whole or gaps.get(each.rule)) for each in verdict.findings)
+    gaps = {**dict(_gaps(policy, facts, recorded)), **dict(_tried_gaps(policy, facts, tried or 0))}
+    findings = (_attempts_told(each, policy, facts, tried) for each in verdict.findings)
+    findings = (_open(each, whole or gaps.get(each.rule)) for each in findings)
     return verdict_of(tuple(_under_ceiling(each, policy, facts) for each in findings), policy, facts)
 
 
@@ -100,6 +102,39 @@ def _gaps(policy: Policy, facts: Facts, recorded: Policy) -> Iterator[tuple[str,
         reason = reason or _unlike_worst(policy, facts, recorded)
         if reason is not None:
             yield worst_name(rule.id), reason
+
+
+def _tried_gaps(policy: Policy, facts: Facts, tried: int) -> Iterator[tuple[str, str]]:
+    """What a run under the policy would leave less confidence to, or not begin for: it was tried before."""
+    if policy.max_attempts is not None and tried >= policy.max_attempts:
+        yield "attempts", f"by the ledger this policy was tried {tried} times on these units: no run would begin"
+    attempt = max(facts.ledger.attempts, tried + 1)
+    for read, due in zip(policy.rules_at(facts.ledger.attempts), policy.rules_at(attempt), strict=True):
+        if read.confidence == due.confidence or not _reads_confidence(read):
+            continue
+        reason = (
+            f"by the ledger this policy was tried {tried} times on these units: a run under it would be read at "
+            f"confidence {in_full(round(due.confidence, 6))}, not {in_full(round(read.confidence, 6))}"
+        )
+        yield read.id, reason
+
+
+def _reads_confidence(rule: UtilityRule | RiskRule) -> bool:
+    return rule.statistic != "estimate" if isinstance(rule, UtilityRule) else "attack" in rule.evidence
+
+
+def _attempts_told(finding: Finding, policy: Policy, facts: Facts, tried: int | None) -> Finding:
+    """The attempts that are compared are those of the recorded policy."""
+    if finding.rule != "attempts":
+        return finding
+    told = "no ledger was asked how often this policy was tried on these units"
+    if tried is not None:
+        told = f"by the ledger this policy was tried {tried} times on these units"
+    return replace(
+        finding,
+        statement=f"the run was at most attempt {policy.max_attempts} of the policy that it was recorded under",
+        detail=f"it was attempt {facts.ledger.attempts} of that one; {told}",
+    )
 
 
 def _unlike_null(rule: RiskRule, policy: Policy, facts: Facts, recorded: Policy) -> str | None:

@@ -31,6 +31,7 @@ class Recorded:
         statement: what the ledger said of the run.
         endorsed: lock and waivers of a release; they count under its own policy alone.
         vouched: who vouches for all this, in a sentence.
+        tried: how often the policy that is to judge was tried on these units, by the ledger; None where none was asked.
     """
 
     where: Path
@@ -39,6 +40,7 @@ class Recorded:
     statement: LedgerStatement
     endorsed: Endorsed
     vouched: str
+    tried: int | None = None
 
 
 def is_release(path: Path) -> bool:
@@ -72,11 +74,12 @@ def read_recorded_release(path: Path, *, public_key: Path | None, trust: Path | 
     )
 
 
-def read_recorded_run(path: Path, *, cache_key: Path | None, ledger: Ledger | None) -> Recorded:
+def read_recorded_run(path: Path, *, policy: Policy, cache_key: Path | None, ledger: Ledger | None) -> Recorded:
     """What a run directory holds, each file read once, as far as it agrees with itself.
 
     Args:
         path: the run directory.
+        policy: what is to judge, for the ledger to say how often it was tried.
         cache_key: the key of its seal, which must then hold; None believes the directory as it lies there.
         ledger: must say of the run what the directory says; None does not ask.
 
@@ -87,7 +90,7 @@ def read_recorded_run(path: Path, *, cache_key: Path | None, ledger: Ledger | No
         VerificationError: the seal is missing or does not hold.
     """
     run = RunDirectory(path)
-    policy, candidate = run.read_policy(), run.read_candidate()
+    recorded, candidate = run.read_policy(), run.read_candidate()
     evidence, statement = run.read_evidence(), run.read_ledger()
     if evidence.candidate != candidate:
         raise InvalidInputError("the evidence is about another candidate than the run's", where=str(path))
@@ -101,22 +104,30 @@ def read_recorded_run(path: Path, *, cache_key: Path | None, ledger: Ledger | No
         judged = judgement.facts
         if (judged.evidence, judged.ledger) != (evidence, statement):
             raise InvalidInputError("evidence or ledger.json changed since the run was judged", where=str(path))
-        if judgement.verdict.policy_digest != digest(policy):
+        if judgement.verdict.policy_digest != digest(recorded):
             raise InvalidInputError("policy.json changed since the run was judged", where=str(path))
     vouched = "Nothing but the permissions of the run directory vouches for the evidence."
     if cache_key is not None:
         from gatekeeper.cache import load_key, seal_of
 
         seal = seal_of(
-            policy=policy, candidate=candidate, evidence=evidence, statement=statement, key=load_key(cache_key)
+            policy=recorded, candidate=candidate, evidence=evidence, statement=statement, key=load_key(cache_key)
         )
         _check_seal(run, seal)
         vouched = "The seal of the runner's key vouches for the evidence."
+    tried = None
     if ledger is not None:
-        _check_ledger(run, ledger, policy=policy, evidence=evidence, statement=statement)
+        _check_ledger(run, ledger, policy=recorded, evidence=evidence, statement=statement)
         vouched += " The ledger confirms that it counted the run under that policy."
+        tried = ledger.tried(statement.run, policy_digest=digest(policy))
     return Recorded(
-        where=path, policy=policy, evidence=evidence, statement=statement, endorsed=NOTHING, vouched=vouched
+        where=path,
+        policy=recorded,
+        evidence=evidence,
+        statement=statement,
+        endorsed=NOTHING,
+        vouched=vouched,
+        tried=tried,
     )
 
 

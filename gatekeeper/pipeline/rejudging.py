@@ -43,7 +43,7 @@ def rejudge(recorded: Recorded, policy: Policy, *, endorsed: Endorsed = NOTHING)
         recorded.evidence, policy, statement, endorsed=presented(given, at=created), recorded=recorded.policy
     )
     check_bounds(facts)
-    verdict = decide_again(policy, facts, recorded=recorded.policy)
+    verdict = decide_again(policy, facts, recorded=recorded.policy, tried=recorded.tried)
     return without_idle_waivers(Judgement(created=created, facts=facts, verdict=verdict))
 
 
@@ -89,9 +89,12 @@ def notices_of_rejudgement(recorded: Recorded, policy: Policy) -> tuple[Notice, 
     from gatekeeper.report import Notice
 
     then = recorded.policy
+    asked = "No ledger was asked how often this one was tried on these units."
+    if recorded.tried is not None:
+        asked = f"By the ledger, this one was tried {recorded.tried} times on these units."
     attempt = (
         f"It was attempt {recorded.statement.attempts} of that policy, and is read with the confidence that this one "
-        "leaves to such an attempt."
+        f"leaves to such an attempt. {asked} Their total is that of the run's time."
     )
     text = (
         f"This is a re-judgement: evidence that was recorded under policy {then.name} v{then.version} (digest "
