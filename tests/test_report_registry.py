@@ -17,6 +17,7 @@ from gatekeeper.core.budget import Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.report import Report, render
 from gatekeeper.report.content import UNPROTECTED
+from gatekeeper.report.notices import Notice, NoticeKind
 from gatekeeper.report.registry.entry import NOT_STATED
 from gatekeeper.report.registry.texts import shown
 from gatekeeper.report.registry.yaml_text import yaml_number, yaml_text
@@ -74,6 +75,17 @@ def test_it_says_what_the_facts_say_and_no_more(report: Report) -> None:
     assert "SYNTHETIC" in deployment["basic"]["description"]
     for finding in report.verdict.findings:
         assert f"- {shown(finding.rule)}: " in deployment["implementation"]["justification"]
+
+
+@pytest.mark.parametrize(("kind", "released"), [("reuse", True), ("audit", True), ("re-judgement", False)])
+def test_a_notice_hides_no_refusal(kind: NoticeKind, released: bool) -> None:
+    """Evidence that is reused is refused like any; what is judged again was released, or not, by another policy."""
+    report = dataclasses.replace(REFUSED, notices=(Notice(kind=kind, text="Something else."),))
+    deployment = entry_of(report)["deployment"]
+    assert "Something else." in deployment["basic"]["description"]
+    assert ("Not released" in deployment["basic"]["description"]) == released
+    tuned = deployment["implementation"]["preprocessing_and_hyperparameter_tuning"]
+    assert ("under this policy" in tuned) == (kind != "re-judgement")
 
 
 def test_an_infinite_epsilon_is_left_out() -> None:
