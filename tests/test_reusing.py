@@ -17,7 +17,7 @@ from gatekeeper.cli.resuming import LATEST, find_interrupted
 from gatekeeper.core.record import Permit, Provenance, Software
 from gatekeeper.errors import CacheError, InvalidInputError, SigningError
 from gatekeeper.gate import decide
-from gatekeeper.pipeline import counting
+from gatekeeper.pipeline import counting, reusing
 from gatekeeper.pipeline.inputs import read_candidate, read_policy
 from gatekeeper.pipeline.judgement import release
 from gatekeeper.pipeline.ledgers import find_ledger
@@ -71,6 +71,11 @@ def test_an_audit_reports_as_one_is_counted_and_is_never_signed(workshop: Worksh
         (run.path / mark).unlink()
     with pytest.raises(Exception, match="the ledger says that the run was certified with --audit-only"):
         counting.check_no_audit(run, find_ledger(".gatekeeper/ledger.sqlite", key=Path(".gatekeeper/ledger.key")))
+    ran = workshop.certify("--no-sign", "--resume", str(run.path))
+    assert (ran.code, "certified with --audit-only" in ran.stderr) == (2, True), (
+        "nor does it lose that name by going on"
+    )
+    assert "audit only, never signed" in gatekeeper("ledger", "show").stdout
 
 
 def _refuses_to_sign(run: RunDirectory) -> None:
@@ -365,6 +370,22 @@ def test_an_audits_evidence_is_no_evidence_for_a_release(workshop: Workshop) -> 
     again = workshop.certify("--audit-only", *CACHE)
     assert (again.code, "cache: reused run" in again.stderr) == (0, True)
     assert [run.audit_only for run in workshop.runs() if run.path.name in again.stderr] == [True]
+
+
+def test_an_audit_is_marked_before_it_is_restored(workshop: Workshop) -> None:  # noqa: F811
+    folder = CacheFolder(Path("cache"), key=load_key(Path("cache.key")))
+    parcel = folder.find(_origin(workshop))
+    assert parcel is not None
+    origin = dataclasses.replace(parcel.run.origin, audit_only=True)
+    parcel = dataclasses.replace(parcel, run=dataclasses.replace(parcel.run, origin=origin))
+    Path("elsewhere").mkdir()
+    with (
+        mock.patch.object(reusing, "write_atomically", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        reusing._restore(parcel, Path("elsewhere"))
+    (restored,) = Path("elsewhere").iterdir()
+    assert RunDirectory(restored).audit_only
 
 
 @pytest.mark.slow

@@ -88,7 +88,8 @@ def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: Po
     Args and raises: those of `reserve`, which does the rest where the run was interrupted before it was counted.
 
     Raises:
-        InvalidInputError: another ledger counted the run, or this one counted other than is planned.
+        InvalidInputError: another ledger counted the run, this one counted other than is planned, or it knows the run
+            as an audit and its directory does not.
     """
     own = _in_ledger(ledger, run_id(run))
     if own is None:
@@ -97,6 +98,8 @@ def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: Po
                 "this ledger never counted the run", where=str(run.path), hint="give the ledger that did"
             )
         return reserve(run, policy, ledger, lock=lock)
+    if not run.audit_only:
+        check_no_audit(run, ledger)
     planned = run.read_planned()
     if (own.reservation.mechanism, own.reservation.delta, own.reservation.policy_digest) != (
         planned.plan.mechanism,
