@@ -268,11 +268,7 @@ class RunDirectory:
         """Facts and verdict, which must be by the policy of this run."""
         judgement = self._read("judgement.json", Judgement)
         if judgement.verdict.policy_digest != digest(self.read_policy()):
-            raise RunDirectoryError(
-                "policy.json changed since the run was judged",
-                where=str(self.path),
-                hint="restore it; `gatekeeper check` judges by another policy",
-            )
+            raise RunDirectoryError("policy.json changed since the run was judged: restore it", where=str(self.path))
         return judgement
 
     def write_judgement(self, judgement: Judgement) -> None:

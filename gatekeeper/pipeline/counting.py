@@ -71,6 +71,7 @@ def reserve(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: PolicyLo
         policy_name=policy.name,
         policy_digest=digest(policy),
         lock=None if lock is None else lock.note,
+        audit_only=run.audit_only,
     )
     found = ledger.reserve(
         reservation, run.read_identities(), allow=lambda standing: objection_to(planned, policy, standing)
@@ -196,6 +197,7 @@ def settle(run: RunDirectory, ledger: Ledger, *, permit: Permit) -> LedgerStatem
         attempts=permit.attempt,
         spends=most.spends,
         lock=None if own is None else own.reservation.lock,
+        audit_only=own is not None and own.reservation.audit_only,
     )
     run.write_ledger(statement)
     return statement
@@ -211,13 +213,13 @@ AUDIT_ONLY = "audit only, never signed"
 
 
 def check_no_audit(run: RunDirectory, ledger: Ledger) -> None:
-    """Refuse a run that ended as an audit by what the ledger was told.
+    """Refuse a run that the ledger counted as an audit.
 
     Raises:
-        InvalidInputError: it did.
+        InvalidInputError: it did so.
     """
     own = _in_ledger(ledger, run_id(run))
-    if own is not None and own.detail == AUDIT_ONLY:
+    if own is not None and own.reservation.audit_only:
         raise InvalidInputError(
             "the ledger says that the run was certified with --audit-only: it is never signed",
             where=str(run.path),
@@ -263,6 +265,8 @@ def contradictions(
     own = counted[name]
     if own.reservation.lock != statement.lock:
         yield f"it was counted with {own.reservation.lock or 'no lock on its policy'}"
+    if own.reservation.audit_only != statement.audit_only:
+        yield f"it was counted as {'an audit' if own.reservation.audit_only else 'no audit'}"
     if own.reservation.policy_digest != digest(policy):
         yield f"it was reserved under policy {own.reservation.policy_name} with another digest"
     if not own.settled or own.mechanism != mechanism:
