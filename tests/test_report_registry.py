@@ -88,6 +88,20 @@ def test_a_notice_hides_no_refusal(kind: NoticeKind, released: bool) -> None:
     assert ("under this policy" in tuned) == (kind != "re-judgement")
 
 
+def test_an_image_that_is_its_own_unit_has_not_any_number_of_images() -> None:
+    def domain(**changes: object) -> str:
+        card = dataclasses.replace(APPROVED.facts.evidence.dataset, **changes)
+        facts = dataclasses.replace(APPROVED.facts, evidence=dataclasses.replace(APPROVED.facts.evidence, dataset=card))
+        said = entry_of(dataclasses.replace(APPROVED, facts=facts))["deployment"]["dp_variant"]["data_domain"]
+        return str(said)
+
+    own = domain(unit="image", max_images_per_unit=1, train_images=APPROVED.facts.evidence.dataset.train_units)
+    assert own.endswith("Each image is a unit of its own.")
+    assert domain(unit="lesion").endswith(
+        "A unit (lesion) may have any number of images; in these data one has at most 3."
+    )
+
+
 def test_an_infinite_epsilon_is_left_out() -> None:
     guarantee = dataclasses.replace(sample_facts().guarantee, epsilon=Interval(low=0.0, estimate=1.0, high=math.inf))
     facts: Facts = dataclasses.replace(sample_facts(), guarantee=guarantee)

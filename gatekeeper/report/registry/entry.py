@@ -86,13 +86,17 @@ def _basic(report: Report) -> dict[str, Node]:
 
 def _variant(report: Report) -> dict[str, Node]:
     card = report.facts.evidence.dataset
+    most = (
+        f"A unit ({card.unit}) may have any number of images; in these data one has at most {card.max_images_per_unit}."
+    )
+    if card.unit == "image" and card.max_images_per_unit == 1:
+        most = "Each image is a unit of its own."
     labelled = "one of the classes" if card.task == "classification" else "a mask of the classes"
     return {
         "variant_name": "Approximate DP",
         "data_domain": paragraphs(
             f"Sets of images of shape {'×'.join(map(str, card.image_shape))}, grouped by {card.unit}, each image with "
-            f"{labelled} {', '.join(card.classes)}. A {card.unit} may have any number of images; in these data it has "
-            f"at most {card.max_images_per_unit}."
+            f"{labelled} {', '.join(card.classes)}. {most}"
         ),
         "unprotected_quantities": paragraphs(
             f"No noise was added to: {UNPROTECTED}.",
