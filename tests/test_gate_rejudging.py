@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.core.adversary import ALL_STEPS, WEIGHTS_ONLY
+from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import encode
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule, WaiverTerms
@@ -217,6 +218,25 @@ def test_a_policy_that_was_tried_before_leaves_no_attempt_or_less_confidence() -
     read = {each.rule: each for each in verdict.findings}
     for rule in ("accuracy", MAIN):
         assert (read[rule].status, "tried 1 times" in read[rule].detail) == ("inconclusive", True)
+
+
+def test_a_total_that_another_run_would_pass_is_open_and_one_that_was_passed_is_refused() -> None:
+    def total(limit: float, *, then: float | None) -> Finding:
+        policy = changed(privacy=dataclasses.replace(RECORDED.privacy, max_total_epsilon=limit))
+        verdict = decide_again(policy, sample_facts(), recorded=RECORDED, tried=0, next_total=then)
+        (found,) = [each for each in verdict.findings if each.rule == "privacy-total-epsilon"]
+        assert isinstance(verdict, Approval) == (found.status == "passed")
+        return found
+
+    assert total(1e6, then=None).status == total(1e6, then=1e6).status == "passed"
+    assert total(1e6, then=1.1e6).status == "inconclusive"
+    assert "1.1e+06" in total(1e6, then=1.1e6).detail
+    spent = Guarantee(
+        epsilon=Interval(low=1.0, estimate=2e6, high=2e6), delta=1e-6, accountant="an accountant", theorem="a theorem"
+    )
+    policy = changed(privacy=dataclasses.replace(RECORDED.privacy, max_total_epsilon=1e6))
+    facts = sample_facts(total=spent)
+    assert isinstance(decide_again(policy, facts, recorded=RECORDED, tried=0, next_total=3e6), Refusal)
 
 
 @pytest.mark.parametrize("name", ["candidates", "starts", "iterations"])

@@ -16,9 +16,11 @@ from gatekeeper.core.code import CodeFile
 from gatekeeper.core.codec import decode, digest
 from gatekeeper.core.policy import Policy, WaiverTerms
 from gatekeeper.core.risk import Similarity
+from gatekeeper.core.verdict import Approval
 from gatekeeper.errors import InvalidInputError
 from gatekeeper.pipeline.endorsing import NOTHING
-from gatekeeper.pipeline.recorded import Recorded
+from gatekeeper.pipeline.ledgers import find_ledger
+from gatekeeper.pipeline.recorded import Recorded, read_recorded_run
 from gatekeeper.pipeline.rejudging import rejudge
 from gatekeeper.report import FORMATS, report_schema
 from gatekeeper.rundir import RunDirectory
@@ -178,6 +180,21 @@ def test_a_policy_that_was_tried_too_often_on_these_units_passes_nothing(worksho
     assert workshop.certify("--no-sign", policy="new.yaml").code == 1, "it allows one attempt"
     ran = check(first, policy, *ledger)
     assert (ran.code, "this policy was tried 1 times" in ran.stdout) == (3, True), ran.stdout
+
+
+def test_the_ledger_says_what_another_run_would_bring_the_total_to(run: RunDirectory) -> None:
+    """A release takes another run, which the total may not leave room for."""
+    limited = dataclasses.replace(POLICY, privacy=dataclasses.replace(POLICY.privacy, max_total_epsilon=1e7))
+    ledger = find_ledger(".gatekeeper/ledger.sqlite", key=Path(".gatekeeper/ledger.key"))
+    found = read_recorded_run(run.path, policy=limited, cache_key=None, ledger=ledger)
+    spent = run.read_judgement().facts.total.epsilon.high
+    assert found.next_total is not None
+    assert spent < found.next_total < 2 * spent + 1, "two runs, no more"
+    assert read_recorded_run(run.path, policy=limited, cache_key=None, ledger=None).next_total is None
+    held = rejudge(found, limited).verdict
+    assert isinstance(held, Approval)
+    refused = rejudge(dataclasses.replace(found, next_total=1.1e7), limited).verdict
+    assert [each.rule for each in refused.findings if each.status != "passed"] == ["privacy-total-epsilon"]
 
 
 def test_contradictory_evidence_is_refused(run: RunDirectory) -> None:

@@ -15,7 +15,7 @@ from gatekeeper.core.adversary import WEIGHTS_ONLY
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
 from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
-from gatekeeper.core.rounding import in_full
+from gatekeeper.core.rounding import in_full, round_up
 from gatekeeper.core.rule_names import worst_name
 from gatekeeper.core.verdict import Finding, Verdict
 from gatekeeper.gate.decision import decide, verdict_of
@@ -26,7 +26,9 @@ _CERTIFY_AGAIN = "certify again under this policy"
 _NULL_UNITS = 1000
 
 
-def decide_again(policy: Policy, facts: Facts, *, recorded: Policy, tried: int | None = None) -> Verdict:
+def decide_again(
+    policy: Policy, facts: Facts, *, recorded: Policy, tried: int | None = None, next_total: float | None = None
+) -> Verdict:
     """Judge evidence that was measured under one policy by another.
 
     Args:
@@ -35,6 +37,7 @@ def decide_again(policy: Policy, facts: Facts, *, recorded: Policy, tried: int |
             and no lock of another policy's.
         recorded: the policy that the run was planned, counted and measured under.
         tried: how often `policy` was tried on these units already, or None where no ledger was asked.
+        next_total: ε of all runs on these units and one more like this, an upper bound; likewise.
 
     Returns:
         What `decide` gives, where both policies are the same; otherwise with every finding inconclusive that the
@@ -50,7 +53,8 @@ def decide_again(policy: Policy, facts: Facts, *, recorded: Policy, tried: int |
     gaps = {**dict(_gaps(policy, facts, recorded)), **dict(_tried_gaps(policy, facts, tried or 0))}
     findings = (_attempts_told(each, policy, facts, tried) for each in verdict.findings)
     findings = (_open(each, whole or gaps.get(each.rule)) for each in findings)
-    return verdict_of(tuple(_under_ceiling(each, policy, facts) for each in findings), policy, facts)
+    findings = (_under_ceiling(each, policy, facts) for each in findings)
+    return verdict_of(tuple(_within_total(each, next_total) for each in findings), policy, facts)
 
 
 def _open(finding: Finding, reason: str | None) -> Finding:
@@ -82,6 +86,19 @@ def _under_ceiling(finding: Finding, policy: Policy, facts: Facts) -> Finding:
         return finding
     reason = f"the candidate asks for ε {in_full(asked)}, which this policy does not plan for"
     return replace(finding, status="inconclusive", detail=reason, remedy="lower training.epsilon and certify again")
+
+
+def _within_total(finding: Finding, next_total: float | None) -> Finding:
+    """The total of then may be below a limit that another run, which a release takes, would pass: none would begin."""
+    if finding.rule != "privacy-total-epsilon" or finding.status != "passed":
+        return finding
+    if next_total is None or next_total <= finding.limit:
+        return finding
+    reason = (
+        f"by the ledger the ε of all runs on these units would be {round_up(next_total, digits=6)} with one under this "
+        "policy: it would not begin"
+    )
+    return replace(finding, status="inconclusive", detail=reason, remedy="certify on other units")
 
 
 def _gaps(policy: Policy, facts: Facts, recorded: Policy) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.codec import digest
-from gatekeeper.core.ledger import LedgerStatement
+from gatekeeper.core.ledger import LedgerStatement, Spend
 from gatekeeper.core.policy import Policy
 from gatekeeper.errors import InvalidInputError, VerificationError
 from gatekeeper.pipeline.endorsing import NOTHING, Endorsed
@@ -32,6 +32,7 @@ class Recorded:
         endorsed: lock and waivers of a release; they count under its own policy alone.
         vouched: who vouches for all this, in a sentence.
         tried: how often the policy that is to judge was tried on these units, by the ledger; None where none was asked.
+        next_total: ε of all runs on these units and one more like this, where that policy limits it; likewise.
     """
 
     where: Path
@@ -41,6 +42,7 @@ class Recorded:
     endorsed: Endorsed
     vouched: str
     tried: int | None = None
+    next_total: float | None = None
 
 
 def is_release(path: Path) -> bool:
@@ -112,11 +114,13 @@ def read_recorded_run(path: Path, *, policy: Policy, cache_key: Path | None, led
         )
         _check_seal(run, seal)
         vouched = "The seal of the runner's key vouches for the evidence."
-    tried = None
+    tried = next_total = None
     if ledger is not None:
         _check_ledger(run, ledger, policy=recorded, evidence=evidence, statement=statement)
         vouched += " The ledger confirms that it counted the run under that policy."
         tried = ledger.tried(statement.run, policy_digest=digest(policy))
+        if policy.privacy.max_total_epsilon is not None:
+            next_total = _next_total(statement.run, ledger, evidence)
     return Recorded(
         where=path,
         policy=recorded,
@@ -125,7 +129,17 @@ def read_recorded_run(path: Path, *, policy: Policy, cache_key: Path | None, led
         endorsed=NOTHING,
         vouched=vouched,
         tried=tried,
+        next_total=next_total,
     )
+
+
+def _next_total(run: str, ledger: Ledger, evidence: Evidence) -> float:
+    """What another training like the run's would bring the units to that have spent the most."""
+    from gatekeeper.pipeline.counting import total_of
+
+    again = Spend(run="another run", mechanism=evidence.plan.mechanism, settled=False)
+    histories = ledger.position(run).standing.histories
+    return max(total_of((*history.spends, again), evidence.plan.budget.delta) for history in histories)
 
 
 def _check_seal(run: RunDirectory, expected: str) -> None:

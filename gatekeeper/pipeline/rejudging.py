@@ -43,7 +43,9 @@ def rejudge(recorded: Recorded, policy: Policy, *, endorsed: Endorsed = NOTHING)
         recorded.evidence, policy, statement, endorsed=presented(given, at=created), recorded=recorded.policy
     )
     check_bounds(facts)
-    verdict = decide_again(policy, facts, recorded=recorded.policy, tried=recorded.tried)
+    verdict = decide_again(
+        policy, facts, recorded=recorded.policy, tried=recorded.tried, next_total=recorded.next_total
+    )
     return without_idle_waivers(Judgement(created=created, facts=facts, verdict=verdict))
 
 
