@@ -41,7 +41,7 @@ from typing import TypeVar
 
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence
-from gatekeeper.core.codec import decode, encode
+from gatekeeper.core.codec import decode, digest, encode
 from gatekeeper.core.forecast import Forecast
 from gatekeeper.core.judgement import FAILURE_EXIT_CODES as FAILURE_EXIT_CODES
 from gatekeeper.core.judgement import Failure as Failure
@@ -265,8 +265,11 @@ class RunDirectory:
             (self.path / "failure.json").unlink(missing_ok=True)
 
     def read_judgement(self) -> Judgement:
-        """Facts and verdict."""
-        return self._read("judgement.json", Judgement)
+        """Facts and verdict, which must be by the policy of this run."""
+        judgement = self._read("judgement.json", Judgement)
+        if judgement.verdict.policy_digest != digest(self.read_policy()):
+            raise RunDirectoryError("policy.json changed since the run was judged: restore it", where=str(self.path))
+        return judgement
 
     def write_judgement(self, judgement: Judgement) -> None:
         """Record facts and verdict."""

@@ -261,6 +261,22 @@ def test_a_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
     assert repr(first) == "CacheKey()"
 
 
+def test_a_key_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who begins in the same moment reads no half of it, and does not lose what another has made."""
+    path, seen = tmp_path / "key", []
+    sync = os.fsync
+
+    def look(descriptor: int) -> None:
+        sync(descriptor)
+        seen.append(path.exists())
+        load_or_create_key(path) if len(seen) == 1 else None
+
+    monkeypatch.setattr(os, "fsync", look)
+    assert load_or_create_key(path) == load_key(path)
+    assert seen == [False, False]
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
 def test_a_key_that_others_may_know_is_refused(tmp_path: Path) -> None:
     path, link = tmp_path / "key", tmp_path / "link"
     load_or_create_key(path)

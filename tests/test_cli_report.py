@@ -46,6 +46,16 @@ def test_stdout_and_a_file_get_the_same_report(tmp_path: Path, name: str) -> Non
     assert "accuracy" in ran.stdout
 
 
+def test_no_verdict_is_shown_under_another_policy_than_it_was_reached_by(tmp_path: Path) -> None:
+    run = judged_run(tmp_path)
+    kept = Path(run) / "policy.json"
+    kept.write_text(kept.read_text(encoding="utf-8").replace('"version":1', '"version":2'), encoding="utf-8")
+    for command in ("report", "explain"):
+        ran = gatekeeper(command, run)
+        assert (ran.code, ran.stdout) == (2, "")
+        assert "policy.json changed since the run was judged" in ran.stderr
+
+
 def test_with_the_policys_file_findings_have_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, folder = judged_run(tmp_path), tmp_path / "repository" / "policies"
     folder.mkdir(parents=True)

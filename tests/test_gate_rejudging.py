@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.core.adversary import ALL_STEPS, WEIGHTS_ONLY
+from gatekeeper.core.budget import Guarantee, Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import encode
 from gatekeeper.core.policy import AuditTerms, Policy, PrivacyTerms, RiskRule, UtilityRule, WaiverTerms
@@ -109,7 +110,8 @@ def test_nothing_passes_that_the_gate_would_not_pass(
     plainly = {finding.rule: finding for finding in decide(policy, facts).findings}
     for name, finding in again(policy, facts).items():
         if finding.status == "passed":
-            assert plainly[name] == finding
+            assert plainly[name].status == "passed"
+            assert plainly[name] == finding or name == "attempts", "of attempts it says whose they are"
         if finding.status == "failed":
             assert plainly[name].status == "failed"
     asks_otherwise = lock or draws != 3 or worst != 20
@@ -193,6 +195,48 @@ def test_attempts_are_read_as_of_the_recorded_policy_and_too_many_are_open() -> 
     found = again(dataclasses.replace(lenient, max_attempts=5), facts)
     assert found["attempts"].status == "passed"
     assert found[MAIN].confidence == pytest.approx(0.99)
+
+
+def test_attempts_are_called_those_of_the_recorded_policy() -> None:
+    """What was counted is another policy's tries; of this one nobody was asked."""
+    found = again(changed("accuracy", minimum=0.71))["attempts"]
+    assert (found.status, "this policy was tried on these units at most" in found.statement) == ("passed", False)
+    assert "no ledger was asked" in found.detail
+
+
+def test_a_policy_that_was_tried_before_leaves_no_attempt_or_less_confidence() -> None:
+    policy = changed("accuracy", minimum=0.71)
+    verdict = decide_again(policy, sample_facts(), recorded=RECORDED, tried=0)
+    assert isinstance(verdict, Approval)
+    verdict = decide_again(policy, sample_facts(), recorded=RECORDED, tried=1)
+    assert {each.rule for each in verdict.findings if each.status != "passed"} == {"attempts"}
+    endless = dataclasses.replace(RECORDED, max_attempts=None, rules=changed(MAIN, maximum=0.05).rules)
+    later = dataclasses.replace(endless, version=2)
+    facts = sample_facts(accuracy=dataclasses.replace(measurement(), confidence=0.975))
+    assert again(later, facts, recorded=endless)["accuracy"].status == "passed"
+    verdict = decide_again(later, facts, recorded=endless, tried=1)
+    read = {each.rule: each for each in verdict.findings}
+    for rule in ("accuracy", MAIN):
+        assert (read[rule].status, "tried 1 times" in read[rule].detail) == ("inconclusive", True)
+
+
+def test_a_total_that_another_run_would_pass_is_open_and_one_that_was_passed_is_refused() -> None:
+    def total(limit: float, *, then: float | None) -> Finding:
+        policy = changed(privacy=dataclasses.replace(RECORDED.privacy, max_total_epsilon=limit))
+        verdict = decide_again(policy, sample_facts(), recorded=RECORDED, tried=0, next_total=then)
+        (found,) = [each for each in verdict.findings if each.rule == "privacy-total-epsilon"]
+        assert isinstance(verdict, Approval) == (found.status == "passed")
+        return found
+
+    assert total(1e6, then=None).status == total(1e6, then=1e6).status == "passed"
+    assert total(1e6, then=1.1e6).status == "inconclusive"
+    assert "1.1e+06" in total(1e6, then=1.1e6).detail
+    spent = Guarantee(
+        epsilon=Interval(low=1.0, estimate=2e6, high=2e6), delta=1e-6, accountant="an accountant", theorem="a theorem"
+    )
+    policy = changed(privacy=dataclasses.replace(RECORDED.privacy, max_total_epsilon=1e6))
+    facts = sample_facts(total=spent)
+    assert isinstance(decide_again(policy, facts, recorded=RECORDED, tried=0, next_total=3e6), Refusal)
 
 
 @pytest.mark.parametrize("name", ["candidates", "starts", "iterations"])

@@ -245,3 +245,11 @@ def test_fifty_thousand_units_take_seconds(tmp_path: Path) -> None:
     ledger.reserve(reservation("one", steps=1), people(*range(50_000)), allow=go)
     assert steps_of(ledger.standing(people(*range(-1000, 2000)), policy_digest=POLICY)) == [(1000, []), (2000, [1])]
     assert time.process_time() - start < 120, "of the processor: work that grows with the square would take hours"
+
+
+def test_how_often_a_policy_was_tried_on_the_units_of_a_run_of_another(ledger: Ledger) -> None:
+    for run, digest, units in (("one", POLICY, (1, 2)), ("two", OTHER_POLICY, (2, 3)), ("three", OTHER_POLICY, (4,))):
+        ledger.reserve(reservation(run, policy_digest=digest), people(*units), allow=go)
+    assert [ledger.tried("one", policy_digest=digest) for digest in (POLICY, OTHER_POLICY, "c" * 64)] == [1, 1, 0]
+    with pytest.raises(LedgerError):
+        ledger.tried("four", policy_digest=POLICY)

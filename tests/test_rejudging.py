@@ -12,14 +12,22 @@ import pytest
 
 from gatekeeper.config import render_policy
 from gatekeeper.core.adversary import ONE_STEP, WEIGHTS_ONLY
+from gatekeeper.core.code import CodeFile
 from gatekeeper.core.codec import decode, digest
 from gatekeeper.core.policy import Policy, WaiverTerms
 from gatekeeper.core.risk import Similarity
+from gatekeeper.core.verdict import Approval
+from gatekeeper.errors import InvalidInputError
+from gatekeeper.pipeline.endorsing import NOTHING
+from gatekeeper.pipeline.ledgers import find_ledger
+from gatekeeper.pipeline.recorded import Recorded, read_recorded_run
+from gatekeeper.pipeline.rejudging import rejudge
 from gatekeeper.report import FORMATS, report_schema
 from gatekeeper.rundir import RunDirectory
 from tests.coherent import coherent_evidence, coherent_policy
 from tests.command_line import Ran, gatekeeper
 from tests.endorsements import waiver_lines, waivers_file
+from tests.facts import statement
 from tests.format_readers import junit_cases, metrics, sarif_run
 from tests.golden.make_release import GOLDEN
 from tests.recorded_runs import Workshop, workshop  # noqa: F401  (fixture)
@@ -121,6 +129,12 @@ def _both(run: RunDirectory) -> None:
         _edit(name, '"seconds":1.5', '"seconds":1.6')(run)
 
 
+def _another_policy(run: RunDirectory) -> None:
+    """The policy that the run is said to be recorded under, of a run that was never judged."""
+    _edit("policy.json", '"version":1', '"version":7')(run)
+    (run.path / "judgement.json").unlink()
+
+
 def _unseal(run: RunDirectory) -> None:
     (run.path / "seal").unlink()
 
@@ -132,7 +146,8 @@ def _unseal(run: RunDirectory) -> None:
         (_edit("evidence.json", '"seconds":1.5', '"seconds":1.6'), 2, "changed since the run was judged"),
         (_edit("candidate.json", '"name":"tiny"', '"name":"tony"'), 2, "about another candidate"),
         (_both, 4, "seal does not hold"),
-        (_edit("policy.json", '"version":1', '"version":7'), 4, "seal does not hold"),
+        (_edit("policy.json", '"version":1', '"version":7'), 2, "policy.json changed since the run was judged"),
+        (_another_policy, 4, "seal does not hold"),
         (_unseal, 4, "has no seal"),
     ],
 )
@@ -152,6 +167,34 @@ def test_the_seal_and_the_ledger_vouch_where_they_are_asked(run: RunDirectory) -
     assert gatekeeper("ledger", "init", "--ledger", "other.sqlite").code == 0
     other = check(run, POLICY, "--ledger", "other.sqlite")
     assert (other.code, "it was never reserved" in other.stderr) == (2, True)
+
+
+def test_a_policy_that_was_tried_too_often_on_these_units_passes_nothing(workshop: Workshop) -> None:  # noqa: F811
+    """`certify` would refuse another attempt before its first step."""
+    policy = dataclasses.replace(POLICY, version=2)
+    workshop.write(policy, "new.yaml")
+    (first,) = workshop.runs()
+    ledger = ("--ledger", ".gatekeeper/ledger.sqlite")
+    assert check(first, policy, *ledger).code == 0
+    assert workshop.certify("--no-sign", policy="new.yaml").code == 0
+    assert workshop.certify("--no-sign", policy="new.yaml").code == 1, "it allows one attempt"
+    ran = check(first, policy, *ledger)
+    assert (ran.code, "this policy was tried 1 times" in ran.stdout) == (3, True), ran.stdout
+
+
+def test_the_ledger_says_what_another_run_would_bring_the_total_to(run: RunDirectory) -> None:
+    """A release takes another run, which the total may not leave room for."""
+    limited = dataclasses.replace(POLICY, privacy=dataclasses.replace(POLICY.privacy, max_total_epsilon=1e7))
+    ledger = find_ledger(".gatekeeper/ledger.sqlite", key=Path(".gatekeeper/ledger.key"))
+    found = read_recorded_run(run.path, policy=limited, cache_key=None, ledger=ledger)
+    spent = run.read_judgement().facts.total.epsilon.high
+    assert found.next_total is not None
+    assert spent < found.next_total < 2 * spent + 1, "two runs, no more"
+    assert read_recorded_run(run.path, policy=limited, cache_key=None, ledger=None).next_total is None
+    held = rejudge(found, limited).verdict
+    assert isinstance(held, Approval)
+    refused = rejudge(dataclasses.replace(found, next_total=1.1e7), limited).verdict
+    assert [each.rule for each in refused.findings if each.status != "passed"] == ["privacy-total-epsilon"]
 
 
 def test_contradictory_evidence_is_refused(run: RunDirectory) -> None:
@@ -189,6 +232,35 @@ def test_a_policy_that_does_not_fit_the_candidate_is_an_error(
         policy = dataclasses.replace(policy, rules=(*policy.utility_rules, rule))
     ran = check(run, policy)
     assert (ran.code, said in ran.stderr, ran.stdout) == (2, True, ""), ran.stderr
+
+
+def _read_by_code(code: CodeFile) -> Recorded:
+    """A run on what a factory of the user's yielded, under a policy that allowed it."""
+    evidence = coherent_evidence()
+    data = dataclasses.replace(
+        evidence.candidate.data, format="factory", path=None, factory="mine.data:items", phantom=None
+    )
+    evidence = dataclasses.replace(
+        evidence,
+        candidate=dataclasses.replace(evidence.candidate, data=data),
+        dataset=dataclasses.replace(evidence.dataset, format="factory", synthetic=False, code=(code,)),
+    )
+    return Recorded(
+        where=Path("run"),
+        policy=dataclasses.replace(POLICY, allow_code=(code,)),
+        evidence=evidence,
+        statement=statement(evidence),
+        endorsed=NOTHING,
+        vouched="Nobody vouches.",
+    )
+
+
+def test_code_that_read_the_data_must_be_allowed_by_the_new_policy_too() -> None:
+    code = CodeFile(name="mine.data", sha256="0" * 64)
+    recorded = _read_by_code(code)
+    assert rejudge(recorded, dataclasses.replace(recorded.policy, version=2)).verdict.findings
+    with pytest.raises(InvalidInputError, match=r"the data were read by code that this policy does not allow: mine"):
+        rejudge(recorded, POLICY)
 
 
 def test_a_lock_on_another_policy_can_not_have_been_counted(run: RunDirectory) -> None:

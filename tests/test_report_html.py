@@ -21,15 +21,19 @@ from hypothesis import given, settings
 
 from gatekeeper.cli.main import app
 from gatekeeper.core.budget import Guarantee, Interval
+from gatekeeper.core.clipping import Adaptation, Clipping
 from gatekeeper.core.frontier_point import signal_to_noise
 from gatekeeper.core.rounding import in_full, round_down, round_up
 from gatekeeper.report import Report, render
-from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, trusted
+from gatekeeper.report.content import NON_CLAIMS, RECOMPUTED, ledger_sentence, trusted, unit_sentence
 from gatekeeper.report.extras import require_format
 from gatekeeper.report.html.checking import check_commands
+from gatekeeper.report.html.facts_listed import fact_groups
+from gatekeeper.report.html.headline import verdict_sentence
 from gatekeeper.report.html.plots.signal_plot import signals
 from gatekeeper.report.html.promise import membership_limit, promise_of
 from gatekeeper.report.html.rendering import _environment
+from gatekeeper.report.notices import Notice
 from gatekeeper.report.tables import adversary_table, margin, measured, utility_table
 from gatekeeper.report.visible import visible
 from tests.command_line import gatekeeper
@@ -270,6 +274,59 @@ def test_the_commands_that_it_prints_are_gatekeepers(report: Report) -> None:
         if words != ["--script"]:
             command.make_context(name, list(words))
     assert isinstance(app, click.Group)
+
+
+REJUDGED = Notice(kind="re-judgement", text="It was judged again.")
+AUDIT = Notice(kind="audit", text="It is an audit.")
+
+
+def _facts_of(report: Report) -> dict[str, str]:
+    return {fact.name: fact.text for group in fact_groups(report) for fact in group.facts}
+
+
+def test_what_was_judged_again_is_not_said_of_this_policy() -> None:
+    """It was released, or not, by the policy that it was certified under."""
+    again = dataclasses.replace(REFUSED, notices=(REJUDGED,))
+    assert "policy that the run was recorded under" in ledger_sentence(again)
+    assert not any("of this policy" in name for name in _facts_of(again))
+    assert verdict_sentence(again).startswith("RE-JUDGED: REFUSED: 3 of ")
+    lines = [command.line for command in check_commands(again)]
+    assert lines[0].startswith("gatekeeper check RUN --policy ")
+    assert not any("report RUN" in line for line in lines), "that report is of the other policy's verdict"
+
+
+@pytest.mark.parametrize("notice", [REJUDGED, AUDIT])
+def test_a_violation_that_is_excused_does_not_hold_in_an_audit_either(waived: Report, notice: Notice) -> None:  # noqa: F811
+    said = verdict_sentence(dataclasses.replace(waived, notices=(notice,)))
+    count = len(waived.verdict.findings)
+    assert f"PASSED: {count - 1} of {count} checks" in said
+    assert "violated, and excused until a date: drop" in said
+
+
+def test_a_norm_that_stays_is_none_to_begin_with() -> None:
+    def told(clipping: Clipping, adaptation: Adaptation | None = None) -> dict[str, str]:
+        record = APPROVED.facts.evidence.record
+        record = dataclasses.replace(record, clipping=clipping, clipping_norm=1.0, adaptation=adaptation)
+        evidence = dataclasses.replace(APPROVED.facts.evidence, record=record)
+        return _facts_of(dataclasses.replace(APPROVED, facts=dataclasses.replace(APPROVED.facts, evidence=evidence)))
+
+    adaptive = told("adaptive", Adaptation(last_norm=0.25, clipped_share=0.125))
+    assert [each["Clipping norm C"] for each in (told("flat"), told("automatic"), adaptive)] == [
+        "1.0",
+        "1.0",
+        "1.0, to begin with",
+    ]
+    assert "on the sum" not in adaptive["Noise multiplier σ"], "the sum alone has another"
+
+
+def test_data_that_name_no_patients_are_told() -> None:
+    card = dataclasses.replace(APPROVED.facts.evidence.dataset, format="radimagenet", unit="image", synthetic=False)
+    evidence = dataclasses.replace(APPROVED.facts.evidence, dataset=card)
+    report = dataclasses.replace(APPROVED, facts=dataclasses.replace(APPROVED.facts, evidence=evidence))
+    said = unit_sentence(report.facts)
+    assert said is not None
+    assert said in _facts_of(report).values()
+    assert said in render(report, "registry")
 
 
 def _guarantee(epsilon: float, delta: float) -> Guarantee:

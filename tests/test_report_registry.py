@@ -17,6 +17,7 @@ from gatekeeper.core.budget import Interval
 from gatekeeper.core.certificate import Facts
 from gatekeeper.report import Report, render
 from gatekeeper.report.content import UNPROTECTED
+from gatekeeper.report.notices import Notice, NoticeKind
 from gatekeeper.report.registry.entry import NOT_STATED
 from gatekeeper.report.registry.texts import shown
 from gatekeeper.report.registry.yaml_text import yaml_number, yaml_text
@@ -74,6 +75,31 @@ def test_it_says_what_the_facts_say_and_no_more(report: Report) -> None:
     assert "SYNTHETIC" in deployment["basic"]["description"]
     for finding in report.verdict.findings:
         assert f"- {shown(finding.rule)}: " in deployment["implementation"]["justification"]
+
+
+@pytest.mark.parametrize(("kind", "released"), [("reuse", True), ("audit", True), ("re-judgement", False)])
+def test_a_notice_hides_no_refusal(kind: NoticeKind, released: bool) -> None:
+    """Evidence that is reused is refused like any; what is judged again was released, or not, by another policy."""
+    report = dataclasses.replace(REFUSED, notices=(Notice(kind=kind, text="Something else."),))
+    deployment = entry_of(report)["deployment"]
+    assert "Something else." in deployment["basic"]["description"]
+    assert ("Not released" in deployment["basic"]["description"]) == released
+    tuned = deployment["implementation"]["preprocessing_and_hyperparameter_tuning"]
+    assert ("under this policy" in tuned) == (kind != "re-judgement")
+
+
+def test_an_image_that_is_its_own_unit_has_not_any_number_of_images() -> None:
+    def domain(**changes: object) -> str:
+        card = dataclasses.replace(APPROVED.facts.evidence.dataset, **changes)
+        facts = dataclasses.replace(APPROVED.facts, evidence=dataclasses.replace(APPROVED.facts.evidence, dataset=card))
+        said = entry_of(dataclasses.replace(APPROVED, facts=facts))["deployment"]["dp_variant"]["data_domain"]
+        return str(said)
+
+    own = domain(unit="image", max_images_per_unit=1, train_images=APPROVED.facts.evidence.dataset.train_units)
+    assert own.endswith("Each image is a unit of its own.")
+    assert domain(unit="lesion").endswith(
+        "A unit (lesion) may have any number of images; in these data one has at most 3."
+    )
 
 
 def test_an_infinite_epsilon_is_left_out() -> None:

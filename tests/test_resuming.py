@@ -74,7 +74,13 @@ def test_a_run_by_name_may_have_failed_and_then_forgets_it(tmp_path: Path) -> No
 
 def test_a_run_with_a_verdict_is_not_gone_on_with(tmp_path: Path) -> None:
     run = _run(tmp_path)
-    run.write_judgement(Judgement(created="2026-01-01T00:00:00Z", facts=sample_facts(), verdict=REFUSAL))
+    run.write_judgement(
+        Judgement(
+            created="2026-01-01T00:00:00Z",
+            facts=sample_facts(),
+            verdict=dataclasses.replace(REFUSAL, policy_digest=digest(POLICY)),
+        )
+    )
     with pytest.raises(InvalidInputError, match="has its verdict already: refused"):
         _find(str(run.path), tmp_path)
 

@@ -14,10 +14,12 @@ import pytest
 
 from gatekeeper.cache import CacheFolder, Parcel, load_key
 from gatekeeper.cli.resuming import LATEST, find_interrupted
+from gatekeeper.core.certificate import Certificate
 from gatekeeper.core.record import Permit, Provenance, Software
-from gatekeeper.errors import CacheError, InvalidInputError, SigningError
+from gatekeeper.core.verdict import Approval
+from gatekeeper.errors import CacheError, InvalidInputError, InvalidValueError, SigningError
 from gatekeeper.gate import decide
-from gatekeeper.pipeline import counting
+from gatekeeper.pipeline import counting, reusing
 from gatekeeper.pipeline.inputs import read_candidate, read_policy
 from gatekeeper.pipeline.judgement import release
 from gatekeeper.pipeline.ledgers import find_ledger
@@ -62,15 +64,35 @@ def test_an_audit_reports_as_one_is_counted_and_is_never_signed(workshop: Worksh
     assert report["verdict"] == "audit-passed"
     assert "ledger" in report["notices"][0]["text"]
     assert "nothing is signed, and this run never will be" in ran.stderr
-    run = workshop.runs()[-1]
+    # Runs that began in the same second have no order.
+    (run,) = [each for each in workshop.runs() if each.read_policy().version == 2]
     assert _counted() == 2
-    assert gatekeeper("runs", "list").stdout.endswith("audit: passed\n")
+    assert f"{run.path.name}  audit: passed\n" in gatekeeper("runs", "list").stdout
     assert "audit passed: audit only, never signed" in gatekeeper("ledger", "show").stdout
     for mark in ("audit-only", "judgement.json"):
         _refuses_to_sign(run)
         (run.path / mark).unlink()
+    _refuses_to_sign(run)
+    copied = RunDirectory.create(Path("copied"), policy=run.read_policy(), candidate=run.read_candidate())
+    for name in ("salt", "evidence.json", "ledger.json", "model.onnx"):
+        shutil.copy(run.path / name, copied.path / name)
+    _refuses_to_sign(copied)
     with pytest.raises(Exception, match="the ledger says that the run was certified with --audit-only"):
         counting.check_no_audit(run, find_ledger(".gatekeeper/ledger.sqlite", key=Path(".gatekeeper/ledger.key")))
+    ran = workshop.certify("--no-sign", "--resume", str(run.path))
+    assert (ran.code, "certified with --audit-only" in ran.stderr) == (2, True), (
+        "nor does it lose that name by going on"
+    )
+    assert "audit only, never signed" in gatekeeper("ledger", "show").stdout
+
+
+def test_no_certificate_is_made_of_an_audit() -> None:
+    facts, policy = sample_facts(), sample_policy()
+    audit = dataclasses.replace(facts, ledger=dataclasses.replace(facts.ledger, audit_only=True))
+    approval = decide(policy, audit)
+    assert isinstance(approval, Approval)
+    with pytest.raises(InvalidValueError, match="was counted as an audit: it is never signed"):
+        Certificate(gatekeeper_version="1", created=NOW, policy=policy, facts=audit, approval=approval, files=())
 
 
 def _refuses_to_sign(run: RunDirectory) -> None:
@@ -365,6 +387,23 @@ def test_an_audits_evidence_is_no_evidence_for_a_release(workshop: Workshop) -> 
     again = workshop.certify("--audit-only", *CACHE)
     assert (again.code, "cache: reused run" in again.stderr) == (0, True)
     assert [run.audit_only for run in workshop.runs() if run.path.name in again.stderr] == [True]
+
+
+def test_an_audit_is_marked_before_it_is_restored(workshop: Workshop) -> None:  # noqa: F811
+    folder = CacheFolder(Path("cache"), key=load_key(Path("cache.key")))
+    parcel = folder.find(_origin(workshop))
+    assert parcel is not None
+    origin = dataclasses.replace(parcel.run.origin, audit_only=True)
+    counted = dataclasses.replace(parcel.run.ledger, audit_only=True)
+    parcel = dataclasses.replace(parcel, run=dataclasses.replace(parcel.run, origin=origin, ledger=counted))
+    Path("elsewhere").mkdir()
+    with (
+        mock.patch.object(reusing, "write_atomically", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        reusing._restore(parcel, Path("elsewhere"))
+    (restored,) = Path("elsewhere").iterdir()
+    assert RunDirectory(restored).audit_only
 
 
 @pytest.mark.slow

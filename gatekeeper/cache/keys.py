@@ -6,6 +6,7 @@ so HMAC is a pseudo-random function of the label: RFC 2104). No subkey serves tw
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import re
@@ -83,18 +84,19 @@ def load_or_create_key(path: Path) -> CacheKey:
 
 
 def _create(path: Path) -> None:
+    """A key's file appears whole: who begins in the same moment finds this key, or gives the one that is found."""
     text = f"{_HEADER}\n{secrets.token_bytes(_KEY_BYTES).hex()}\n"
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        return  # somebody else made one in this moment: that one is used
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # somebody else made one in this moment: that one is used
+                os.link(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
-        raise CacheError(f"the cache's key can't be written: {error.strerror}", where=str(path)) from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        path.unlink()
         raise CacheError(f"the cache's key can't be written: {error.strerror}", where=str(path)) from error

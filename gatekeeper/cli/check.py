@@ -14,6 +14,7 @@ from gatekeeper.cli.ledger_options import ledger_key_option
 from gatekeeper.cli.output import Target, check_targets, format_option, output_option, render_outputs, write_outputs
 
 if TYPE_CHECKING:
+    from gatekeeper.core.policy import Policy
     from gatekeeper.pipeline.recorded import Recorded
 
 
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Of a run directory: the runner's key, whose seal must hold (`certify --cache-key`).",
 )
-@click.option("--ledger", metavar="PATH|URL", help="Of a run directory: the ledger that counted it, to confirm it.")
+@click.option(
+    "--ledger",
+    metavar="PATH|URL",
+    help="Of a run directory: the ledger that counted it, to confirm it and to say how often this policy was tried.",
+)
 @ledger_key_option
 @endorsing_options
 @format_option
@@ -69,7 +74,13 @@ def check(
     located = lines_of(policy, judged=the_policy)
     check_targets(targets)
     recorded = _read(
-        run, public_key=public_key, cache_key=cache_key, ledger=ledger, ledger_key=ledger_key, trust=endorsing.trust
+        run,
+        the_policy,
+        public_key=public_key,
+        cache_key=cache_key,
+        ledger=ledger,
+        ledger_key=ledger_key,
+        trust=endorsing.trust,
     )
     endorsed = read_endorsed(endorsing, the_policy, model=recorded.evidence.candidate.name, wants_lock=False)
     judgement = rejudge(recorded, the_policy, endorsed=endorsed)
@@ -80,6 +91,7 @@ def check(
 
 def _read(
     run: Path,
+    policy: Policy,
     *,
     public_key: Path | None,
     cache_key: Path | None,
@@ -95,7 +107,7 @@ def _read(
         if public_key is not None:
             raise click.UsageError(f"--public-key is for releases, and {run} is none")
         counted_in = None if ledger is None else find_ledger(ledger, key=ledger_key)
-        return read_recorded_run(run, cache_key=cache_key, ledger=counted_in)
+        return read_recorded_run(run, policy=policy, cache_key=cache_key, ledger=counted_in)
     if cache_key is not None or ledger is not None:
         raise click.UsageError(f"--cache-key and --ledger are for run directories, and {run} is a release")
     if public_key is None and trust is None:

@@ -132,3 +132,5 @@ class Certificate:
         check_text(gatekeeper_version=self.gatekeeper_version)
         check_utc_time(created=self.created)
         check_tuple(files=self.files, of=FileDigest)
+        if self.facts.ledger.audit_only:
+            raise InvalidValueError(f"run {self.facts.ledger.run} was counted as an audit: it is never signed")

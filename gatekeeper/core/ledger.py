@@ -53,6 +53,7 @@ class Reservation:
         policy_name: the policy's name, for people.
         policy_digest: SHA-256 of the policy's canonical form.
         lock: the lock on that policy, signed before the run, or None.
+        audit_only: whether the run is never to be signed.
     """
 
     run: str
@@ -62,6 +63,7 @@ class Reservation:
     policy_name: str
     policy_digest: str
     lock: LockNote | None = field(default=None, metadata=ADDED)
+    audit_only: bool = field(default=False, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(run=self.run)
@@ -198,6 +200,7 @@ class LedgerStatement:
         attempts: which attempt of its policy on these units the run is, from 1.
         spends: all spends of the units that have spent the most, this run's among them.
         lock: the lock that the run was counted with before its first step, or None.
+        audit_only: whether it was counted as one that is never to be signed.
     """
 
     run: str
@@ -207,6 +210,7 @@ class LedgerStatement:
     attempts: int
     spends: tuple[Spend, ...]
     lock: LockNote | None = field(default=None, metadata=ADDED)
+    audit_only: bool = field(default=False, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_text(run=self.run)

@@ -123,6 +123,7 @@ class KeptRun:
             ("candidate of run and origin", digest(self.candidate), self.origin.candidate),
             ("policy of run and origin", digest(self.policy), self.origin.policy),
             ("lock of ledger and origin", self.ledger.lock, self.origin.lock),
+            ("audit or not, of ledger and origin", self.ledger.audit_only, self.origin.audit_only),
             ("candidate of run and evidence", self.candidate, self.evidence.candidate),
             ("data of plan and evidence", self.planned.dataset, self.evidence.dataset),
             ("plan and that of the evidence", self.planned.plan, self.evidence.plan),

@@ -14,8 +14,8 @@ from dataclasses import replace
 from gatekeeper.core.adversary import WEIGHTS_ONLY
 from gatekeeper.core.certificate import Facts
 from gatekeeper.core.codec import digest
-from gatekeeper.core.policy import Policy, RiskRule
-from gatekeeper.core.rounding import in_full
+from gatekeeper.core.policy import Policy, RiskRule, UtilityRule
+from gatekeeper.core.rounding import in_full, round_up
 from gatekeeper.core.rule_names import worst_name
 from gatekeeper.core.verdict import Finding, Verdict
 from gatekeeper.gate.decision import decide, verdict_of
@@ -26,7 +26,9 @@ _CERTIFY_AGAIN = "certify again under this policy"
 _NULL_UNITS = 1000
 
 
-def decide_again(policy: Policy, facts: Facts, *, recorded: Policy) -> Verdict:
+def decide_again(
+    policy: Policy, facts: Facts, *, recorded: Policy, tried: int | None = None, next_total: float | None = None
+) -> Verdict:
     """Judge evidence that was measured under one policy by another.
 
     Args:
@@ -34,6 +36,8 @@ def decide_again(policy: Policy, facts: Facts, *, recorded: Policy) -> Verdict:
         facts: what was measured, and what follows from it under `policy`. Their ledger counts attempts of `recorded`,
             and no lock of another policy's.
         recorded: the policy that the run was planned, counted and measured under.
+        tried: how often `policy` was tried on these units already, or None where no ledger was asked.
+        next_total: ε of all runs on these units and one more like this, an upper bound; likewise.
 
     Returns:
         What `decide` gives, where both policies are the same; otherwise with every finding inconclusive that the
@@ -46,9 +50,11 @@ def decide_again(policy: Policy, facts: Facts, *, recorded: Policy) -> Verdict:
     if digest(policy) == digest(recorded):
         return verdict
     whole = _another_training(policy, facts)
-    gaps = dict(_gaps(policy, facts, recorded))
-    findings = tuple(_open(each, whole or gaps.get(each.rule)) for each in verdict.findings)
-    return verdict_of(tuple(_under_ceiling(each, policy, facts) for each in findings), policy, facts)
+    gaps = {**dict(_gaps(policy, facts, recorded)), **dict(_tried_gaps(policy, facts, tried or 0))}
+    findings = (_attempts_told(each, policy, facts, tried) for each in verdict.findings)
+    findings = (_open(each, whole or gaps.get(each.rule)) for each in findings)
+    findings = (_under_ceiling(each, policy, facts) for each in findings)
+    return verdict_of(tuple(_within_total(each, next_total) for each in findings), policy, facts)
 
 
 def _open(finding: Finding, reason: str | None) -> Finding:
@@ -82,6 +88,19 @@ def _under_ceiling(finding: Finding, policy: Policy, facts: Facts) -> Finding:
     return replace(finding, status="inconclusive", detail=reason, remedy="lower training.epsilon and certify again")
 
 
+def _within_total(finding: Finding, next_total: float | None) -> Finding:
+    """The total of then may be below a limit that another run, which a release takes, would pass: none would begin."""
+    if finding.rule != "privacy-total-epsilon" or finding.status != "passed":
+        return finding
+    if next_total is None or next_total <= finding.limit:
+        return finding
+    reason = (
+        f"by the ledger the ε of all runs on these units would be {round_up(next_total, digits=6)} with one under this "
+        "policy: it would not begin"
+    )
+    return replace(finding, status="inconclusive", detail=reason, remedy="certify on other units")
+
+
 def _gaps(policy: Policy, facts: Facts, recorded: Policy) -> Iterator[tuple[str, str]]:
     """The names of findings that the evidence does not answer, each with the reason."""
     if policy.require_lock:
@@ -100,6 +119,39 @@ def _gaps(policy: Policy, facts: Facts, recorded: Policy) -> Iterator[tuple[str,
         reason = reason or _unlike_worst(policy, facts, recorded)
         if reason is not None:
             yield worst_name(rule.id), reason
+
+
+def _tried_gaps(policy: Policy, facts: Facts, tried: int) -> Iterator[tuple[str, str]]:
+    """What a run under the policy would leave less confidence to, or not begin for: it was tried before."""
+    if policy.max_attempts is not None and tried >= policy.max_attempts:
+        yield "attempts", f"by the ledger this policy was tried {tried} times on these units: no run would begin"
+    attempt = max(facts.ledger.attempts, tried + 1)
+    for read, due in zip(policy.rules_at(facts.ledger.attempts), policy.rules_at(attempt), strict=True):
+        if read.confidence == due.confidence or not _reads_confidence(read):
+            continue
+        reason = (
+            f"by the ledger this policy was tried {tried} times on these units: a run under it would be read at "
+            f"confidence {in_full(round(due.confidence, 6))}, not {in_full(round(read.confidence, 6))}"
+        )
+        yield read.id, reason
+
+
+def _reads_confidence(rule: UtilityRule | RiskRule) -> bool:
+    return rule.statistic != "estimate" if isinstance(rule, UtilityRule) else "attack" in rule.evidence
+
+
+def _attempts_told(finding: Finding, policy: Policy, facts: Facts, tried: int | None) -> Finding:
+    """The attempts that are compared are those of the recorded policy."""
+    if finding.rule != "attempts":
+        return finding
+    told = "no ledger was asked how often this policy was tried on these units"
+    if tried is not None:
+        told = f"by the ledger this policy was tried {tried} times on these units"
+    return replace(
+        finding,
+        statement=f"the run was at most attempt {policy.max_attempts} of the policy that it was recorded under",
+        detail=f"it was attempt {facts.ledger.attempts} of that one; {told}",
+    )
 
 
 def _unlike_null(rule: RiskRule, policy: Policy, facts: Facts, recorded: Policy) -> str | None:

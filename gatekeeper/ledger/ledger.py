@@ -146,6 +146,17 @@ class Ledger:
             asked = read_set(connection, its.set_digest)
             return read_standing(connection, earlier, asked, policy_digest=its.reservation.policy_digest).attempts
 
+    def tried(self, run: str, *, policy_digest: str) -> int:
+        """How often a policy was tried on the units of a run, by any run.
+
+        Raises:
+            LedgerError: the run was not reserved.
+        """
+        with self._database.reading() as connection:
+            book = self._sound(connection)
+            asked = read_set(connection, book.run(run).set_digest)
+            return read_standing(connection, book, asked, policy_digest=policy_digest).attempts
+
     def head(self) -> LedgerHead:
         """How far the ledger has got."""
         with self._database.reading() as connection:

@@ -71,6 +71,7 @@ def reserve(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: PolicyLo
         policy_name=policy.name,
         policy_digest=digest(policy),
         lock=None if lock is None else lock.note,
+        audit_only=run.audit_only,
     )
     found = ledger.reserve(
         reservation, run.read_identities(), allow=lambda standing: objection_to(planned, policy, standing)
@@ -88,7 +89,8 @@ def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: Po
     Args and raises: those of `reserve`, which does the rest where the run was interrupted before it was counted.
 
     Raises:
-        InvalidInputError: another ledger counted the run, or this one counted other than is planned.
+        InvalidInputError: another ledger counted the run, this one counted other than is planned, or it knows the run
+            as an audit and its directory does not.
     """
     own = _in_ledger(ledger, run_id(run))
     if own is None:
@@ -97,6 +99,8 @@ def reserve_again(run: RunDirectory, policy: Policy, ledger: Ledger, *, lock: Po
                 "this ledger never counted the run", where=str(run.path), hint="give the ledger that did"
             )
         return reserve(run, policy, ledger, lock=lock)
+    if not run.audit_only:
+        check_no_audit(run, ledger)
     planned = run.read_planned()
     if (own.reservation.mechanism, own.reservation.delta, own.reservation.policy_digest) != (
         planned.plan.mechanism,
@@ -193,6 +197,7 @@ def settle(run: RunDirectory, ledger: Ledger, *, permit: Permit) -> LedgerStatem
         attempts=permit.attempt,
         spends=most.spends,
         lock=None if own is None else own.reservation.lock,
+        audit_only=own is not None and own.reservation.audit_only,
     )
     run.write_ledger(statement)
     return statement
@@ -208,13 +213,13 @@ AUDIT_ONLY = "audit only, never signed"
 
 
 def check_no_audit(run: RunDirectory, ledger: Ledger) -> None:
-    """Refuse a run that ended as an audit by what the ledger was told.
+    """Refuse a run that the ledger counted as an audit.
 
     Raises:
-        InvalidInputError: it did.
+        InvalidInputError: it did so.
     """
     own = _in_ledger(ledger, run_id(run))
-    if own is not None and own.detail == AUDIT_ONLY:
+    if own is not None and own.reservation.audit_only:
         raise InvalidInputError(
             "the ledger says that the run was certified with --audit-only: it is never signed",
             where=str(run.path),
@@ -260,6 +265,8 @@ def contradictions(
     own = counted[name]
     if own.reservation.lock != statement.lock:
         yield f"it was counted with {own.reservation.lock or 'no lock on its policy'}"
+    if own.reservation.audit_only != statement.audit_only:
+        yield f"it was counted as {'an audit' if own.reservation.audit_only else 'no audit'}"
     if own.reservation.policy_digest != digest(policy):
         yield f"it was reserved under policy {own.reservation.policy_name} with another digest"
     if not own.settled or own.mechanism != mechanism:

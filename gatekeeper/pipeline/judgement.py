@@ -143,10 +143,11 @@ def judge(run: RunDirectory, *, policy: Policy, candidate: Candidate, endorsed: 
             f"model.onnx has sha256 {found}, the evidence is about {evidence.model.sha256}", where=str(run.model)
         )
     created = utc_now()
-    facts = establish(evidence, policy, run.read_ledger(), endorsed=presented(endorsed, at=created))
+    statement = run.read_ledger()
+    facts = establish(evidence, policy, statement, endorsed=presented(endorsed, at=created))
     check_bounds(facts)
     judgement = without_idle_waivers(Judgement(created=created, facts=facts, verdict=decide(policy, facts)))
-    judgement = replace(judgement, audit_only=run.audit_only, reused=run.reused)
+    judgement = replace(judgement, audit_only=run.audit_only or statement.audit_only, reused=run.reused)
     run.write_judgement(judgement)
     return judgement
 
@@ -261,7 +262,11 @@ def check_signable(run: RunDirectory) -> None:
     Raises:
         SigningError: it was.
     """
-    if run.audit_only or (run.has("judgement.json") and run.read_judgement().audit_only):
+    if (
+        run.audit_only
+        or (run.has("judgement.json") and run.read_judgement().audit_only)
+        or (run.has("ledger.json") and run.read_ledger().audit_only)
+    ):
         raise SigningError(
             "the run was certified with --audit-only: it is never signed",
             where=str(run.path),

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper.core.certificate import Evidence
-from gatekeeper.core.ledger import LedgerStatement
+from gatekeeper.core.codec import digest
+from gatekeeper.core.ledger import LedgerStatement, Spend
 from gatekeeper.core.policy import Policy
 from gatekeeper.errors import InvalidInputError, VerificationError
 from gatekeeper.pipeline.endorsing import NOTHING, Endorsed
@@ -30,6 +31,8 @@ class Recorded:
         statement: what the ledger said of the run.
         endorsed: lock and waivers of a release; they count under its own policy alone.
         vouched: who vouches for all this, in a sentence.
+        tried: how often the policy that is to judge was tried on these units, by the ledger; None where none was asked.
+        next_total: ε of all runs on these units and one more like this, where that policy limits it; likewise.
     """
 
     where: Path
@@ -38,6 +41,8 @@ class Recorded:
     statement: LedgerStatement
     endorsed: Endorsed
     vouched: str
+    tried: int | None = None
+    next_total: float | None = None
 
 
 def is_release(path: Path) -> bool:
@@ -71,11 +76,12 @@ def read_recorded_release(path: Path, *, public_key: Path | None, trust: Path | 
     )
 
 
-def read_recorded_run(path: Path, *, cache_key: Path | None, ledger: Ledger | None) -> Recorded:
+def read_recorded_run(path: Path, *, policy: Policy, cache_key: Path | None, ledger: Ledger | None) -> Recorded:
     """What a run directory holds, each file read once, as far as it agrees with itself.
 
     Args:
         path: the run directory.
+        policy: what is to judge, for the ledger to say how often it was tried.
         cache_key: the key of its seal, which must then hold; None believes the directory as it lies there.
         ledger: must say of the run what the directory says; None does not ask.
 
@@ -86,7 +92,7 @@ def read_recorded_run(path: Path, *, cache_key: Path | None, ledger: Ledger | No
         VerificationError: the seal is missing or does not hold.
     """
     run = RunDirectory(path)
-    policy, candidate = run.read_policy(), run.read_candidate()
+    recorded, candidate = run.read_policy(), run.read_candidate()
     evidence, statement = run.read_evidence(), run.read_ledger()
     if evidence.candidate != candidate:
         raise InvalidInputError("the evidence is about another candidate than the run's", where=str(path))
@@ -104,16 +110,36 @@ def read_recorded_run(path: Path, *, cache_key: Path | None, ledger: Ledger | No
         from gatekeeper.cache import load_key, seal_of
 
         seal = seal_of(
-            policy=policy, candidate=candidate, evidence=evidence, statement=statement, key=load_key(cache_key)
+            policy=recorded, candidate=candidate, evidence=evidence, statement=statement, key=load_key(cache_key)
         )
         _check_seal(run, seal)
         vouched = "The seal of the runner's key vouches for the evidence."
+    tried = next_total = None
     if ledger is not None:
-        _check_ledger(run, ledger, policy=policy, evidence=evidence, statement=statement)
+        _check_ledger(run, ledger, policy=recorded, evidence=evidence, statement=statement)
         vouched += " The ledger confirms that it counted the run under that policy."
+        tried = ledger.tried(statement.run, policy_digest=digest(policy))
+        if policy.privacy.max_total_epsilon is not None:
+            next_total = _next_total(statement.run, ledger, evidence)
     return Recorded(
-        where=path, policy=policy, evidence=evidence, statement=statement, endorsed=NOTHING, vouched=vouched
+        where=path,
+        policy=recorded,
+        evidence=evidence,
+        statement=statement,
+        endorsed=NOTHING,
+        vouched=vouched,
+        tried=tried,
+        next_total=next_total,
     )
+
+
+def _next_total(run: str, ledger: Ledger, evidence: Evidence) -> float:
+    """What another training like the run's would bring the units to that have spent the most."""
+    from gatekeeper.pipeline.counting import total_of
+
+    again = Spend(run="another run", mechanism=evidence.plan.mechanism, settled=False)
+    histories = ledger.position(run).standing.histories
+    return max(total_of((*history.spends, again), evidence.plan.budget.delta) for history in histories)
 
 
 def _check_seal(run: RunDirectory, expected: str) -> None:

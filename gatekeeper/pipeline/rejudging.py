@@ -43,7 +43,9 @@ def rejudge(recorded: Recorded, policy: Policy, *, endorsed: Endorsed = NOTHING)
         recorded.evidence, policy, statement, endorsed=presented(given, at=created), recorded=recorded.policy
     )
     check_bounds(facts)
-    verdict = decide_again(policy, facts, recorded=recorded.policy)
+    verdict = decide_again(
+        policy, facts, recorded=recorded.policy, tried=recorded.tried, next_total=recorded.next_total
+    )
     return without_idle_waivers(Judgement(created=created, facts=facts, verdict=verdict))
 
 
@@ -71,13 +73,17 @@ def _check_fit(recorded: Recorded, policy: Policy) -> None:
     """Refuse a policy under which no run of this candidate would begin, or be judged."""
     evidence = recorded.evidence
     check_rules_fit(policy, evidence.candidate, evidence.dataset)
-    for file in evidence.record.provenance.code:
-        if file not in policy.allow_code:
-            raise InvalidInputError(
-                f"the network was made by code that this policy does not allow: {file}",
-                where=str(recorded.where),
-                hint="name it in allow_code, or certify another candidate",
-            )
+    for what, files in (
+        ("the network was made", evidence.record.provenance.code),
+        ("the data were read", evidence.dataset.code),
+    ):
+        for file in files:
+            if file not in policy.allow_code:
+                raise InvalidInputError(
+                    f"{what} by code that this policy does not allow: {file}",
+                    where=str(recorded.where),
+                    hint="name it in allow_code, or certify another candidate",
+                )
 
 
 def notices_of_rejudgement(recorded: Recorded, policy: Policy) -> tuple[Notice, ...]:
@@ -85,9 +91,12 @@ def notices_of_rejudgement(recorded: Recorded, policy: Policy) -> tuple[Notice, 
     from gatekeeper.report import Notice
 
     then = recorded.policy
+    asked = "No ledger was asked how often this one was tried on these units."
+    if recorded.tried is not None:
+        asked = f"By the ledger, this one was tried {recorded.tried} times on these units."
     attempt = (
         f"It was attempt {recorded.statement.attempts} of that policy, and is read with the confidence that this one "
-        "leaves to such an attempt."
+        f"leaves to such an attempt. {asked} Their total is that of the run's time."
     )
     text = (
         f"This is a re-judgement: evidence that was recorded under policy {then.name} v{then.version} (digest "

@@ -186,12 +186,12 @@ def _restore(parcel: Parcel, runs: Path) -> RunDirectory:
         "model.onnx": parcel.model,
     }
     with run.lock(), disk_errors(path):
+        if kept.origin.audit_only:
+            run.forbid_signing()  # before there is anything to sign
+        elif run.audit_only:
+            raise RunDirectoryError(f"holds the mark {AUDIT_ONLY}, and that in the cache does not", where=str(path))
         for name, content in files.items():
             write_atomically(path / name, content)
-    if kept.origin.audit_only:
-        run.forbid_signing()
-    elif run.audit_only:
-        raise RunDirectoryError(f"holds the mark {AUDIT_ONLY}, and the run in the cache was no audit", where=str(path))
     return run
 
 

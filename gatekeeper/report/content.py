@@ -135,6 +135,11 @@ def may_release(report: Report) -> bool:
     return outcome_of(report) == "approved"
 
 
+def is_rejudged(report: Report) -> bool:
+    """Whether evidence that was recorded earlier was judged: its attempt is one of the policy that counted it."""
+    return any(notice.kind == "re-judgement" for notice in report.notices)
+
+
 def exit_code(verdict: Verdict) -> int:
     """0 approved, 1 refused, 3 inconclusive."""
     return {"approved": 0, "refused": 1, "inconclusive": 3}[verdict_word(verdict)]
@@ -203,9 +208,12 @@ def epsilon_meaning(epsilon: float) -> str:
     )
 
 
-def ledger_sentence(facts: Facts) -> str:
+def ledger_sentence(report: Report) -> str:
     """What the data have spent over all runs, in two sentences."""
-    ledger, total = facts.ledger, facts.total
+    ledger, total = report.facts.ledger, report.facts.total
+    attempt = f"this policy's attempt {ledger.attempts} on them"
+    if is_rejudged(report):
+        attempt = f"attempt {ledger.attempts} on them of the policy that the run was recorded under"
     unsettled = sum(not spend.settled for spend in ledger.spends)
     open_ones = f" ({unsettled} of them never reported an end and count in full)" if unsettled else ""
     private_runs = f"{len(ledger.spends)} private run{'' if len(ledger.spends) == 1 else 's'}"
@@ -213,8 +221,7 @@ def ledger_sentence(facts: Facts) -> str:
         f"The units that have spent the most took part in {private_runs}{open_ones}, this one "
         f"included: together ({round_up(total.epsilon.high)}, {round_up(total.delta)})-differential privacy, by the "
         f"{total.accountant} accountant. Ledger {ledger.head.ledger}, entry {ledger.head.length}, counts {ledger.runs} "
-        f"private and {ledger.non_private_runs} non-private runs on any of these units, and this policy's attempt "
-        f"{ledger.attempts} on them."
+        f"private and {ledger.non_private_runs} non-private runs on any of these units, and {attempt}."
     )
 
 

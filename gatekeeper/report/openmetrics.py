@@ -45,7 +45,11 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _family("gatekeeper_verdict", "stateset", "The verdict.")
     yield from _states("gatekeeper_verdict", about, outcome_of(report), _states_of(outcome_of(report)))
     for name, meaning, value in (
-        ("gatekeeper_exit_code", "0 approved, 1 refused, 3 inconclusive.", float(exit_code(report.verdict))),
+        (
+            "gatekeeper_exit_code",
+            "The verdict's: 0 nothing failed or is open, 1 refused, 3 inconclusive.",
+            float(exit_code(report.verdict)),
+        ),
         ("gatekeeper_epsilon", "Proven upper bound of the run's epsilon at its delta.", facts.guarantee.epsilon.high),
         ("gatekeeper_delta", "The run's delta.", facts.guarantee.delta),
         ("gatekeeper_total_epsilon", "The same of all runs on the units that spent most.", facts.total.epsilon.high),

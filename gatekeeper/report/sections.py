@@ -69,7 +69,7 @@ def paragraphs(report: Report) -> Iterator[tuple[str, str]]:
     synthetic = " (SYNTHETIC images)" if dataset.synthetic else ""
     yield "Privacy", f"{privacy_sentence(facts)} {epsilon_meaning(facts.guarantee.epsilon.high)}"
     yield "Numbers", arithmetic_sentence(facts)
-    yield "Ledger", ledger_sentence(facts)
+    yield "Ledger", ledger_sentence(report)
     yield "Lock", lock_sentence(facts)
     yield from (("Waiver", sentence) for sentence in waiver_sentences(report))
     yield (

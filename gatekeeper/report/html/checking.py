@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatekeeper.core.codec import digest
-from gatekeeper.report.content import Report, may_release
+from gatekeeper.report.content import Report, is_rejudged, may_release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +18,17 @@ class Command:
 
 def check_commands(report: Report) -> tuple[Command, ...]:
     """Where a release may follow, how it is verified; otherwise how the run is looked at again."""
+    if is_rejudged(report):
+        return (
+            Command(
+                purpose="The same facts for programs",
+                line="gatekeeper check RUN --policy POLICY.yaml --format json",
+            ),
+            Command(
+                purpose="Certify under this policy (every attempt is counted)",
+                line="gatekeeper certify CANDIDATE.yaml --policy POLICY.yaml --no-sign",
+            ),
+        )
     if not may_release(report):
         return (
             Command(purpose="What would have to change", line="gatekeeper explain RUN"),

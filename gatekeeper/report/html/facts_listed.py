@@ -12,9 +12,11 @@ from gatekeeper.report.content import (
     adaptation_sentence,
     arithmetic_sentence,
     interruption_sentence,
+    is_rejudged,
     model_sentence,
     provenance_sentence,
     twin_sentence,
+    unit_sentence,
 )
 
 _CLIPPING = {
@@ -49,7 +51,7 @@ def fact_groups(report: Report) -> tuple[FactGroup, ...]:
             ("Guarantee", _guarantee(report)),
             ("Mechanism", _mechanism(facts)),
             ("Implementation and trust", _implementation(facts)),
-            ("Tuning and what is not protected", _tuning(facts)),
+            ("Tuning and what is not protected", _tuning(report)),
             ("Data", _data(facts)),
             ("Model", _model(facts)),
         )
@@ -83,15 +85,16 @@ def _guarantee(report: Report) -> _Pairs:
 def _mechanism(facts: Facts) -> _Pairs:
     record, plan, training = facts.evidence.record, facts.evidence.plan, facts.evidence.candidate.training
     mechanism = record.mechanism
+    noise_on = "times C, on the sum" if record.adaptation is None else "of sum and count together"
     average = "" if training.ema is None else f", as a moving average (decay {in_full(training.ema)})"
     return (
         ("Mechanism", "DP-SGD: noisy sums of clipped gradients, one gradient for each unit (Gaussian noise)"),
         ("Sampling, assumed", f"{mechanism.sampling}: the accountant reads the mechanism that the training counted"),
         ("Sampling, used", f"{mechanism.sampling}, as the training recorded it"),
         ("Sampling rate q", f"{round_up(mechanism.sampling_rate)}; expected batch {record.divisor} units"),
-        ("Noise multiplier σ", f"{round_down(mechanism.noise_multiplier)} (times C, on the sum)"),
+        ("Noise multiplier σ", f"{round_down(mechanism.noise_multiplier)} ({noise_on})"),
         ("Clipping", f"{record.clipping}: {_CLIPPING[record.clipping]}"),
-        ("Clipping norm C", f"{record.clipping_norm!r}{'' if record.clipping == 'flat' else ', to begin with'}"),
+        ("Clipping norm C", f"{record.clipping_norm!r}{', to begin with' if record.clipping == 'adaptive' else ''}"),
         ("Adaptive clipping", adaptation_sentence(facts)),
         ("Slack of the sensitivity η", f"{round_up(mechanism.sensitivity_slack)}: one unit moves a sum by ≤ C(1 + η)"),
         ("Steps T", f"{mechanism.steps} counted, {plan.mechanism.steps} planned, {record.redone_steps} done again"),
@@ -117,17 +120,19 @@ def _implementation(facts: Facts) -> _Pairs:
     )
 
 
-def _tuning(facts: Facts) -> _Pairs:
-    ledger = facts.ledger
+def _tuning(report: Report) -> _Pairs:
+    facts, ledger = report.facts, report.facts.ledger
+    whose = "the policy that the run was recorded under" if is_rejudged(report) else "this policy"
     return (
         (
-            "Attempts of this policy on these units",
+            f"Attempts of {whose} on these units",
             f"{ledger.attempts}; the rules' confidence holds over all attempts together",
         ),
         ("Private runs on any of these units", f"{ledger.runs}, this one included; their total is under Ledger"),
         ("Runs without privacy on any of them", f"{ledger.non_private_runs}; what they yielded lies outside ε"),
         ("Hyper-parameters", "fixed in the candidate; tuning outside the ledger is unknown to this tool"),
         ("Unprotected quantities", f"no noise was added to {UNPROTECTED}"),
+        ("Units and patients", unit_sentence(facts)),
         ("Non-private twin", twin_sentence(facts)),
         ("Outside ε", provenance_sentence(facts)),
     )

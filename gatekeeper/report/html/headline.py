@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gatekeeper.core.rounding import in_full, round_up
 from gatekeeper.core.verdict import Approval, Finding, Refusal
-from gatekeeper.report.content import Report, headline_of, may_release
+from gatekeeper.report.content import Report, headline_of, is_rejudged, may_release
 from gatekeeper.report.tables import measured, statistic
 
 
@@ -30,9 +30,16 @@ def verdict_sentence(report: Report) -> str:
     """What was decided and why, in a sentence or two."""
     findings, verdict = report.verdict.findings, report.verdict
     policy = f"policy {report.policy.name} v{report.policy.version}"
+    # What a model that was judged again may be released by is the policy that it was certified under.
+    barred = headline_of(report) if is_rejudged(report) else "The model may not be released"
     if isinstance(verdict, Approval) and not may_release(report):
-        waived = f", on waivers for {_named(findings, 'waived')}" if verdict.waivers else ""
-        return f"{headline_of(report)}: {_all(len(findings))} of {policy} hold{waived}. No release follows from this."
+        held = f"{_all(len(findings))} of {policy} passed."
+        if verdict.waivers:
+            held = (
+                f"{_count(findings, 'passed')} of {len(findings)} checks of {policy} passed; violated, and excused "
+                f"until a date: {_named(findings, 'waived')}."
+            )
+        return f"{headline_of(report)}: {held} No release follows from this."
     if isinstance(verdict, Approval) and not verdict.waivers:
         return f"The model may be released: {_all(len(findings))} of {policy} passed for this very file."
     if isinstance(verdict, Approval):
@@ -43,11 +50,11 @@ def verdict_sentence(report: Report) -> str:
         )
     if isinstance(verdict, Refusal):
         return (
-            f"The model may not be released: {_count(findings, 'failed')} of {len(findings)} checks of {policy} "
+            f"{barred}: {_count(findings, 'failed')} of {len(findings)} checks of {policy} "
             f"failed: {_named(findings, 'failed')}.{_open(findings)}"
         )
     return (
-        f"The model may not be released: {_count(findings, 'inconclusive')} of {len(findings)} checks of {policy} "
+        f"{barred}: {_count(findings, 'inconclusive')} of {len(findings)} checks of {policy} "
         f"could not be judged: {_named(findings, 'inconclusive')}. None failed, but what is open is no pass."
     )
 

@@ -125,7 +125,7 @@ def page_of(report: Report) -> Page:
         own_code=own_code_table(report),
         utility=utility_table(report),
         fact_groups=fact_groups(report),
-        ledger=ledger_sentence(report.facts),
+        ledger=ledger_sentence(report),
         spends=ledger_table(report),
         lock=lock_sentence(report.facts),
         waivers=waiver_table(report),
@@ -150,6 +150,6 @@ def _subject(report: Report) -> tuple[Fact, ...]:
         ("Model file", f"model.onnx, SHA-256 {facts.evidence.model.sha256}"),
         ("Run", facts.ledger.run),
         ("Time of the verdict", report.created),
-        ("Judged by", f"gatekeeper {report.gatekeeper_version}, exit code {exit_code(report.verdict)}"),
+        ("Judged by", f"gatekeeper {report.gatekeeper_version}; exit code of the verdict {exit_code(report.verdict)}"),
     )
     return tuple(Fact(name=name, text=text) for name, text in pairs)

@@ -18,6 +18,7 @@ from gatekeeper.report.content import (
     arithmetic_sentence,
     epsilon_meaning,
     interruption_sentence,
+    is_rejudged,
     ledger_sentence,
     lock_sentence,
     may_release,
@@ -25,6 +26,7 @@ from gatekeeper.report.content import (
     privacy_sentence,
     provenance_sentence,
     twin_sentence,
+    unit_sentence,
     waiver_sentences,
 )
 from gatekeeper.report.registry.texts import paragraphs, shown
@@ -59,9 +61,9 @@ def _slug(basic: dict[str, Node]) -> str:
 def _basic(report: Report) -> dict[str, Node]:
     evidence, policy = report.facts.evidence, report.policy
     card, word = evidence.dataset, outcome_of(report)
-    released = "" if may_release(report) else " Not released: the gate did not approve this model."
-    if report.notices:
-        released = "".join(f" {notice.text}" for notice in report.notices)
+    released = "".join(f" {notice.text}" for notice in report.notices)
+    if word in ("refused", "inconclusive") and not is_rejudged(report):
+        released = f" Not released: the gate did not approve this model.{released}"
     synthetic = " The images are SYNTHETIC." if card.synthetic else ""
     about = evidence.candidate.description
     return {
@@ -84,17 +86,22 @@ def _basic(report: Report) -> dict[str, Node]:
 
 def _variant(report: Report) -> dict[str, Node]:
     card = report.facts.evidence.dataset
+    most = (
+        f"A unit ({card.unit}) may have any number of images; in these data one has at most {card.max_images_per_unit}."
+    )
+    if card.unit == "image" and card.max_images_per_unit == 1:
+        most = "Each image is a unit of its own."
     labelled = "one of the classes" if card.task == "classification" else "a mask of the classes"
     return {
         "variant_name": "Approximate DP",
         "data_domain": paragraphs(
             f"Sets of images of shape {'×'.join(map(str, card.image_shape))}, grouped by {card.unit}, each image with "
-            f"{labelled} {', '.join(card.classes)}. A {card.unit} may have any number of images; in these data it has "
-            f"at most {card.max_images_per_unit}."
+            f"{labelled} {', '.join(card.classes)}. {most}"
         ),
         "unprotected_quantities": paragraphs(
             f"No noise was added to: {UNPROTECTED}.",
             f"The {card.test_units} test units ({card.unit}) have no differential privacy.",
+            unit_sentence(report.facts),
             twin_sentence(report.facts),
             provenance_sentence(report.facts),
         ),
@@ -126,7 +133,7 @@ def _privacy_loss(report: Report) -> dict[str, Node]:
 def _model(report: Report) -> dict[str, Node]:
     released: dict[str, Node] = {}
     if may_release(report):
-        released = {"release_type": "One release", "release_type_details": paragraphs(ledger_sentence(report.facts))}
+        released = {"release_type": "One release", "release_type_details": paragraphs(ledger_sentence(report))}
     limited = dict.fromkeys(rule.adversary for rule in report.policy.rules if isinstance(rule, RiskRule))
     return {
         "model_name": "Central",
@@ -156,7 +163,7 @@ def _accounting(report: Report) -> dict[str, Node]:
         "composition": paragraphs(
             f"All noisy sums of the training together, by the {guarantee.accountant} accountant: {guarantee.theorem}.",
             interruption_sentence(report.facts),
-            ledger_sentence(report.facts),
+            ledger_sentence(report),
         ),
     }
 
@@ -165,11 +172,12 @@ def _implementation(report: Report) -> dict[str, Node]:
     facts, policy = report.facts, report.policy
     record, ledger = facts.evidence.record, facts.ledger
     software = ", ".join(f"{each.name} {each.version}" for each in record.software)
+    policy_of_it = "the policy that the run was recorded under" if is_rejudged(report) else "this policy"
     return {
         "preprocessing_and_hyperparameter_tuning": paragraphs(
             f"The ledger counts {ledger.runs} private and {ledger.non_private_runs} non-private runs on any of these "
-            f"units, this one included, of which {ledger.attempts} under this policy. Preprocessing and tuning outside "
-            "of the ledger are unknown to gatekeeper."
+            f"units, this one included, of which {ledger.attempts} under {policy_of_it}. Preprocessing and tuning "
+            "outside of the ledger are unknown to gatekeeper."
         ),
         "mechanisms": paragraphs(
             "DP-SGD: Gaussian noise on sums of clipped gradients, one gradient for each unit.",
