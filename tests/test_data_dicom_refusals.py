@@ -271,6 +271,48 @@ def test_one_patient_for_all_files_is_refused(root: Path) -> None:
     assert load(scan_spec("dicom", root, FLAT, unit="series")).train.units == 2
 
 
+@pytest.mark.parametrize("spelling", ["kh-40", "KH -40"])
+def test_one_patient_in_two_spellings_is_refused(spelling: str, root: Path) -> None:
+    for path in (root / "well" / "scan-2").iterdir():
+        edit(path, PatientID=spelling)
+    error = refusal(root)
+    assert error.message == f"its PatientID differs from that of {root / FILE} in case or blanks alone"
+    assert spelling not in str(error)
+    assert load(scan_spec("dicom", root, FLAT, unit="series")).train.units == 2
+
+
+@pytest.mark.parametrize("folder", ["KH-{}", "patient kh-{} of 2024", "Doe John {}"])
+def test_folders_of_patients_are_not_taken_for_classes(folder: str, root: Path) -> None:
+    for number in range(3):
+        next(root.glob(f"*/scan-{number}")).rename(root / folder.format(40 + number))
+    error = refusal(root)
+    assert error.message.startswith(("a class is named after", "each class is of one patient"))
+    assert "KH-4" not in str(error).upper()
+
+
+def test_classes_of_one_patient_for_all_files_are_read(root: Path) -> None:
+    for number in range(3):
+        folder = next(root.glob(f"*/scan-{number}")).rename(root / f"grade-{number}")
+        for path in folder.iterdir():
+            edit(path, PatientID="Q-1")
+    with pytest.raises(DataError, match="no training image has the class"):
+        load(scan_spec("dicom", root, FLAT, unit="series"))
+
+
+def test_patients_are_no_label(root: Path, tmp_path: Path) -> None:
+    rows = [{"PatientID": f"KH-4{number}", "label": "ab"[number % 2]} for number in range(3)]
+    path = write_table(tmp_path / "t.csv", rows, columns=("PatientID", "label"))
+    scan = ScanSpec(window=(0.0, 1.0), table=str(path))
+    assert "named after its only patient" in refusal(root, scan, label="PatientID").message
+
+
+def test_one_file_with_colours_among_grey_ones_is_named(root: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 255, (8, 10, 3)).astype(np.uint8)
+    dicom_file(root / "well/scan-0/9.dcm", colour, patient="KH-40", series="1.2.3.1", height=10.0)
+    error = refusal(root, ScanSpec(dimensions=3, window=(0.0, 1.0), size=(4, 8, 10)))
+    assert (error.message, error.where) == ("the series has colours", str(root / "well/scan-0/9.dcm"))
+
+
 def test_annotations_that_are_known_are_accepted(root: Path) -> None:
     edit(root / FILE, BurnedInAnnotation="YES")
     scan = ScanSpec(window=(-160.0, 240.0), annotations_known=True)
