@@ -6,7 +6,8 @@ Two kinds of file, both in a private folder (mode 0700):
 - a kept file holds what decoding yielded, so that it isn't done again. Its name is a digest of what was decoded and
   how, and a digest of the pixels, which is checked before they are used. It gets its name when it is whole.
 
-Both are mapped into memory read-only: the system reads what is used, and forgets it when memory is short.
+Both are mapped into memory: the system reads what is used, and forgets it when memory is short. What is in a map can't
+be written, but by the reader that a `blank` was made for, until the images are divided.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class Store:
                     file.write(content)
                 pixels = _mapped(file, shape)
                 os.fsync(file.fileno())
-            os.replace(partial, self.folder / f"{key}-{digest.hexdigest()}.pixels")
+            with contextlib.suppress(FileNotFoundError):  # `runs prune --cache` meanwhile: what is mapped stays ours
+                os.replace(partial, self.folder / f"{key}-{digest.hexdigest()}.pixels")
         finally:
             partial.unlink(missing_ok=True)
         return pixels
@@ -139,7 +141,7 @@ def blank(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if store is None:
         return np.empty(shape, dtype=np.uint8)
     with _disk_errors(store.folder), tempfile.TemporaryFile(dir=store.folder) as file:
-        file.truncate(math.prod(shape))
+        _take_room(file, math.prod(shape))
         return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape).view(np.ndarray)
 
 
@@ -167,6 +169,16 @@ def blocks(count: int, *, row_bytes: int) -> Iterator[slice]:
     """Slices of `count` rows, each of a few megabytes and at least one row."""
     step = max(1, _BLOCK_BYTES // max(1, row_bytes))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def _take_room(file: IO[bytes], size: int) -> None:
+    """Have the disk set `size` bytes aside now: a map into a disk that fills up later ends the process by a signal."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for part in blocks(size, row_bytes=1):
+        file.write(bytes(part.stop - part.start))
+    file.flush()
 
 
 def _mapped(file: IO[bytes], shape: tuple[int, ...]) -> NDArray[np.uint8]:
