@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
@@ -25,6 +26,7 @@ from gatekeeper.report.description_json import description_schema
 from gatekeeper.rundir import RunDirectory
 from tests.command_line import gatekeeper
 from tests.data_layouts import write_image
+from tests.scans import dicom_file, dicom_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICY = (ROOT / "policies" / "demo.yaml").read_text()
@@ -119,6 +121,18 @@ def test_a_leak_is_found_named_by_pseudonym_and_refused(here: Path) -> None:
     for private in ("who.csv", "found.json"):
         assert stat.S_IMODE((here / private).stat().st_mode) == 0o600
     assert "mrs-smith" not in (here / "found.json").read_text()
+
+
+def test_what_the_reader_left_out_is_said(here: Path) -> None:
+    flat = np.zeros((1, 8, 10), dtype=np.int16)
+    dicom_tree(here / "dicom", patients=6)
+    dicom_file(here / "dicom/well/flat.dcm", flat[0], patient="KH-99", series="1.9")
+    data = {"format": "dicom", "path": "dicom", "unit": "patient", "split": {"test": 0.4, "seed": 1}}
+    spec = {**CANDIDATE["spec"], "data": {**data, "scan": {"window": [-160, 240]}}}
+    (here / "candidate.yaml").write_text(yaml.safe_dump({**CANDIDATE, "spec": spec}))
+    ran = gatekeeper("data", "describe", "candidate.yaml")
+    assert "warning   1 of 25 images have one grey value and are left out" in ran.stdout
+    assert "KH-" not in ran.stdout + ran.stderr
 
 
 def test_a_legend_is_never_overwritten(here: Path) -> None:

@@ -42,6 +42,17 @@ def test_class_folders_are_an_image_folder(tmp_path: Path) -> None:
     assert load(proposal).train.units == 8
 
 
+@pytest.mark.parametrize(("owners", "images", "unit"), [(20, 2, "folder"), (4, 10, "image"), (20, 1, "image")])
+def test_many_folders_of_several_images_are_owners(tmp_path: Path, owners: int, images: int, unit: str) -> None:
+    for number in range(owners * images):
+        owner = number % owners
+        write_image(tmp_path / "ab"[owner % 2] / f"patient-{owner}" / f"{number}.png", number)
+    assert detect(tmp_path).unit == unit
+    assert load(detect(tmp_path)).unit == unit
+    write_image(tmp_path / "a" / "stray.png", 999)
+    assert detect(tmp_path).unit == "image"
+
+
 def test_a_given_split_is_kept(tmp_path: Path) -> None:
     class_folders(tmp_path / "train")
     for seed, name in enumerate(("naevus", "melanoma")):

@@ -82,7 +82,8 @@ def describe(run: RunDirectory, *, device: DeviceChoice) -> None:
         pseudonyms=pseudonyms,
         near=directory.read_order().near,
     )
-    description = _described(found, _card_or_problem(found, table, candidate, run.salt), candidate, policy, device)
+    card = _card_or_problem(found, table, candidate, run.salt)
+    description = _described(found, card, candidate, policy, device, notes=table.notes)
     directory.write_found(description, pseudonyms.legend())
 
 
@@ -92,8 +93,10 @@ def _described(
     candidate: Candidate,
     policy: Policy | None,
     device: DeviceChoice,
+    *,
+    notes: tuple[str, ...],
 ) -> Description:
-    warnings = _warnings(data)
+    warnings = (*notes, *_warnings(data))
     if isinstance(card, str):
         return Description(
             gatekeeper_version=__version__, data=data, cost=None, budgets=(), problems=(card,), warnings=warnings
