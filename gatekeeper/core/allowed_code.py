@@ -88,7 +88,7 @@ def guarded(factory: str, action: Callable[[], T], *, refusal: Refusal) -> T:
         return action()
     except GatekeeperError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # nor may it end the process as if all were done
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise refusal(
             f"the factory {factory} failed: {type(error).__name__}: {error}", where=f"{last.filename}:{last.lineno}"
