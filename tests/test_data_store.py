@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -231,6 +232,18 @@ def test_scans_are_the_same_in_files_and_in_memory(
     monkeypatch.setattr(store, "LARGE_BYTES", 2**40)
     assert filed.digest(salt=SALT) == load(asked).digest(salt=SALT)
     assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.usefixtures("everything_is_large")
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    left, written = cache / ".0123.partial", cache / ".4567.partial"
+    left.write_bytes(b"half")
+    with written.open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        load(specification("image-folder", tmp_path), storage=cache)
+    assert (left.exists(), written.exists()) == (False, True)
 
 
 @pytest.mark.usefixtures("everything_is_large")

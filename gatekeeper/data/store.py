@@ -13,6 +13,7 @@ be written, but by the reader that a `blank` was made for, until the images are 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import itertools
 import math
@@ -81,10 +82,12 @@ class Store:
             return self._keep(key, shape=shape, rows=make())
 
     def _keep(self, key: str, *, shape: tuple[int, ...], rows: Rows) -> NDArray[np.uint8]:
+        self._remove_left_behind()
         partial = self.folder / f".{secrets.token_hex(8)}.partial"
         digest = hashlib.sha256()
         try:
             with open(partial, "x+b", opener=_for_the_owner_alone) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 for block in rows:
                     content = np.ascontiguousarray(block).data
                     digest.update(content)
@@ -96,6 +99,13 @@ class Store:
         finally:
             partial.unlink(missing_ok=True)
         return pixels
+
+    def _remove_left_behind(self) -> None:
+        """Remove what processes that were killed had not finished: nobody holds a lock on it any more."""
+        for partial in self.folder.glob(".*.partial"):
+            with contextlib.suppress(OSError), open(partial, "rb", opener=_without_links) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                partial.unlink()
 
 
 _STORE: ContextVar[Store | None] = ContextVar("store", default=None)
