@@ -354,6 +354,11 @@ def test_a_table_that_does_not_fit_is_named_by_its_line(
     assert "KH-4" not in str(error)
 
 
+def test_a_table_that_is_missing_is_named_by_its_key(root: Path, tmp_path: Path) -> None:
+    error = refusal(root, ScanSpec(window=(0.0, 1.0), table=str(tmp_path / "none.csv")))
+    assert "check data.scan.table" in str(error.hint)
+
+
 @pytest.mark.parametrize("columns", [("label",), ("SOPInstanceUID", "patient")])
 def test_a_table_without_key_or_with_a_column_of_dicoms_own_is_refused(
     columns: tuple[str, ...], root: Path, tmp_path: Path

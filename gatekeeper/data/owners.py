@@ -77,7 +77,7 @@ def read_owners(path: str, *, keys: tuple[str, ...], secret: bool) -> Owners:
 
 
 def _file(path: str) -> Path:
-    place = existing(path)
+    place = existing(path, key="data.scan.table")
     if not place.is_file():
         raise DataError("data.scan.table must be a CSV file", where=path, hint="give the file itself")
     return place
