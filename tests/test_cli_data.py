@@ -135,6 +135,15 @@ def test_what_the_reader_left_out_is_said(here: Path) -> None:
     assert "KH-" not in ran.stdout + ran.stderr
 
 
+def test_data_of_ones_own_code_need_a_policy(here: Path) -> None:
+    data = {"format": "factory", "factory": "scans.py:items", "unit": "patient", "split": {"test": 0.4, "seed": 1}}
+    candidate = {**CANDIDATE, "spec": {**CANDIDATE["spec"], "data": data}}
+    (here / "candidate.yaml").write_text(yaml.safe_dump(candidate))
+    ran = gatekeeper("data", "describe", "candidate.yaml")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "give --policy" in ran.stderr
+
+
 def test_a_legend_is_never_overwritten(here: Path) -> None:
     (here / "who.csv").write_text("mine")
     ran = gatekeeper("data", "describe", "candidate.yaml", "--names", "who.csv")

@@ -142,6 +142,13 @@ def test_a_module_that_is_imported_late_is_checked_and_named(package: Path) -> N
     assert load(asked("mydata.main:items"), allow_code=(main, late)).code == (main, late)
 
 
+def test_a_module_that_is_not_there_is_said_with_its_remedy(package: Path) -> None:
+    with pytest.raises(DataError, match="no source file of a module named 'mydata'") as caught:
+        load(asked("mydata.scans:items"))
+    assert caught.value.where == "mydata.scans:items"
+    assert "or name a file" in str(caught.value.hint)
+
+
 def test_a_file_outside_packages_is_allowed_by_its_name(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(package)
     code = CodeFile(name="mydata.py", sha256=write(package, GOOD).sha256)

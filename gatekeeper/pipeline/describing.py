@@ -14,7 +14,7 @@ from gatekeeper.core.description import Description, Legend, StepCost
 from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
-from gatekeeper.errors import DataError, GatekeeperError, PrivacyError, UnsupportedModelError
+from gatekeeper.errors import DataError, GatekeeperError, InvalidInputError, PrivacyError, UnsupportedModelError
 from gatekeeper.pipeline.describing_directory import DescribingDirectory, DescriptionOrder
 from gatekeeper.pipeline.outlook import Outlook, nominal_plan, outlook
 from gatekeeper.rundir import RunDirectory
@@ -49,9 +49,17 @@ def describe_in_child(
         device: where to measure a step.
 
     Raises:
+        InvalidInputError: the candidate's own code reads the data, and there is no policy that could allow it.
         PrivatePartError: the data can't be read or divided.
     """
     from gatekeeper.pipeline.child import run_private_part
+
+    if policy is None and candidate.data.factory is not None:
+        raise InvalidInputError(
+            "the data come from the candidate's own code, which runs only where a policy allows it",
+            where=f"data.factory: {candidate.data.factory}",
+            hint="give --policy",
+        )
 
     with DescribingDirectory.temporary(candidate, policy, DescriptionOrder(near=near)) as directory:
         run_private_part(directory, "describe", device=device)
