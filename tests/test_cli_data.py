@@ -131,7 +131,7 @@ def test_what_the_reader_left_out_is_said(here: Path) -> None:
     spec = {**CANDIDATE["spec"], "data": {**data, "scan": {"window": [-160, 240]}}}
     (here / "candidate.yaml").write_text(yaml.safe_dump({**CANDIDATE, "spec": spec}))
     ran = gatekeeper("data", "describe", "candidate.yaml")
-    assert "warning   1 of 25 images have one grey value and are left out" in ran.stdout
+    assert "warning   1 of 25 images have one grey value and are left out; units that have no other: 1" in ran.stdout
     assert "KH-" not in ran.stdout + ran.stderr
 
 

@@ -18,8 +18,10 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
 from gatekeeper.core.data_spec import SplitSpec
 from gatekeeper.core.scan_spec import ScanSpec
-from gatekeeper.data import load
+from gatekeeper.data import dicom, load
 from gatekeeper.data.dicom_codestream import frame_size
+from gatekeeper.data.dicom_sources import Source, flat
+from gatekeeper.data.dicom_tree import Tree
 from gatekeeper.data.masking import masked, pseudonym
 from gatekeeper.errors import DataError
 from tests.data_layouts import write_table
@@ -311,6 +313,18 @@ def test_one_file_with_colours_among_grey_ones_is_named(root: Path) -> None:
     dicom_file(root / "well/scan-0/9.dcm", colour, patient="KH-40", series="1.2.3.1", height=10.0)
     error = refusal(root, ScanSpec(dimensions=3, window=(0.0, 1.0), size=(4, 8, 10)))
     assert (error.message, error.where) == ("the series has colours", str(root / "well/scan-0/9.dcm"))
+
+
+def test_a_file_that_becomes_another_patients_while_it_is_read_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changing(tree: Tree, scan: ScanSpec) -> tuple[Source, ...]:
+        edit(root / FILE, PatientID="KH-49")
+        return flat(tree, scan)
+
+    monkeypatch.setattr(dicom, "flat", changing)
+    error = refusal(root)
+    assert (error.message, error.where) == ("the file changed while it was read", str(root / FILE))
 
 
 def test_annotations_that_are_known_are_accepted(root: Path) -> None:
