@@ -421,6 +421,12 @@ def test_an_identifier_is_masked_where_it_stands_alone() -> None:
     assert masked("a/Kh_40/kh_40.dcm", secret="KH_40") == f"a/{pseudonym('KH_40')}/{pseudonym('KH_40')}.dcm"
     assert masked("a/.*/b", secret=".*") == f"a/{pseudonym('.*')}/b"
     assert masked("a/b", secret="") == "a/b"
+    assert masked("1-2/12/112", secret="1-2") == f"{pseudonym('1-2')}/{pseudonym('1-2')}/112"
+
+
+@pytest.mark.parametrize("name", ["IMRN-12345x", "mrn12345", "MRN 12345.dcm"])
+def test_a_long_identifier_is_masked_in_every_spelling(name: str) -> None:
+    assert pseudonym("MRN-12345") in masked(f"a/{name}/b", secret="MRN-12345")
     assert pseudonym("a") != pseudonym("b")
 
 
