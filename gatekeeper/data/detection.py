@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gatekeeper.core.data_spec import MASK, DataFormat, DataSpec, SplitSpec
 from gatekeeper.data.detection_scans import detect_scans
-from gatekeeper.data.files import children, existing
+from gatekeeper.data.files import IMAGE_SUFFIXES, children, existing
 from gatekeeper.data.formats import FORMATS
 from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files
 from gatekeeper.data.image_folder import LabelledFile, labelled_files
@@ -60,8 +60,23 @@ def detect(path: Path) -> DataSpec:
             return _table(path)
         if any(child.is_dir() for child in found):
             return _folder(path)
-    layouts = "; ".join(f"{entry.name}: {entry.layout}" for entry in FORMATS)
-    raise DataError("no known layout of data", where=str(path), hint=f"recognised are {layouts}")
+    raise DataError("no known layout of data", where=str(path), hint=_advice(place))
+
+
+def _advice(place: Path) -> str:
+    """What is missing, as far as the files show it."""
+    if place.is_file():
+        return "give the folder that holds it; of single files an archive .npz and a table .csv are recognised"
+    names = [path.name.lower() for path in children(place, root=place)]
+    if any(name.endswith(IMAGE_SUFFIXES) for name in names):
+        return (
+            "put the images into a folder for each class, CLASS/…/IMAGE, or a table metadata.csv with image_id and dx "
+            "beside them"
+        )
+    if any(name.endswith((".nii", ".nii.gz")) for name in names):
+        return "volumes need a dataset.json beside their folders, which names images, masks and labels (format msd)"
+    known = "; ".join(f"{entry.name}: {entry.layout}" for entry in FORMATS if not entry.layout.startswith("no files"))
+    return f"recognised are {known}"
 
 
 def _table(path: Path) -> DataSpec:

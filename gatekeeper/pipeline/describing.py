@@ -5,6 +5,7 @@ The data are read where they always are: in the child process. Nothing is traine
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from gatekeeper.version import __version__
 
 if TYPE_CHECKING:
     from gatekeeper.data.records import ImageTable
+
+_MANY_CLASSES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,10 +174,23 @@ def _cost(
     )
 
 
+def _doubtful_classes(data: DataDescription) -> list[str]:
+    """Folders PATIENT/IMAGE are taken for classes, and names of classes are public."""
+    names = [each.name for each in data.classes]
+    if len(names) < _MANY_CLASSES or set(names) == set(map(str, range(len(names)))):
+        return []
+    if len({re.sub(r"[0-9]+", "", name) for name in names}) > 1:
+        return []
+    return [
+        f"the names of all {len(names)} classes are alike but for digits: are they people? Names of classes are "
+        "public, and stand in reports and certificates"
+    ]
+
+
 def _warnings(data: DataDescription) -> tuple[str, ...]:
     """What `certify` lets through, and a person should look at."""
     exact, near = data.exact, data.near
-    found = []
+    found = _doubtful_classes(data)
     if exact.repeats_within_units:
         found.append(
             f"{exact.repeats_within_units} images repeat another one of the same {data.unit} "
