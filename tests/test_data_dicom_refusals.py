@@ -368,6 +368,13 @@ def test_a_table_that_does_not_fit_is_named_by_its_line(
     assert "KH-4" not in str(error)
 
 
+def test_a_table_without_a_header_shows_nobody(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("KH-40,a\nKH-41,b\nKH-42,a\n")
+    error = refusal(root, ScanSpec(window=(0.0, 1.0), table=str(tmp_path / "t.csv")))
+    assert "the first line must name them" in str(error)
+    assert "KH-4" not in str(error)
+
+
 def test_a_table_that_is_missing_is_named_by_its_key(root: Path, tmp_path: Path) -> None:
     error = refusal(root, ScanSpec(window=(0.0, 1.0), table=str(tmp_path / "none.csv")))
     assert "check data.scan.table" in str(error.hint)
