@@ -301,6 +301,13 @@ def test_classes_of_one_patient_for_all_files_are_read(root: Path) -> None:
         load(scan_spec("dicom", root, FLAT, unit="series"))
 
 
+def test_a_table_may_give_each_patient_a_class_of_their_own(root: Path, tmp_path: Path) -> None:
+    rows = [{"PatientID": f"KH-4{number}", "label": f"device {number}"} for number in range(3)]
+    path = write_table(tmp_path / "t.csv", rows, columns=("PatientID", "label"))
+    error = refusal(root, ScanSpec(window=(-160.0, 240.0), table=str(path)))
+    assert "no training image has the class 'device" in error.message
+
+
 def test_patients_are_no_label(root: Path, tmp_path: Path) -> None:
     rows = [{"PatientID": f"KH-4{number}", "label": "ab"[number % 2]} for number in range(3)]
     path = write_table(tmp_path / "t.csv", rows, columns=("PatientID", "label"))

@@ -60,18 +60,18 @@ def columns(tree: Tree, spec: DataSpec) -> tuple[dict[Instance, str], ...]:
         labels = {instance: _folder(instance, tree) for instance in tree.instances}
     else:
         labels = _looked_up(tree, table, spec.label or "label")
-    _check_classes_name_nobody(labels, where=where)
+    _check_classes_name_nobody(labels, folders=table is None, where=where)
     return (labels, *(_owner(tree, table, name) for name in (spec.unit, by)))
 
 
-def _check_classes_name_nobody(labels: dict[Instance, str], *, where: str) -> None:
+def _check_classes_name_nobody(labels: dict[Instance, str], *, folders: bool, where: str) -> None:
     """Refuse folders PATIENT/…/FILE taken for CLASS/…/FILE: names of classes are printed, and stand in certificates."""
     patients: dict[str, set[str]] = {}
     for instance, label in labels.items():
         patients.setdefault(label, set()).add(instance.patient)
     single = {label: min(own) for label, own in patients.items() if len(own) == 1}
     named = any(masked(label, secret=patient) != label for label, patient in single.items())
-    if named or len(set(single.values())) == len(patients) > 2:
+    if named or (folders and len(set(single.values())) == len(patients) > 2):
         raise DataError(
             "a class is named after its only patient" if named else "each class is of one patient alone",
             where=where,
