@@ -308,6 +308,13 @@ def test_a_table_may_give_each_patient_a_class_of_their_own(root: Path, tmp_path
     assert "no training image has the class 'device" in error.message
 
 
+def test_a_short_identifier_in_a_classs_name_is_no_name(root: Path) -> None:
+    (root / "ill").rename(root / "grade 1")
+    for path in (root / "grade 1" / "scan-1").iterdir():
+        edit(path, PatientID="1")
+    assert load(scan_spec("dicom", root, FLAT)).classes == ("grade 1", "well")
+
+
 def test_patients_are_no_label(root: Path, tmp_path: Path) -> None:
     rows = [{"PatientID": f"KH-4{number}", "label": "ab"[number % 2]} for number in range(3)]
     path = write_table(tmp_path / "t.csv", rows, columns=("PatientID", "label"))

@@ -70,7 +70,7 @@ def _check_classes_name_nobody(labels: dict[Instance, str], *, folders: bool, wh
     for instance, label in labels.items():
         patients.setdefault(label, set()).add(instance.patient)
     single = {label: min(own) for label, own in patients.items() if len(own) == 1}
-    named = any(masked(label, secret=patient) != label for label, patient in single.items())
+    named = any(_is_named_after(label, patient) for label, patient in single.items())
     if named or (folders and len(set(single.values())) == len(patients) > 2):
         raise DataError(
             "a class is named after its only patient" if named else "each class is of one patient alone",
@@ -78,6 +78,11 @@ def _check_classes_name_nobody(labels: dict[Instance, str], *, folders: bool, wh
             hint="names of classes are public: use the layout CLASS/…/FILE, or set data.scan.table and a column of "
             "diagnoses as data.label",
         )
+
+
+def _is_named_after(label: str, patient: str) -> bool:
+    """Whether a class's name holds an identifier. Short ones stand in honest names too, such as `grade 1`."""
+    return label.casefold() == patient.casefold() or (len(patient) > 4 and masked(label, secret=patient) != label)
 
 
 def _owner(tree: Tree, table: Owners | None, name: str) -> dict[Instance, str]:
