@@ -42,6 +42,7 @@ HOMES = {
     "mpmath": ("training",),
     "mlflow": ("tracking.server",),
     "requests": ("tracking.server",),
+    "google": ("tracking.server",),
     "matplotlib": ("report.frontier_plot", "report.html.plots"),
     "jinja2": ("report.html.rendering",),
     "markupsafe": ("report.html",),

@@ -8,10 +8,11 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
@@ -25,6 +26,7 @@ from gatekeeper.report.description_json import description_schema
 from gatekeeper.rundir import RunDirectory
 from tests.command_line import gatekeeper
 from tests.data_layouts import write_image
+from tests.scans import dicom_file, dicom_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICY = (ROOT / "policies" / "demo.yaml").read_text()
@@ -78,6 +80,12 @@ def write_files(folder: Path, **training: object) -> None:
     (folder / "policy.yaml").write_text(POLICY.replace("unit: lesion", "unit: folder"))
 
 
+def edit_data(folder: Path, data: Mapping[str, object]) -> None:
+    candidate = yaml.safe_load((folder / "candidate.yaml").read_text())
+    candidate["spec"]["data"] = data
+    (folder / "candidate.yaml").write_text(yaml.safe_dump(candidate))
+
+
 def edit_model(folder: Path, model: dict[str, object]) -> None:
     candidate = yaml.safe_load((folder / "candidate.yaml").read_text())
     candidate["spec"]["model"] = model
@@ -119,6 +127,32 @@ def test_a_leak_is_found_named_by_pseudonym_and_refused(here: Path) -> None:
     for private in ("who.csv", "found.json"):
         assert stat.S_IMODE((here / private).stat().st_mode) == 0o600
     assert "mrs-smith" not in (here / "found.json").read_text()
+
+
+def test_what_the_reader_left_out_is_said(here: Path) -> None:
+    flat = np.zeros((1, 8, 10), dtype=np.int16)
+    dicom_tree(here / "dicom", patients=6)
+    dicom_file(here / "dicom/well/flat.dcm", flat[0], patient="KH-99", series="1.9")
+    data = {"format": "dicom", "path": "dicom", "unit": "patient", "split": {"test": 0.4, "seed": 1}}
+    edit_data(here, {**data, "scan": {"window": [-160, 240]}})
+    ran = gatekeeper("data", "describe", "candidate.yaml")
+    assert "warning   1 of 25 images have one grey value and are left out; units that have no other: 1" in ran.stdout
+    assert "KH-" not in ran.stdout + ran.stderr
+
+
+def test_folders_of_people_taken_for_classes_are_doubted(here: Path) -> None:
+    path = "scans/mole"
+    edit_data(here, {"format": "image-folder", "path": path, "unit": "image", "split": {"test": 0.4, "seed": 1}})
+    ran = gatekeeper("data", "describe", "candidate.yaml")
+    assert "warning   the names of all 10 classes are alike but for digits: are they people?" in ran.stdout
+
+
+def test_data_of_ones_own_code_need_a_policy(here: Path) -> None:
+    data = {"format": "factory", "factory": "scans.py:items", "unit": "patient", "split": {"test": 0.4, "seed": 1}}
+    edit_data(here, data)
+    ran = gatekeeper("data", "describe", "candidate.yaml")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "give --policy" in ran.stderr
 
 
 def test_a_legend_is_never_overwritten(here: Path) -> None:

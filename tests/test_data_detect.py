@@ -42,6 +42,17 @@ def test_class_folders_are_an_image_folder(tmp_path: Path) -> None:
     assert load(proposal).train.units == 8
 
 
+@pytest.mark.parametrize(("owners", "images", "unit"), [(20, 2, "folder"), (4, 10, "image"), (20, 1, "image")])
+def test_many_folders_of_several_images_are_owners(tmp_path: Path, owners: int, images: int, unit: str) -> None:
+    for number in range(owners * images):
+        owner = number % owners
+        write_image(tmp_path / "ab"[owner % 2] / f"patient-{owner}" / f"{number}.png", number)
+    assert detect(tmp_path).unit == unit
+    assert load(detect(tmp_path)).unit == unit
+    write_image(tmp_path / "a" / "stray.png", 999)
+    assert detect(tmp_path).unit == "image"
+
+
 def test_a_given_split_is_kept(tmp_path: Path) -> None:
     class_folders(tmp_path / "train")
     for seed, name in enumerate(("naevus", "melanoma")):
@@ -94,16 +105,24 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
         detect(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["empty", "text"])
-def test_an_unknown_layout_is_refused_with_those_that_are_known(tmp_path: Path, name: str) -> None:
-    place = tmp_path / name
-    if name == "empty":
-        place.mkdir()
-    else:
-        place.write_text("x")
+def test_an_unknown_layout_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        detect(place)
-    assert all(entry.name in str(caught.value.hint) for entry in FORMATS)
+        detect(tmp_path)
+    on_disk = [entry for entry in FORMATS if entry.name not in ("digits", "factory") and "phantom" not in entry.name]
+    assert all(f"{entry.name}: {entry.layout}" in str(caught.value.hint) for entry in on_disk)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("scan.dcm", "folder that holds it"), ("set/1.PNG", "CLASS/…/IMAGE"), ("set/1.nii.gz", "need a dataset.json")],
+)
+def test_what_a_layout_lacks_is_said_where_files_show_it(tmp_path: Path, name: str, says: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("x")
+    with pytest.raises(DataError, match="no known layout") as caught:
+        detect(file.parent if file.parent != tmp_path else file)
+    assert says in str(caught.value.hint)
 
 
 def test_a_missing_path_is_refused(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
 from gatekeeper.core.data_spec import SplitSpec
 from gatekeeper.core.scan_spec import ScanSpec
-from gatekeeper.data import load
+from gatekeeper.data import dicom, load
 from gatekeeper.data.dicom_codestream import frame_size
+from gatekeeper.data.dicom_sources import Source, flat
+from gatekeeper.data.dicom_tree import Tree
 from gatekeeper.data.masking import masked, pseudonym
 from gatekeeper.errors import DataError
 from tests.data_layouts import write_table
@@ -271,6 +273,74 @@ def test_one_patient_for_all_files_is_refused(root: Path) -> None:
     assert load(scan_spec("dicom", root, FLAT, unit="series")).train.units == 2
 
 
+@pytest.mark.parametrize("spelling", ["kh-40", "KH -40"])
+def test_one_patient_in_two_spellings_is_refused(spelling: str, root: Path) -> None:
+    for path in (root / "well" / "scan-2").iterdir():
+        edit(path, PatientID=spelling)
+    error = refusal(root)
+    assert error.message == f"its PatientID differs from that of {root / FILE} in case or blanks alone"
+    assert spelling not in str(error)
+    assert load(scan_spec("dicom", root, FLAT, unit="series")).train.units == 2
+
+
+@pytest.mark.parametrize("folder", ["KH-{}", "patient kh-{} of 2024", "Doe John {}"])
+def test_folders_of_patients_are_not_taken_for_classes(folder: str, root: Path) -> None:
+    for number in range(3):
+        next(root.glob(f"*/scan-{number}")).rename(root / folder.format(40 + number))
+    error = refusal(root)
+    assert error.message.startswith(("a class is named after", "each class is of one patient"))
+    assert "KH-4" not in str(error).upper()
+
+
+def test_classes_of_one_patient_for_all_files_are_read(root: Path) -> None:
+    for number in range(3):
+        folder = next(root.glob(f"*/scan-{number}")).rename(root / f"grade-{number}")
+        for path in folder.iterdir():
+            edit(path, PatientID="Q-1")
+    with pytest.raises(DataError, match="no training image has the class"):
+        load(scan_spec("dicom", root, FLAT, unit="series"))
+
+
+def test_a_table_may_give_each_patient_a_class_of_their_own(root: Path, tmp_path: Path) -> None:
+    rows = [{"PatientID": f"KH-4{number}", "label": f"device {number}"} for number in range(3)]
+    path = write_table(tmp_path / "t.csv", rows, columns=("PatientID", "label"))
+    error = refusal(root, ScanSpec(window=(-160.0, 240.0), table=str(path)))
+    assert "no training image has the class 'device" in error.message
+
+
+def test_a_short_identifier_in_a_classs_name_is_no_name(root: Path) -> None:
+    (root / "ill").rename(root / "grade 1")
+    for path in (root / "grade 1" / "scan-1").iterdir():
+        edit(path, PatientID="1")
+    assert load(scan_spec("dicom", root, FLAT)).classes == ("grade 1", "well")
+
+
+def test_patients_are_no_label(root: Path, tmp_path: Path) -> None:
+    rows = [{"PatientID": f"KH-4{number}", "label": "ab"[number % 2]} for number in range(3)]
+    path = write_table(tmp_path / "t.csv", rows, columns=("PatientID", "label"))
+    scan = ScanSpec(window=(0.0, 1.0), table=str(path))
+    assert "named after its only patient" in refusal(root, scan, label="PatientID").message
+
+
+def test_one_file_with_colours_among_grey_ones_is_named(root: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 255, (8, 10, 3)).astype(np.uint8)
+    dicom_file(root / "well/scan-0/9.dcm", colour, patient="KH-40", series="1.2.3.1", height=10.0)
+    error = refusal(root, ScanSpec(dimensions=3, window=(0.0, 1.0), size=(4, 8, 10)))
+    assert (error.message, error.where) == ("the series has colours", str(root / "well/scan-0/9.dcm"))
+
+
+def test_a_file_that_becomes_another_patients_while_it_is_read_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changing(tree: Tree, scan: ScanSpec) -> tuple[Source, ...]:
+        edit(root / FILE, PatientID="KH-49")
+        return flat(tree, scan)
+
+    monkeypatch.setattr(dicom, "flat", changing)
+    error = refusal(root)
+    assert (error.message, error.where) == ("the file changed while it was read", str(root / FILE))
+
+
 def test_annotations_that_are_known_are_accepted(root: Path) -> None:
     edit(root / FILE, BurnedInAnnotation="YES")
     scan = ScanSpec(window=(-160.0, 240.0), annotations_known=True)
@@ -310,6 +380,18 @@ def test_a_table_that_does_not_fit_is_named_by_its_line(
     assert error.where == (str(root / "well/scan-2/0-0.dcm") if line is None else f"{path}:{line}")
     assert says in error.message
     assert "KH-4" not in str(error)
+
+
+def test_a_table_without_a_header_shows_nobody(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("KH-40,a\nKH-41,b\nKH-42,a\n")
+    error = refusal(root, ScanSpec(window=(0.0, 1.0), table=str(tmp_path / "t.csv")))
+    assert "the first line must name them" in str(error)
+    assert "KH-4" not in str(error)
+
+
+def test_a_table_that_is_missing_is_named_by_its_key(root: Path, tmp_path: Path) -> None:
+    error = refusal(root, ScanSpec(window=(0.0, 1.0), table=str(tmp_path / "none.csv")))
+    assert "check data.scan.table" in str(error.hint)
 
 
 @pytest.mark.parametrize("columns", [("label",), ("SOPInstanceUID", "patient")])
@@ -360,6 +442,12 @@ def test_an_identifier_is_masked_where_it_stands_alone() -> None:
     assert masked("a/Kh_40/kh_40.dcm", secret="KH_40") == f"a/{pseudonym('KH_40')}/{pseudonym('KH_40')}.dcm"
     assert masked("a/.*/b", secret=".*") == f"a/{pseudonym('.*')}/b"
     assert masked("a/b", secret="") == "a/b"
+    assert masked("1-2/12/112", secret="1-2") == f"{pseudonym('1-2')}/{pseudonym('1-2')}/112"
+
+
+@pytest.mark.parametrize("name", ["IMRN-12345x", "mrn12345", "MRN 12345.dcm"])
+def test_a_long_identifier_is_masked_in_every_spelling(name: str) -> None:
+    assert pseudonym("MRN-12345") in masked(f"a/{name}/b", secret="MRN-12345")
     assert pseudonym("a") != pseudonym("b")
 
 

@@ -142,6 +142,13 @@ def test_a_module_that_is_imported_late_is_checked_and_named(package: Path) -> N
     assert load(asked("mydata.main:items"), allow_code=(main, late)).code == (main, late)
 
 
+def test_a_module_that_is_not_there_is_said_with_its_remedy(package: Path) -> None:
+    with pytest.raises(DataError, match="no source file of a module named 'mydata'") as caught:
+        load(asked("mydata.scans:items"))
+    assert caught.value.where == "mydata.scans:items"
+    assert "or name a file" in str(caught.value.hint)
+
+
 def test_a_file_outside_packages_is_allowed_by_its_name(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(package)
     code = CodeFile(name="mydata.py", sha256=write(package, GOOD).sha256)
@@ -174,7 +181,10 @@ def yielding(item: str, *, then: str = ITEM) -> str:
         (ITEM.replace("n % 2", "None"), "whole number or text, got NoneType"),
         (ITEM.replace('"patient": n', '"patient": ""'), "is empty"),
         (ITEM.replace('"patient": n', '"patient": "a\\nb"'), "control character"),
+        (ITEM.replace('"patient": n', '"patient": 10**5000'), "more than 20 digits"),
+        (ITEM.replace("+ n", "+ np.ma.masked_equal(np.arange(8), 3)"), "masked values"),
         ("1 / 0", "failed: ZeroDivisionError"),
+        ("__import__('sys').exit(0)", "failed: SystemExit"),
         ("open('absent')", "failed: FileNotFoundError"),
     ],
 )
@@ -203,6 +213,12 @@ def test_a_factory_that_yields_no_items_is_refused(package: Path, text: str, mes
     assert message in refusal(package, text).message
 
 
+def test_what_an_item_raises_when_it_is_looked_at_is_its_own_fault(package: Path) -> None:
+    late = "class Late:\n    def __array__(self, *given, **options):\n        raise OSError('gone')\n"
+    error = refusal(package, late + yielding(ITEM.replace("np.zeros((8, 8), np.uint8) + n", "Late()")))
+    assert "failed: OSError: gone" in error.message
+
+
 def test_masks_must_fit_their_images(package: Path) -> None:
     text = DATASET.replace("mask = np.zeros((4, 8, 8), dtype=int)", "mask = np.zeros((4, 8, 9), dtype=int)")
     error = refusal(package, text, factory="mydata:scans", label="mask", test=None)
@@ -219,8 +235,8 @@ def test_columns_that_are_not_there_are_refused(package: Path) -> None:
 def test_data_are_read_in_the_child_alone() -> None:
     """What reads them is reached through the worker, which has no key; and nobody else hands over what is allowed."""
     package = Path(gatekeeper.__file__).parent
-    texts = {path.name: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
-    loading = {name for name, text in texts.items() if re.search(r"\bdata\.(load|read)\(", text)}
+    reading = re.compile(r"\bdata\.(load|read)\(|from gatekeeper\.data import .*\b(load|read)\b")
+    loading = {path.name for path in package.rglob("*.py") if reading.search(path.read_text(encoding="utf-8"))}
     assert loading == {"production.py", "forecasting.py", "describing.py"}
     reaching = {"plan", "produce", "unchanged", "forecast", "produce_alone", "draw_annex", "assist", "describe"}
     for path in (package / "cli").glob("*.py"):

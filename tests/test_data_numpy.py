@@ -191,6 +191,8 @@ def with_value(value: float, dtype: str = "float32") -> NDArray[Any]:
         ({"images": pixels(0, shape=(COUNT, 64))}, {}, "must have the shape (images", "images"),
         ({"images": pixels(0, shape=(0, 8, 8))}, {}, "must have the shape (images", "images"),
         ({"images": pixels(0, shape=(COUNT, 2, 2, 2, 2))}, {}, "two or three axes", "images[0]"),
+        ({"images": pixels(0, shape=(COUNT, 3, 8, 8))}, {}, "has its channels first, or", "images[0]"),
+        ({"images": pixels(0, shape=(COUNT, 1, 8, 9))}, {}, "has its channels first, or", "images[0]"),
         ({"labels": np.arange(COUNT - 1)}, {}, "must have the shape (8,), got (7,)", "labels"),
         ({"labels": np.zeros((COUNT, 3), dtype=int)}, {}, "must have the shape (8,)", "labels"),
         ({"labels": np.zeros(COUNT)}, {}, "whole numbers or text, got float64", "labels"),

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gatekeeper.core.data_spec import DataSpec, PhantomSpec
+from gatekeeper.core.data_spec import DataFormat, DataSpec, PhantomSpec
+from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.data import identities, images, load, store
-from gatekeeper.data.store import collected, gathered, stacked, storing_in
+from gatekeeper.data.store import blank, collected, gathered, stacked, storing_in
 from gatekeeper.errors import DataError
 from tests.command_line import gatekeeper
 from tests.data_layouts import SALT, class_folders, ham10000, medmnist_arrays, pixels, spec, write_image
+from tests.scans import decathlon, dicom_tree, scan_spec
 
 # Digests that data sets had before pixels could lie in files: certificates and ledgers hold their like.
 GOLDEN = {
@@ -178,6 +183,81 @@ def test_arrays_are_put_together_alike_in_memory_and_in_files(
         assert np.array_equal(gathered(whole, [8, 0, 3]), whole[[8, 0, 3]])
         assert np.array_equal(collected(iter(whole)), whole)
     assert not list(tmp_path.glob("cache/*"))  # spools have no names
+
+
+def test_a_blank_has_no_name_and_can_be_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LARGE_BYTES", 1000)
+    with storing_in(tmp_path / "cache"):
+        small, large = blank((2, 3)), blank((5, 20, 20))
+    assert [isinstance(array.base, np.memmap) for array in (small, large)] == [False, True]
+    assert not list((tmp_path / "cache").iterdir())
+    large[3] = 7
+    assert large.sum() == 7 * 400
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_the_room_of_a_blank_is_set_aside_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portable: bool
+) -> None:
+    if portable:
+        monkeypatch.delattr(store.os, "posix_fallocate")
+    with (tmp_path / "spool").open("w+b") as file:
+        store._take_room(file, 2**20 + 1)
+        status = os.fstat(file.fileno())
+    assert status.st_size == 2**20 + 1
+    assert status.st_blocks * 512 >= 2**20
+
+
+def test_a_blank_that_the_disk_has_no_room_for_is_refused_before_it_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(store, "LARGE_BYTES", 100)
+    monkeypatch.setattr(store.os, "posix_fallocate", full)
+    with storing_in(tmp_path / "cache"), pytest.raises(DataError, match="No space left"):
+        blank((10, 10, 10))
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("data_format", ["msd", "dicom"])
+def test_scans_are_the_same_in_files_and_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_format: DataFormat
+) -> None:
+    make: Callable[[Path], Path] = decathlon if data_format == "msd" else dicom_tree
+    asked = scan_spec(data_format, make(tmp_path / "scans"), ScanSpec(window=(-160.0, 240.0)))
+    filed = load(asked, storage=tmp_path / "cache")
+    assert isinstance(filed.train.images.base, np.memmap)
+    monkeypatch.setattr(store, "LARGE_BYTES", 2**40)
+    assert filed.digest(salt=SALT) == load(asked).digest(salt=SALT)
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.usefixtures("everything_is_large")
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    left, written = cache / ".0123.partial", cache / ".4567.partial"
+    left.write_bytes(b"half")
+    with written.open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        load(specification("image-folder", tmp_path), storage=cache)
+    assert (left.exists(), written.exists()) == (False, True)
+
+
+@pytest.mark.usefixtures("everything_is_large")
+def test_a_cache_that_is_removed_while_images_are_decoded_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, cache, rows = specification("image-folder", tmp_path), tmp_path / "cache", images._rows
+
+    def pruned(*arguments: object, **options: object) -> object:
+        yield from rows(*arguments, **options)  # type: ignore[arg-type]
+        shutil.rmtree(cache)
+
+    monkeypatch.setattr(images, "_rows", pruned)
+    assert load(asked, storage=cache).digest(salt=SALT) == GOLDEN["image-folder"][0]
 
 
 def test_prune_removes_the_cache_where_it_is_asked_to(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import math
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from gatekeeper.pipeline.tracking import Demand, record, register_release, track
 from gatekeeper.report.tracked import figures
 from gatekeeper.rundir import RunDirectory
 from gatekeeper.signing.files import list_tree
-from gatekeeper.tracking.server import check_uri
+from gatekeeper.tracking.server import MlflowServer, check_uri
 from tests.coherent_release import MODEL, SECRET, coherent_release
 from tests.command_line import gatekeeper
 from tests.endorsements import RELEASE_KEY, STRANGER
@@ -383,6 +385,41 @@ def test_a_release_that_does_not_verify_is_exit_code_4(
     (made / "out/model.onnx").write_bytes(b"another model")
     ran = gatekeeper(*command, "out", *KEY, "--register", "lesions", "--alias", "champion")
     assert (ran.code, ran.stdout, server.runs) == (4, "", {})
+
+
+@pytest.mark.slow  # MLflow's client takes seconds to load
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [("{}", "names no experiment"), ('{"experiment": 3}', "can't be read"), ('{"runs": [{}]}', "names no")],
+)
+def test_what_is_no_answer_of_mlflows_is_said(answer: str, says: str) -> None:
+    pytest.importorskip("mlflow")
+
+    class Answering(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            mlflow = MlflowServer(f"http://127.0.0.1:{server.server_port}")
+            with pytest.raises(TrackingError, match=says):
+                mlflow.experiment("e")
+            if "runs" in answer:
+                with pytest.raises(TrackingError, match="names no run"):
+                    mlflow.find("1", tag="a", value="b")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("uri", ["ftp://host", "mlruns", "file:///tmp", "http://", "http://host:port", "sqlite:///x"])

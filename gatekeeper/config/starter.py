@@ -28,6 +28,7 @@ _STATISTIC_NOTES = {
     "upper_confidence_bound": "  # guards against a lucky test set",
     "estimate": "  # takes the test set at its word",
 }
+_IMAGE_NOTE = "; where a person has several images, name the column that says whose they are"
 
 
 def render_policy(policy: Policy) -> str:
@@ -212,7 +213,7 @@ def _data(data: DataSpec) -> tuple[str, ...]:
         *_optional("  path: {}", data.path, text),
         *_optional("  factory: {}  # the policy must allow it", data.factory, text),
         *_optional("  arguments: {{{}}}", data.arguments or None, _arguments),
-        f"  unit: {text(data.unit)}  # must be the policy's unit",
+        f"  unit: {text(data.unit)}  # must be the policy's unit{_IMAGE_NOTE if data.unit == 'image' else ''}",
         *_optional("  label: {}  # the column that holds the class", data.label, text),
         *_optional("  image_size: {}  # height and width", data.image_size, _size),
         *_optional("  channels: {}  # 1 is grey, 3 is colour", data.channels, str),

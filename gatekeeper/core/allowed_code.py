@@ -75,7 +75,7 @@ def import_function(factory: str, *, allow: tuple[CodeFile, ...], refusal: Refus
         UnsupportedModelError, DataError: as `refusal` says; also where importing fails.
     """
     place, _, name = factory.rpartition(":")
-    imported = guarded(factory, lambda: _import(place, allow, refusal), refusal=refusal)
+    imported = guarded(factory, lambda: _import(place, allow, refusal, factory=factory), refusal=refusal)
     function = getattr(imported.module, name, None)
     if not callable(function):
         raise refusal(f"{place} has no function {name}", where=factory)
@@ -88,17 +88,21 @@ def guarded(factory: str, action: Callable[[], T], *, refusal: Refusal) -> T:
         return action()
     except GatekeeperError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # nor may it end the process as if all were done
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise refusal(
             f"the factory {factory} failed: {type(error).__name__}: {error}", where=f"{last.filename}:{last.lineno}"
         ) from error
 
 
-def _import(place: str, allow: tuple[CodeFile, ...], refusal: Refusal) -> ImportedCode:
+def _import(place: str, allow: tuple[CodeFile, ...], refusal: Refusal, *, factory: str) -> ImportedCode:
     if place.endswith(".py"):
         return import_file(Path(place), allow=allow, refusal=refusal)
-    return import_module(place, allow=allow, refusal=refusal)
+    try:
+        return import_module(place, allow=allow, refusal=refusal)
+    except _NoSourceError as error:
+        hint = "install its package, or name a file, from the working directory on: path/to/file.py:function"
+        raise refusal(f"there is {error.msg}", where=factory, hint=hint) from error
 
 
 def import_module(name: str, *, allow: tuple[CodeFile, ...], refusal: Refusal = UnsupportedModelError) -> ImportedCode:
@@ -128,6 +132,10 @@ def import_file(path: Path, *, allow: tuple[CodeFile, ...], refusal: Refusal = U
     return _imported(path.stem, _AllowedFinder(path.stem, roots=(), file=path, allow=allow, refusal=refusal))
 
 
+class _NoSourceError(ModuleNotFoundError):
+    """A module of the package that isn't there; that of another package is Python's own error."""
+
+
 class _AllowedFinder(MetaPathFinder):
     """Finds the modules of one package; those of others are left to Python."""
 
@@ -155,7 +163,7 @@ class _AllowedFinder(MetaPathFinder):
             return None
         location = self._file or _locate(fullname, self._roots)
         if location is None or (self._file and fullname != self.package):
-            raise ModuleNotFoundError(f"no source file of a module named {fullname!r}", name=fullname)
+            raise _NoSourceError(f"no source file of a module named {fullname!r}", name=fullname)
         is_package = location.name == _INIT or location.is_dir()
         content = b"" if location.is_dir() else location.read_bytes()
         if not is_package or content.strip():

@@ -19,6 +19,7 @@ from gatekeeper.errors import DataError
 
 _SIDES = ("train", "test")
 _MOST_CLASSES = 256
+_MOST_DIGITS = 20  # of a number; Python refuses to read or write thousands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -101,7 +102,7 @@ class Columns:
         if self.classes is None:
             return labels
         for row, label in enumerate(labels):
-            if not label.isdecimal() or int(label) >= len(self.classes):
+            if not label.isdecimal() or len(label) > _MOST_DIGITS or int(label) >= len(self.classes):
                 raise DataError(
                     f"the label is {label!r}, and there are {len(self.classes)} classes",
                     where=f"{self.places}{column}[{row}]",
@@ -171,6 +172,8 @@ def checked_text(value: object, *, where: str) -> str:
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | np.integer):
         raise DataError(f"must be a whole number or text, got {type(value).__name__}", where=where, hint="convert it")
+    if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        raise DataError(f"a number has more than {_MOST_DIGITS} digits", where=where, hint="convert it to text")
     text = canonical_name(str(value))
     if not text or text != text.strip() or any(ord(character) < 32 for character in text):
         state = f"is {text!r}, with blanks around or a control character" if text else "is empty"

@@ -98,5 +98,7 @@ def _presence(table: ImageTable, names: tuple[str, ...]) -> NDArray[np.bool_]:
     if table.masks is None:
         place = {name: index for index, name in enumerate(names)}
         return np.eye(len(names), dtype=bool)[[place[label] for label in table.labels]]
-    flat = table.masks.reshape(len(table.masks), -1)
-    return np.stack([(flat == index).any(axis=1) for index in range(len(names))], axis=1)
+    found = np.zeros((len(table.masks), len(names)), dtype=bool)
+    for row, mask in enumerate(table.masks):
+        found[row, np.unique(mask)] = True
+    return found

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 from gatekeeper.core.data_spec import MASK, DataFormat, DataSpec, SplitSpec
 from gatekeeper.data.detection_scans import detect_scans
-from gatekeeper.data.files import children, existing
+from gatekeeper.data.files import IMAGE_SUFFIXES, children, existing
 from gatekeeper.data.formats import FORMATS
 from gatekeeper.data.ham10000 import IMAGE_COLUMN, find_table, image_files
-from gatekeeper.data.image_folder import labelled_files
+from gatekeeper.data.image_folder import LabelledFile, labelled_files
 from gatekeeper.data.images import decode
 from gatekeeper.data.numpy_arrays import LABELS, offered
 from gatekeeper.data.radimagenet import FILE_COLUMN, Tree, find_tables, is_layout, is_listing
@@ -19,6 +20,7 @@ from gatekeeper.errors import DataError
 
 _TEST_SHARE = 0.2
 _SAMPLE = 50  # images that are looked at
+_MANY_FOLDERS = 20  # beneath class folders: fewer may be years or magnifications, so many are people
 _LARGE = 256  # longest side, in pixels, that is proposed as it is
 _PROPOSED_SIZE = (64, 64)
 _OWNERS = ("patient_id", "patient", "subject_id", "subject", "lesion_id")  # the coarsest first
@@ -30,9 +32,10 @@ def detect(path: Path) -> DataSpec:
 
     An archive `.npz` is taken for MedMNIST, or for arrays where one is `images`, as a folder of `.npy` files is;
     tables of `filename` and `label` for RadImageNet; a table with a column `image_id` for HAM10000. The unit is the
-    coarsest owner among `patient_id`, `lesion_id` and their like. Class folders are taken for an image folder, a
-    `dataset.json` for the Medical Segmentation Decathlon, and a folder whose files are marked so for DICOM. Sizes and
-    colours are proposed where a sample of the images shows that they differ or are large.
+    coarsest owner among `patient_id`, `lesion_id` and their like. Class folders are taken for an image folder, whose
+    unit is `folder` where they hold many folders of several images, as of patients. A `dataset.json` is taken for the
+    Medical Segmentation Decathlon, and a folder whose files are marked so for DICOM. Sizes and colours are proposed
+    where a sample of the images shows that they differ or are large.
 
     Raises:
         DataError: nothing recognised, or the path is missing or unreadable.
@@ -57,8 +60,23 @@ def detect(path: Path) -> DataSpec:
             return _table(path)
         if any(child.is_dir() for child in found):
             return _folder(path)
-    layouts = "; ".join(f"{entry.name}: {entry.layout}" for entry in FORMATS)
-    raise DataError("no known layout of data", where=str(path), hint=f"recognised are {layouts}")
+    raise DataError("no known layout of data", where=str(path), hint=_advice(place))
+
+
+def _advice(place: Path) -> str:
+    """What is missing, as far as the files show it."""
+    if place.is_file():
+        return "give the folder that holds it; of single files an archive .npz and a table .csv are recognised"
+    names = [path.name.lower() for path in children(place, root=place)]
+    if any(name.endswith(IMAGE_SUFFIXES) for name in names):
+        return (
+            "put the images into a folder for each class, CLASS/…/IMAGE, or a table metadata.csv with image_id and dx "
+            "beside them"
+        )
+    if any(name.endswith((".nii", ".nii.gz")) for name in names):
+        return "volumes need a dataset.json beside their folders, which names images, masks and labels (format msd)"
+    known = "; ".join(f"{entry.name}: {entry.layout}" for entry in FORMATS if not entry.layout.startswith("no files"))
+    return f"recognised are {known}"
 
 
 def _table(path: Path) -> DataSpec:
@@ -96,7 +114,15 @@ def _folder(path: Path) -> DataSpec:
     files = labelled_files(path)
     test = None if files[0].side else _TEST_SHARE
     sample = [file.path for file in itertools.islice(files, 0, None, max(1, len(files) // _SAMPLE))]
-    return _spec("image-folder", path, sample, unit="image", label=None, test=test)
+    unit = "folder" if _lie_by_owner(files) else "image"
+    return _spec("image-folder", path, sample, unit=unit, label=None, test=test)
+
+
+def _lie_by_owner(files: Sequence[LabelledFile]) -> bool:
+    """Whether images lie in `CLASS/OWNER/IMAGE`: in many folders, some of which hold several."""
+    beneath = [file.path.relative_to(file.class_folder).parts for file in files]
+    owners = {parts[0] for parts in beneath}
+    return all(len(parts) > 1 for parts in beneath) and _MANY_FOLDERS <= len(owners) < len(files)
 
 
 def _spec(

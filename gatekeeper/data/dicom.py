@@ -80,7 +80,7 @@ def _table(spec: DataSpec, path: str, scan: ScanSpec) -> ImageTable:
         units=tuple(units[owner] for owner in owners),
         groups=tuple(groups[owner] for owner in owners),
         secrets=tuple(owner.patient for owner in owners),
-        notes=_notes(tree, count=count, kept=kept),
+        notes=_notes(tree, count=count, kept=kept, lost=len(_units(sources, units) - {units[own] for own in owners})),
     )
 
 
@@ -130,10 +130,15 @@ def _name(source: Source, index: int, tree: Tree) -> str:
     return f"{name} frame {index + 1}" if source.first.frames > 1 and source.stack is None else name
 
 
-def _notes(tree: Tree, *, count: int, kept: int) -> tuple[str, ...]:
+def _units(sources: tuple[Source, ...], units: dict[Instance, str]) -> set[str]:
+    return {units[source.first] for source in sources}
+
+
+def _notes(tree: Tree, *, count: int, kept: int, lost: int) -> tuple[str, ...]:
     notes = []
     if tree.passed_over:
         notes.append(f"{tree.passed_over} files are no DICOM images and are passed over")
     if kept < count:
-        notes.append(f"{count - kept} of {count} images have one grey value and are left out")
+        units = f"; units that have no other: {lost}" if lost else ""
+        notes.append(f"{count - kept} of {count} images have one grey value and are left out{units}")
     return tuple(notes)

@@ -8,6 +8,7 @@ from gatekeeper.core.data_spec import DataSpec
 from gatekeeper.data.dicom_header import Instance
 from gatekeeper.data.dicom_tree import Tree, check_patients
 from gatekeeper.data.files import relative_name
+from gatekeeper.data.masking import masked
 from gatekeeper.data.owners import Owners, read_owners
 from gatekeeper.data.records import check_column
 from gatekeeper.errors import DataError
@@ -34,7 +35,7 @@ def columns(tree: Tree, spec: DataSpec) -> tuple[dict[Instance, str], ...]:
 
     Raises:
         DataError: the table can't be used, a file has no row in it or a row no file; a file lies in no class folder;
-            there is no such column; or PatientID doesn't tell people apart.
+            there is no such column; PatientID doesn't tell people apart; or classes are patients.
     """
     assert spec.scan is not None
     by = spec.split.by or spec.unit
@@ -59,7 +60,29 @@ def columns(tree: Tree, spec: DataSpec) -> tuple[dict[Instance, str], ...]:
         labels = {instance: _folder(instance, tree) for instance in tree.instances}
     else:
         labels = _looked_up(tree, table, spec.label or "label")
+    _check_classes_name_nobody(labels, folders=table is None, where=where)
     return (labels, *(_owner(tree, table, name) for name in (spec.unit, by)))
+
+
+def _check_classes_name_nobody(labels: dict[Instance, str], *, folders: bool, where: str) -> None:
+    """Refuse folders PATIENT/…/FILE taken for CLASS/…/FILE: names of classes are printed, and stand in certificates."""
+    patients: dict[str, set[str]] = {}
+    for instance, label in labels.items():
+        patients.setdefault(label, set()).add(instance.patient)
+    single = {label: min(own) for label, own in patients.items() if len(own) == 1}
+    named = any(_is_named_after(label, patient) for label, patient in single.items())
+    if named or (folders and len(set(single.values())) == len(patients) > 2):
+        raise DataError(
+            "a class is named after its only patient" if named else "each class is of one patient alone",
+            where=where,
+            hint="names of classes are public: use the layout CLASS/…/FILE, or set data.scan.table and a column of "
+            "diagnoses as data.label",
+        )
+
+
+def _is_named_after(label: str, patient: str) -> bool:
+    """Whether a class's name holds an identifier. Short ones stand in honest names too, such as `grade 1`."""
+    return label.casefold() == patient.casefold() or (len(patient) > 4 and masked(label, secret=patient) != label)
 
 
 def _owner(tree: Tree, table: Owners | None, name: str) -> dict[Instance, str]:

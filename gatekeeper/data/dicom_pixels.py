@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gatekeeper.core.scan_spec import ScanSpec
 from gatekeeper.data.dicom_decoding import decoded, undecodable
+from gatekeeper.data.dicom_fields import Fields
 from gatekeeper.data.dicom_file import AGAIN, parse, quiet, value_of
 from gatekeeper.data.dicom_frames import FrameFields, Scaling, file_window, scaling
 from gatekeeper.data.dicom_header import Instance
@@ -40,7 +41,7 @@ def planes(
         DataError: pixels are missing, too few, of another size than the header says, or can't be decoded; a window is
             missing, or meant for grey; or a field can't be used.
     """
-    dataset = parse(instance.path, pixels=True, where=instance.where)
+    dataset = _reopened(instance)
     for index, stored in decoded(dataset, instance, indices):
         if instance.colour:
             yield _colour(stored, dataset, instance, scan)
@@ -57,10 +58,20 @@ def planes(
 
 def own_numbers(instance: Instance, *, indices: Sequence[int]) -> Iterator[NDArray[np.float64]]:
     """The values of grey frames after rescaling, without padding, shape (values,); errors as `planes` raises them."""
-    dataset = parse(instance.path, pixels=True, where=instance.where)
+    dataset = _reopened(instance)
     for index, stored in decoded(dataset, instance, indices):
         own = scaling(FrameFields(dataset, index, instance), dataset, instance)
         yield stored[~_padding(stored, dataset, instance)].astype(np.float64) * own.slope + own.intercept
+
+
+def _reopened(instance: Instance) -> Any:
+    """The file with its pixels, which must still be the image of the same patient: both were read before."""
+    dataset = parse(instance.path, pixels=True, where=instance.where)
+    again = Fields(dataset, instance.path, instance.number)
+    # Of a file that is cut short the parser may give nothing at all: that is said when it is decoded.
+    if len(dataset) and (str(again.get("SOPInstanceUID")), again.patient) != (instance.uid, instance.patient):
+        raise DataError("the file changed while it was read", where=instance.where, hint="keep the data fixed")
+    return dataset
 
 
 def _colour(stored: NDArray[np.integer[Any]], dataset: Any, instance: Instance, scan: ScanSpec) -> NDArray[np.float64]:

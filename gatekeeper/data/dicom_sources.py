@@ -69,8 +69,9 @@ def volumes(tree: Tree, scan: ScanSpec, labels: dict[Instance, str]) -> tuple[So
             )
     found = []
     for own in series.values():
-        if own[0].colour:
-            raise DataError("the series has colours", where=own[0].where, hint="use data.scan.dimensions 2")
+        colour = next((instance for instance in own if instance.colour), None)
+        if colour is not None:
+            raise DataError("the series has colours", where=colour.where, hint="use data.scan.dimensions 2")
         pile = stack(own)
         sides = (len(pile.frames), own[0].rows, own[0].columns)
         grid = plan_grid(sides, spacing=pile.spacing, wanted=scan.spacing, size=scan.size, where=own[0].where)

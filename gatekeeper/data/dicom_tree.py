@@ -131,7 +131,8 @@ def check_patients(tree: Tree) -> None:
     """Require that PatientID tells people apart, before it is taken for whose privacy is protected.
 
     Raises:
-        DataError: it is empty, is what de-identification writes for everybody, or is the same in all files.
+        DataError: it is empty, is what de-identification writes for everybody, is the same in all files, or two differ
+            in case or blanks alone: most likely one person, who would be two units, perhaps on both sides of the split.
     """
     remedy = "give each patient an identifier of their own, or set data.unit to a column of data.scan.table"
     for instance in tree.instances:
@@ -148,3 +149,12 @@ def check_patients(tree: Tree) -> None:
         raise DataError(
             "PatientID is the same in all files: everybody would be one unit", where=str(tree.root), hint=remedy
         )
+    first: dict[str, Instance] = {}
+    for instance in tree.instances:
+        other = first.setdefault("".join(instance.patient.casefold().split()), instance)
+        if other.patient != instance.patient:
+            raise DataError(
+                f"its PatientID differs from that of {other.where} in case or blanks alone",
+                where=instance.where,
+                hint="write one person's identifier alike in all files; of two persons, " + remedy,
+            )

@@ -90,17 +90,18 @@ class _Taken:
     masks: list[NDArray[np.generic]] = field(default_factory=list)
     texts: dict[str, list[str]] = field(default_factory=dict)
 
-    def image(self, item: object) -> NDArray[np.uint8]:
+    def image(self, given: object) -> NDArray[np.uint8]:
         """Take an item in, and give its pixels."""
         where = f"{self.factory}, item {self.count}"
-        if not isinstance(item, Mapping) or not all(isinstance(key, str) for key in item):
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
             raise DataError(
-                f"an item is a {type(item).__name__}, not a mapping of names to values",
+                f"an item is a {type(given).__name__}, not a mapping of names to values",
                 where=where,
                 hint='yield {"image": …, "label": …, …}',
             )
+        item: dict[str, object] = guarded(self.factory, lambda: dict(given), refusal=DataError)
         self._check_keys(item, where)
-        pixels = image_pixels(_array(item["image"], where=f"{where}: image"), self.spec, where=f"{where}: image")
+        pixels = image_pixels(self._array(item["image"], where=f"{where}: image"), self.spec, where=f"{where}: image")
         if self.shape not in (None, pixels.shape):
             raise DataError(
                 f"the image has (channels, …) = {pixels.shape}, the first one {self.shape}",
@@ -124,7 +125,7 @@ class _Taken:
             raise DataError(f"the item {which}", where=where, hint=closest(min(missing or more), tuple(sorted(item))))
 
     def _mask(self, given: object, pixels: NDArray[np.uint8], *, where: str) -> NDArray[np.generic]:
-        mask = _array(given, where=where)
+        mask = self._array(given, where=where)
         if mask.shape != pixels.shape[1:] or mask.dtype.kind not in "iu":
             raise DataError(
                 f"a mask must be whole numbers of shape {pixels.shape[1:]}, got {mask.dtype} of {mask.shape}",
@@ -132,6 +133,17 @@ class _Taken:
                 hint="a class index for each pixel",
             )
         return mask.copy()
+
+    def _array(self, value: object, *, where: str) -> NDArray[np.generic]:
+        if isinstance(value, np.ma.MaskedArray):
+            raise DataError(
+                "the array has masked values, and nothing says what stands for them", where=where, hint="fill it"
+            )
+        readable = hasattr(value, "__array__")
+        array = guarded(self.factory, lambda: np.asarray(value), refusal=DataError) if readable else None
+        if array is None or array.dtype.hasobject:
+            raise DataError(f"must be an array, got {type(value).__name__}", where=where, hint="convert it with numpy")
+        return array
 
 
 def _items(factory: str, made: object) -> Iterator[object]:
@@ -150,13 +162,6 @@ def _items(factory: str, made: object) -> Iterator[object]:
     end = object()
     while (item := guarded(factory, lambda: next(iterator, end), refusal=DataError)) is not end:
         yield item
-
-
-def _array(value: object, *, where: str) -> NDArray[np.generic]:
-    array = np.asarray(value) if hasattr(value, "__array__") else None
-    if array is None or array.dtype.hasobject:
-        raise DataError(f"must be an array, got {type(value).__name__}", where=where, hint="convert it with numpy")
-    return array
 
 
 def _classes(factory: str, given: object) -> tuple[str, ...] | None:

@@ -12,8 +12,8 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 _LEFT_BY_DESKTOPS = ("thumbs.db", "desktop.ini", "__macosx")
 
 
-def existing(path: str) -> Path:
-    """`path`, which must exist.
+def existing(path: str, *, key: str = "data.path") -> Path:
+    """`path`, which the candidate's `key` names and which must exist.
 
     Raises:
         DataError: there is nothing there.
@@ -23,7 +23,7 @@ def existing(path: str) -> Path:
         raise DataError(
             "there is no such file or folder",
             where=path,
-            hint=f"check data.path; relative paths start from the working directory, {Path.cwd()}",
+            hint=f"check {key}; relative paths start from the working directory, {Path.cwd()}",
         )
     return place
 

@@ -12,6 +12,7 @@ import re
 import secrets
 
 _DIGITS = 8
+_LONG = 5  # letters and digits
 _salt = secrets.token_bytes(32)
 
 
@@ -21,10 +22,15 @@ def pseudonym(name: str) -> str:
 
 
 def masked(text: str, *, secret: str) -> str:
-    """`text`, usually a path, with every occurrence of `secret` that stands alone replaced by its pseudonym.
+    """`text`, usually a path, with every occurrence of `secret` replaced by its pseudonym.
 
-    Alone is what has no letter or digit beside it, so that a patient `1` doesn't spoil every number.
+    Letters and digits count, whatever the case and whatever is between them: `KH-40^A` is found in `kh_40a`. Short
+    identifiers must stand alone, with no letter or digit beside them, so that a patient `1` doesn't spoil every number.
     """
+    words = re.findall(r"[^\W_]+", secret)
     if not secret:
         return text
-    return re.sub(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])", pseudonym(secret), text, flags=re.IGNORECASE)
+    pattern = r"[\W_]*".join(map(re.escape, words)) or re.escape(secret)
+    if sum(map(len, words)) < _LONG:
+        pattern = rf"(?<![^\W_]){pattern}(?![^\W_])"
+    return re.sub(pattern, pseudonym(secret), text, flags=re.IGNORECASE)

@@ -127,6 +127,7 @@ def _cases(content: dict[str, Any], path: Path) -> tuple[Case, ...]:
             path, "numTraining", f"is {number!r}, and training lists {len(listed)}", "get the whole data set again"
         )
     cases: dict[str, Case] = {}
+    seen: set[Path] = set()
     for index, entry in enumerate(listed):
         field = f"training[{index}]"
         if not isinstance(entry, dict):
@@ -134,6 +135,12 @@ def _cases(content: dict[str, Any], path: Path) -> tuple[Case, ...]:
         image = _file(entry.get("image"), f"{field}.image", path)
         mask = _file(entry.get("label"), f"{field}.label", path)
         name = canonical_name(next(image.name.removesuffix(end) for end in _SUFFIXES if image.name.endswith(end)))
+        for part, file in (("image", image), ("label", mask)):
+            if file.resolve() in seen:
+                raise _wrong(
+                    path, f"{field}.{part}", f"names {file.name} again", "an image has one mask, and one owner"
+                )
+            seen.add(file.resolve())
         if name in cases:
             raise _wrong(path, f"{field}.image", f"names the case {name!r} again", "list each case once")
         cases[name] = Case(name=name, image=image, mask=mask)

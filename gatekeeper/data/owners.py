@@ -62,7 +62,8 @@ def read_owners(path: str, *, keys: tuple[str, ...], secret: bool) -> Owners:
         raise DataError(
             f"there is none of the columns {', '.join(keys)}, which say what a row speaks of",
             where=f"{table.path}:1",
-            hint=f"there is {', '.join(table.columns)}; rename one",
+            # Without a header the first line is somebody's.
+            hint="the first line must name them" if secret else f"there is {', '.join(table.columns)}; rename one",
         )
     rows: dict[str, int] = {}
     for row, value in enumerate(table.column(key, shown=not secret)):
@@ -77,7 +78,7 @@ def read_owners(path: str, *, keys: tuple[str, ...], secret: bool) -> Owners:
 
 
 def _file(path: str) -> Path:
-    place = existing(path)
+    place = existing(path, key="data.scan.table")
     if not place.is_file():
         raise DataError("data.scan.table must be a CSV file", where=path, hint="give the file itself")
     return place

@@ -14,7 +14,8 @@
 | depth, height, width | a grey volume |
 | depth, height, width, 1 or 3 | a grey volume, or one of colour |
 
-An array that ends in 1 or 3 has channels there: a volume of that width needs an axis of channels besides.
+An array that ends in 1 or 3 has channels there: a volume of that width needs an axis of channels besides. One that
+begins so is refused unless it ends so too: its channels may be first.
 """
 
 from __future__ import annotations
@@ -133,6 +134,12 @@ def _arranged(image: NDArray[np.uint8], spec: DataSpec, *, where: str) -> NDArra
             f"an image must have two or three axes besides its channels, got the shape {image.shape}",
             where=where,
             hint="channels are the last axis, 1 or 3 of them",
+        )
+    if image.ndim == 3 and image.shape[0] in _CHANNELS and not _has_channels(image.shape):
+        raise DataError(
+            f"an image of shape {image.shape} has its channels first, or is a volume of {image.shape[0]} slices",
+            where=where,
+            hint="put channels last, as numpy.moveaxis(images, 1, -1) does; give such a volume an axis of 1 channel",
         )
     if _as_stored(image.shape, spec):
         stored: NDArray[np.uint8] = _channels_first(image[np.newaxis])[0]

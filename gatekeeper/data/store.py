@@ -6,12 +6,14 @@ Two kinds of file, both in a private folder (mode 0700):
 - a kept file holds what decoding yielded, so that it isn't done again. Its name is a digest of what was decoded and
   how, and a digest of the pixels, which is checked before they are used. It gets its name when it is whole.
 
-Both are mapped into memory read-only: the system reads what is used, and forgets it when memory is short.
+Both are mapped into memory: the system reads what is used, and forgets it when memory is short. What is in a map can't
+be written, but by the reader that a `blank` was made for, until the images are divided.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import itertools
 import math
@@ -80,20 +82,30 @@ class Store:
             return self._keep(key, shape=shape, rows=make())
 
     def _keep(self, key: str, *, shape: tuple[int, ...], rows: Rows) -> NDArray[np.uint8]:
+        self._remove_left_behind()
         partial = self.folder / f".{secrets.token_hex(8)}.partial"
         digest = hashlib.sha256()
         try:
             with open(partial, "x+b", opener=_for_the_owner_alone) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 for block in rows:
                     content = np.ascontiguousarray(block).data
                     digest.update(content)
                     file.write(content)
                 pixels = _mapped(file, shape)
                 os.fsync(file.fileno())
-            os.replace(partial, self.folder / f"{key}-{digest.hexdigest()}.pixels")
+            with contextlib.suppress(FileNotFoundError):  # `runs prune --cache` meanwhile: what is mapped stays ours
+                os.replace(partial, self.folder / f"{key}-{digest.hexdigest()}.pixels")
         finally:
             partial.unlink(missing_ok=True)
         return pixels
+
+    def _remove_left_behind(self) -> None:
+        """Remove what processes that were killed had not finished: nobody holds a lock on it any more."""
+        for partial in self.folder.glob(".*.partial"):
+            with contextlib.suppress(OSError), open(partial, "rb", opener=_without_links) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                partial.unlink()
 
 
 _STORE: ContextVar[Store | None] = ContextVar("store", default=None)
@@ -139,7 +151,7 @@ def blank(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if store is None:
         return np.empty(shape, dtype=np.uint8)
     with _disk_errors(store.folder), tempfile.TemporaryFile(dir=store.folder) as file:
-        file.truncate(math.prod(shape))
+        _take_room(file, math.prod(shape))
         return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape).view(np.ndarray)
 
 
@@ -167,6 +179,16 @@ def blocks(count: int, *, row_bytes: int) -> Iterator[slice]:
     """Slices of `count` rows, each of a few megabytes and at least one row."""
     step = max(1, _BLOCK_BYTES // max(1, row_bytes))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def _take_room(file: IO[bytes], size: int) -> None:
+    """Have the disk set `size` bytes aside now: a map into a disk that fills up later ends the process by a signal."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for part in blocks(size, row_bytes=1):
+        file.write(bytes(part.stop - part.start))
+    file.flush()
 
 
 def _mapped(file: IO[bytes], shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ The data are read where they always are: in the child process. Nothing is traine
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from gatekeeper.core.description import Description, Legend, StepCost
 from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.record import DatasetCard, TrainingPlan
-from gatekeeper.errors import DataError, GatekeeperError, PrivacyError, UnsupportedModelError
+from gatekeeper.errors import DataError, GatekeeperError, InvalidInputError, PrivacyError, UnsupportedModelError
 from gatekeeper.pipeline.describing_directory import DescribingDirectory, DescriptionOrder
 from gatekeeper.pipeline.outlook import Outlook, nominal_plan, outlook
 from gatekeeper.rundir import RunDirectory
@@ -22,6 +23,8 @@ from gatekeeper.version import __version__
 
 if TYPE_CHECKING:
     from gatekeeper.data.records import ImageTable
+
+_MANY_CLASSES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +52,17 @@ def describe_in_child(
         device: where to measure a step.
 
     Raises:
+        InvalidInputError: the candidate's own code reads the data, and there is no policy that could allow it.
         PrivatePartError: the data can't be read or divided.
     """
     from gatekeeper.pipeline.child import run_private_part
+
+    if policy is None and candidate.data.factory is not None:
+        raise InvalidInputError(
+            "the data come from the candidate's own code, which runs only where a policy allows it",
+            where=f"data.factory: {candidate.data.factory}",
+            hint="give --policy",
+        )
 
     with DescribingDirectory.temporary(candidate, policy, DescriptionOrder(near=near)) as directory:
         run_private_part(directory, "describe", device=device)
@@ -82,7 +93,8 @@ def describe(run: RunDirectory, *, device: DeviceChoice) -> None:
         pseudonyms=pseudonyms,
         near=directory.read_order().near,
     )
-    description = _described(found, _card_or_problem(found, table, candidate, run.salt), candidate, policy, device)
+    card = _card_or_problem(found, table, candidate, run.salt)
+    description = _described(found, card, candidate, policy, device, notes=table.notes)
     directory.write_found(description, pseudonyms.legend())
 
 
@@ -92,8 +104,10 @@ def _described(
     candidate: Candidate,
     policy: Policy | None,
     device: DeviceChoice,
+    *,
+    notes: tuple[str, ...],
 ) -> Description:
-    warnings = _warnings(data)
+    warnings = (*notes, *_warnings(data))
     if isinstance(card, str):
         return Description(
             gatekeeper_version=__version__, data=data, cost=None, budgets=(), problems=(card,), warnings=warnings
@@ -160,10 +174,23 @@ def _cost(
     )
 
 
+def _doubtful_classes(data: DataDescription) -> list[str]:
+    """Folders PATIENT/IMAGE are taken for classes, and names of classes are public."""
+    names = [each.name for each in data.classes]
+    if len(names) < _MANY_CLASSES or set(names) == set(map(str, range(len(names)))):
+        return []
+    if len({re.sub(r"[0-9]+", "", name) for name in names}) > 1:
+        return []
+    return [
+        f"the names of all {len(names)} classes are alike but for digits: are they people? Names of classes are "
+        "public, and stand in reports and certificates"
+    ]
+
+
 def _warnings(data: DataDescription) -> tuple[str, ...]:
     """What `certify` lets through, and a person should look at."""
     exact, near = data.exact, data.near
-    found = []
+    found = _doubtful_classes(data)
     if exact.repeats_within_units:
         found.append(
             f"{exact.repeats_within_units} images repeat another one of the same {data.unit} "

@@ -119,13 +119,15 @@ def _budget(candidate: Candidate, policy: Policy, card: DatasetCard) -> Budget:
 def obstacles(policy: Policy, card: DatasetCard, *, attempt: int) -> tuple[str, ...]:
     """Why this data set can't satisfy the policy at this attempt, whatever is measured on it."""
     found = [
-        f"rule {rule.id} asks for {rule.min_units} independent test units; there are {card.test_groups}"
+        f"rule {rule.id} asks for {rule.min_units} independent test units; there are {card.test_groups}: "
+        "more data, a larger test side, or another policy"
         for rule in policy.utility_rules
         if card.test_groups < rule.min_units
     ]
     if card.test_units < FEWEST_UNITS:
         found.append(
-            f"adversaries with a prior learn from held-out units, at least {FEWEST_UNITS}; there are {card.test_units}"
+            f"adversaries with a prior learn from held-out units, at least {FEWEST_UNITS}; there are "
+            f"{card.test_units}: more data, or a larger test side"
         )
     found += too_few_images(policy, card)
     units = min(policy.audit.units, card.train_units)

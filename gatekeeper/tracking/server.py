@@ -78,12 +78,12 @@ class MlflowServer:
         with self._errors():
             found = self._client.get_experiment_by_name(name)
             if found is None:
-                return str(self._client.create_experiment(name))
-            if found.lifecycle_stage != "active":
+                return self._named(self._client.create_experiment(name), what="experiment")
+            if found.lifecycle_stage == "deleted":
                 raise TrackingError(
                     f"the experiment {name!r} was deleted there", where=self._uri, hint="restore it, or name another"
                 )
-            return str(found.experiment_id)
+            return self._named(found.experiment_id, what="experiment")
 
     def find(self, experiment: str, *, tag: str, value: str) -> LoggedRun | None:
         """The oldest run of an experiment that has a tag, deleted ones left out."""
@@ -91,7 +91,7 @@ class MlflowServer:
             found = self._client.search_runs(
                 [experiment], f"tags.`{tag}` = '{value}'", order_by=["attributes.start_time ASC"], max_results=1
             )
-            return _logged(found[0], was_there=True) if found else None
+            return self._logged(found[0], was_there=True) if found else None
 
     def begin(self, experiment: str, run: TrackedRun, *, tag: str) -> LoggedRun:
         """A new run that has its identity as a tag, and nothing else yet."""
@@ -99,7 +99,7 @@ class MlflowServer:
             begun = self._client.create_run(
                 experiment, start_time=run.milliseconds, tags={tag: run.identity}, run_name=run.name
             )
-            return _logged(begun, was_there=False)
+            return self._logged(begun, was_there=False)
 
     def put_facts(self, logged: LoggedRun, run: TrackedRun) -> None:
         """Write parameters, metrics and tags; the same metric at the time of the verdict is one and the same."""
@@ -151,7 +151,7 @@ class MlflowServer:
             made = self._client.create_model_version(
                 model, f"{logged.artifacts}/{folder}", logged.run_id, tags={tag.name: tag.value for tag in tags}
             )
-            return str(made.version)
+            return self._named(made.version, what="model version")
 
     def _has_model(self, model: str) -> bool:
         from mlflow.exceptions import MlflowException
@@ -175,9 +175,26 @@ class MlflowServer:
         with self._errors():
             self._client.set_registered_model_alias(model, alias, version)
 
+    def _logged(self, run: Run, *, was_there: bool) -> LoggedRun:
+        return LoggedRun(
+            run_id=self._named(run.info.run_id, what="run"),
+            artifacts=self._named(run.info.artifact_uri, what="place for artefacts").rstrip("/"),
+            complete=run.data.tags.get("gatekeeper.complete") == "true",
+            was_there=was_there,
+        )
+
+    def _named(self, given: object, *, what: str) -> str:
+        """What the server calls something; whatever answers `{}` to everything has logged nothing."""
+        if given is None or given == "":
+            raise TrackingError(
+                f"the answer names no {what}", where=self._uri, hint="is this the address of a tracking server?"
+            )
+        return str(given)
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         """What the client raises, as an error that names the server."""
+        from google.protobuf.json_format import Error as UnreadableAnswer
         from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException
 
@@ -187,6 +204,13 @@ class MlflowServer:
             raise TrackingError(_words(error), where=self._uri, hint=_remedy(error)) from error
         except RequestException as error:
             raise TrackingError(_words(error), where=self._uri, hint="is the server running, and reachable?") from error
+        # What the client stumbles over in JSON that is none of MLflow's.
+        except (UnreadableAnswer, ValueError, TypeError, AttributeError, LookupError) as error:
+            raise TrackingError(
+                f"its answer can't be read: {_words(error)}",
+                where=self._uri,
+                hint="is this the address of a tracking server?",
+            ) from error
 
 
 def _client(uri: str) -> MlflowClient:
@@ -201,15 +225,6 @@ def _client(uri: str) -> MlflowClient:
         ) from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
-def _logged(run: Run, *, was_there: bool) -> LoggedRun:
-    return LoggedRun(
-        run_id=run.info.run_id,
-        artifacts=run.info.artifact_uri.rstrip("/"),
-        complete=run.data.tags.get("gatekeeper.complete") == "true",
-        was_there=was_there,
-    )
 
 
 def _words(error: Exception) -> str:
