@@ -44,8 +44,9 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-test
 	OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist worksteal -m "not slow and not interop" $(T)
 
+# One test at a time: the longest lie side by side in one file, and would otherwise go to one process.
 slow: $(VENV)/installed-test
-	OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist worksteal -m "slow" $(T)
+	OMP_NUM_THREADS=1 $(PYTEST) -q -n 2 --dist load --maxschedchunk 1 -m "slow" $(T)
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
