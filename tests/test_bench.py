@@ -29,6 +29,7 @@ def outcome(value: object, *, failure: str | None = None, seconds: float = 1.0) 
     return Outcome(value=value, failure=failure, seconds=seconds, peak_bytes=2**20)
 
 
+@pytest.mark.slow
 def test_a_hang_is_ended_and_the_next_question_is_answered() -> None:
     with Limited(HELPERS, seconds=5.0) as process:  # the burst may take as long
         assert process.ask("hang").failure == "timeout"

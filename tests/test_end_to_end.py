@@ -233,6 +233,7 @@ def test_the_releases_own_key_is_no_trust_root(released: Bench) -> None:
     assert result.returncode == 4
 
 
+@pytest.mark.slow
 def test_a_trust_file_takes_the_place_of_the_key(released: Bench) -> None:
     fingerprint = released.run("keys", "fingerprint", "release.pub").stdout.strip()
     entry = f"{{fingerprint: {fingerprint}, owner: the gate, roles: [release], public_key: release.pub}}"

@@ -66,12 +66,14 @@ def test_the_same_weights_give_the_same_bytes_from_another_process_and_folder(ex
     assert other.read_bytes() == exported.read_bytes()
 
 
+@pytest.mark.slow
 def test_other_weights_give_other_bytes(tmp_path: Path) -> None:
     for seed in (0, 1):
         export(_network("mlp", seed=seed), image_shape=SHAPE, path=tmp_path / f"{seed}.onnx")
     assert (tmp_path / "0.onnx").read_bytes() != (tmp_path / "1.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_file_that_computes_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = export_module._clean
 

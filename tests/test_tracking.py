@@ -224,6 +224,7 @@ def test_a_run_that_was_not_judged_can_not_be_told(made: Path) -> None:
 # Once
 
 
+@pytest.mark.slow
 def test_the_same_run_is_logged_once_and_its_release_beside_it(
     server: FakeServer, made: Path, release: TrackedRun
 ) -> None:

@@ -96,6 +96,7 @@ def test_the_sampling_decides_who_of_those_in_play_takes_part() -> None:
     assert 10 < seen.sum() < 50
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_that_are_given() -> None:
     trained = train(
         candidate=tiny_candidate(), plan=tiny_plan(), card=PLAIN["card"], data=DATA, on_step=lambda _: None

@@ -72,6 +72,7 @@ def test_a_training_without_an_interruption_counts_its_own_steps(sums: list[int]
     assert dataclasses.replace(again.record, seconds=record.seconds) == record
 
 
+@pytest.mark.slow
 def test_wherever_it_dies_it_goes_on_to_the_same_model_and_counts_every_sum(sums: list[int]) -> None:
     """Full batches and no noise: what a step does depends on the step alone."""
     plan = _plan(steps=4, allowance=40, rate=1.0)  # blocks of two steps
