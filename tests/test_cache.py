@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.cache import CacheFolder, Parcel, describe_surroundings, load_key, load_or_create_key, seal_of, sealed
-from gatekeeper.cache.framing import framed, unframed
 from gatekeeper.cache.keys import CacheKey, derive
 from gatekeeper.cache.parcel import pack, unpack
 from gatekeeper.core.codec import digest
+from gatekeeper.core.framing import framed, unframed
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.record import PlannedRun, Software
 from gatekeeper.core.reuse import KeptRun, Origin, Surroundings, differences

@@ -8,9 +8,9 @@ import secrets
 from pathlib import Path
 
 from gatekeeper.cache.files import read_regular
-from gatekeeper.cache.framing import framed
 from gatekeeper.cache.keys import CacheKey
 from gatekeeper.cache.parcel import Parcel, pack, unpack
+from gatekeeper.core.framing import framed
 from gatekeeper.core.reuse import Origin
 from gatekeeper.errors import CacheError
 

@@ -6,7 +6,6 @@ so HMAC is a pseudo-random function of the label: RFC 2104). No subkey serves tw
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import os
 import re
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gatekeeper.cache.files import read_regular
+from gatekeeper.core.secret_file import write_once
 from gatekeeper.errors import CacheError
 
 _KEY_BYTES = 32
@@ -84,19 +84,7 @@ def load_or_create_key(path: Path) -> CacheKey:
 
 
 def _create(path: Path) -> None:
-    """A key's file appears whole: who begins in the same moment finds this key, or gives the one that is found."""
-    text = f"{_HEADER}\n{secrets.token_bytes(_KEY_BYTES).hex()}\n"
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # somebody else made one in this moment: that one is used
-                os.link(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_once(path, f"{_HEADER}\n{secrets.token_bytes(_KEY_BYTES).hex()}\n")
     except OSError as error:
         raise CacheError(f"the cache's key can't be written: {error.strerror}", where=str(path)) from error

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from gatekeeper.cache.framing import framed, unframed
 from gatekeeper.cache.keys import CacheKey
 from gatekeeper.core.codec import decode, encode
+from gatekeeper.core.framing import framed, unframed
 from gatekeeper.core.reuse import KeptRun
 from gatekeeper.errors import CacheError
 

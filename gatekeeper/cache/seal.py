@@ -5,11 +5,11 @@ from __future__ import annotations
 import hmac
 import re
 
-from gatekeeper.cache.framing import framed
 from gatekeeper.cache.keys import CacheKey
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.certificate import Evidence
 from gatekeeper.core.codec import encode
+from gatekeeper.core.framing import framed
 from gatekeeper.core.ledger import LedgerStatement
 from gatekeeper.core.policy import Policy
 

@@ -8,8 +8,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from gatekeeper.cache.framing import framed
 from gatekeeper.core.device import DeviceChoice
+from gatekeeper.core.framing import framed
 from gatekeeper.core.record import Software
 from gatekeeper.core.reuse import Surroundings
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from gatekeeper.cli.output import use_colour
 from gatekeeper.core.codec import canonical, plain
 from gatekeeper.core.ledger import LedgerHead
 from gatekeeper.core.rounding import round_down, round_up
+from gatekeeper.report.printed import printed
 
 if TYPE_CHECKING:
     from gatekeeper.pipeline.ledgers import RunSummary
@@ -74,10 +73,5 @@ def _counted(run: RunSummary) -> str:
 
 
 def _rendered(table: Table) -> str:
-    output, colour = io.StringIO(), use_colour()
     width = shutil.get_terminal_size((_WIDEST, 24)).columns if sys.stdout.isatty() else _WIDEST
-    console = Console(
-        file=output, width=width, force_terminal=colour, no_color=not colour, highlight=False, markup=False, emoji=False
-    )
-    console.print(table)
-    return "\n".join(line.rstrip() for line in output.getvalue().splitlines()) + "\n"
+    return printed((table,), width=width, colour=use_colour())

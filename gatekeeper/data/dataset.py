@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gatekeeper.core.checks import check_text, check_tuple
 from gatekeeper.core.code import CodeFile
 from gatekeeper.core.data_spec import DataFormat, Task
+from gatekeeper.core.framing import framed
 from gatekeeper.core.record import DatasetCard
 from gatekeeper.errors import InvalidValueError
 
@@ -227,7 +228,7 @@ def _check_masks(masks: NDArray[np.uint8], *, images: NDArray[np.uint8], labels:
 
 def _joined(parts: list[bytes]) -> bytes:
     """The parts' number and the parts, each preceded by its length: no two lists give the same bytes."""
-    return len(parts).to_bytes(8, "big") + b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return len(parts).to_bytes(8, "big") + framed(*parts)
 
 
 def _side_digest(side: Units, classes: tuple[str, ...]) -> bytes:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from gatekeeper.core.framing import framed
 from gatekeeper.core.ledger import LedgerHead
 from gatekeeper.errors import LedgerError
-from gatekeeper.ledger.framing import framed
 from gatekeeper.ledger.keys import LedgerKey
 from gatekeeper.ledger.nouns import Entry, Fact, kind_of, payload_of
 

@@ -15,6 +15,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gatekeeper.core.secret_file import write_once
 from gatekeeper.errors import LedgerError
 
 _KEY_BYTES = 32
@@ -73,22 +74,10 @@ def load_or_create(path: Path) -> LedgerKey:
 
 
 def _create(path: Path) -> None:
-    """Write 32 random bytes to a new file that its owner alone can read, and push it to the disk."""
-    text = f"{_HEADER}\n{secrets.token_bytes(_KEY_BYTES).hex()}\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        return  # somebody else made one in this moment: that one is used
+        write_once(path, f"{_HEADER}\n{secrets.token_bytes(_KEY_BYTES).hex()}\n")
     except OSError as error:
-        raise LedgerError(f"the ledger's key can't be written: {error.strerror}", where=str(path)) from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        path.unlink()
         raise LedgerError(f"the ledger's key can't be written: {error.strerror}", where=str(path)) from error
 
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gatekeeper.core.framing import framed
 from gatekeeper.core.ledger import Identities
 from gatekeeper.errors import LedgerError
-from gatekeeper.ledger.framing import framed
 from gatekeeper.ledger.keys import LedgerKey
 
 _DOMAIN = b"gatekeeper ledger units v1"

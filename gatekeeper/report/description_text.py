@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from gatekeeper.core.data_description import DataDescription
 from gatekeeper.core.description import BudgetOutlook, Description, StepCost
 from gatekeeper.core.duplicates import LikePair, NearDuplicates, SharedPicture
 from gatekeeper.core.rounding import in_full, round_down, round_up
+from gatekeeper.report.printed import printed
 
 PRIVATE = (
     "PRIVATE: for the owner of the data, and no part of any release. Counts and duplicates are facts about people, "
@@ -31,13 +31,7 @@ def render_description_text(description: Description, *, width: int = 100, colou
         width: columns, at least 60.
         colour: whether to use ANSI colours.
     """
-    output = io.StringIO()
-    console = Console(
-        file=output, width=width, force_terminal=colour, no_color=not colour, highlight=False, markup=False, emoji=False
-    )
-    for part in _parts(description):
-        console.print(part)
-    return "\n".join(line.rstrip() for line in output.getvalue().splitlines()) + "\n"
+    return printed(_parts(description), width=width, colour=colour)
 
 
 def _parts(description: Description) -> Iterator[RenderableType]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from gatekeeper.core.verdict import Finding
 from gatekeeper.report.content import Report, headline_of, verdict_word
+from gatekeeper.report.printed import printed
 from gatekeeper.report.sections import lists, paragraphs, subject, summary
 from gatekeeper.report.tables import TableText, adversary_table, rule_table, utility_table
 
@@ -26,14 +25,7 @@ def render_text(report: Report, *, width: int = 100, colour: bool = False) -> st
         width: columns, at least 60.
         colour: whether to use ANSI colours.
     """
-    output = io.StringIO()
-    console = Console(
-        file=output, width=width, force_terminal=colour, no_color=not colour, highlight=False, markup=False, emoji=False
-    )
-    for part in _parts(report):
-        console.print(part)
-    lines = [line.rstrip() for line in output.getvalue().splitlines()]
-    return "\n".join(lines) + "\n"
+    return printed(_parts(report), width=width, colour=colour)
 
 
 def _parts(report: Report) -> list[RenderableType]:

@@ -1,4 +1,4 @@
-"""Several byte strings as one and back, so that no two lists give the same bytes."""
+"""Several byte strings as one and back, so that no two lists give the same bytes: what is hashed is read in one way."""
 
 from __future__ import annotations
 
