@@ -248,6 +248,26 @@ def test_surroundings_follow_code_and_device(tmp_path: Path, monkeypatch: pytest
     assert describe_surroundings("cpu", processes=1).code != first.code
 
 
+def test_a_gpu_that_does_not_say_what_it_is_is_taken_for_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gatekeeper.cache import surroundings
+
+    monkeypatch.setattr(surroundings, "_GPUS", tmp_path)
+    information = tmp_path / "0000:00:04.0" / "information"
+    information.parent.mkdir()
+    information.write_text("Model: \t H200\nIRQ: 5\n")
+    assert "GPUs H200," in describe_surroundings("auto", processes=1).device
+    information.write_text("IRQ: 5\n")
+    assert describe_surroundings("cpu", processes=1)
+    with pytest.raises(CacheError, match="names no model"):
+        describe_surroundings("auto", processes=1)
+    information.unlink()
+    information.mkdir()
+    with pytest.raises(CacheError, match="can't be read"):
+        describe_surroundings("auto", processes=1)
+
+
 # Keys and seals
 
 

@@ -12,10 +12,13 @@ from gatekeeper.core.device import DeviceChoice
 from gatekeeper.core.framing import framed
 from gatekeeper.core.record import Software
 from gatekeeper.core.reuse import Surroundings
+from gatekeeper.errors import CacheError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _NODES = Path("/dev")
+# Two GPUs of which nothing is known would be taken for one.
+_BLIND = "certify with --device cpu, or without --cache"
 
 
 def describe_surroundings(device: DeviceChoice, *, processes: int) -> Surroundings:
@@ -58,9 +61,18 @@ def _devices(device: DeviceChoice, *, processes: int) -> str:
 
 
 def _model(information: Path) -> str:
-    """The line that names a GPU's model."""
+    """What the driver calls a GPU's model.
+
+    Raises:
+        CacheError: it doesn't say.
+    """
     try:
         lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return "unknown"
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("Model:")), "unknown")
+    except OSError as error:
+        raise CacheError(
+            f"the GPU's model can't be read: {error.strerror}", where=str(information), hint=_BLIND
+        ) from error
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("Model:")), "")
+    if not model:
+        raise CacheError("the file names no model of the GPU", where=str(information), hint=_BLIND)
+    return model

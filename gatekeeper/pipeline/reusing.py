@@ -110,7 +110,7 @@ def find_earlier(
     parcel = None if cache.folder is None else cache.folder.find(origin)
     if cache.folder is None or parcel is None:
         if cache.folder is not None:
-            tell("cache: nothing is kept of this candidate and policy")
+            tell("cache: nothing that this version reads is kept of this candidate and policy")
         return None
     reasons = differences(parcel.run.origin, origin) or _unconfirmed(parcel.run, policy, ledger)
     reasons = reasons or _other_data(parcel, policy, candidate, runs=runs, quiet=quiet)
