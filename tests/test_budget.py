@@ -356,6 +356,7 @@ def test_a_question_that_determines_nothing_is_no_question(given_: dict[str, Any
         Question(**{"sampling": "poisson", "sampling_rate": 0.1, "delta": 1e-5, **given_})
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(
     st.floats(1e-9, 1e3),

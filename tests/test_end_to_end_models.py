@@ -42,6 +42,7 @@ def _allow(bench: Bench) -> str:
     return digest
 
 
+@pytest.mark.slow
 def test_code_that_is_not_allowed_costs_no_attempt(bench: Bench) -> None:
     before = bench.here("ledger", "show").stdout
     refused = bench.certify()

@@ -86,7 +86,8 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     return sums
 
 
-@pytest.mark.parametrize("clipping", [pytest.param("flat", marks=pytest.mark.slow), "adaptive"])
+@pytest.mark.slow
+@pytest.mark.parametrize("clipping", ["flat", "adaptive"])
 def test_three_processes_form_the_sums_of_one_bit_for_bit_and_run_its_mechanism(
     led: Led, exact: list[np.ndarray], clipping: str
 ) -> None:
