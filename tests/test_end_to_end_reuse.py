@@ -41,5 +41,5 @@ def test_a_release_of_reused_evidence_is_the_release_of_the_run_that_trained(tmp
         *("certify", "candidate.yaml", "--policy", "policy.yaml", "--audit-only", "--exit-zero", *CACHE, "-q")
     )
     assert audit.returncode == 0, audit.stderr
-    assert "cache: nothing is kept" in audit.stderr, "of an audit, and a release is none"
+    assert "cache: nothing that this version reads is kept" in audit.stderr, "of an audit, and a release is none"
     assert len(json.loads(bench.here("ledger", "show", "--format", "json").stdout)["runs"]) == 1
