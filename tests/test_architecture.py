@@ -145,7 +145,7 @@ def _loaded(code: str) -> set[str]:
 
 HELP = "from gatekeeper.cli.main import app, boundary; boundary(lambda: app({arguments}, standalone_mode=False))"
 
-HEAVY = {"torch", "opacus", "onnx", "onnxruntime", "scipy.stats", "sklearn"}
+HEAVY = {"torch", "opacus", "onnx", "onnxruntime", "scipy.optimize", "scipy.stats", "sklearn"}
 
 
 def test_help_loads_nothing_heavy() -> None:

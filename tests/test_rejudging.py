@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_the_same_policy_gives_the_verdict_of_certify_and_a_stricter_one_its_own
     before = _files(run)
     same = check(run, POLICY, "--format", "json")
     assert same.code == 0, same.stderr
+    assert gc.isenabled()
     judged = run.read_judgement().verdict
     report = json.loads(same.stdout)
     assert [f["status"] for f in report["findings"]] == [f.status for f in judged.findings]

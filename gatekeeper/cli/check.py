@@ -10,6 +10,7 @@ import click
 from gatekeeper.cli.ci import lines_of
 from gatekeeper.cli.completing import complete_runs, complete_yaml
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed
+from gatekeeper.cli.garbage import without_collection
 from gatekeeper.cli.ledger_options import ledger_key_option
 from gatekeeper.cli.output import Target, check_targets, format_option, output_option, render_outputs, write_outputs
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @endorsing_options
 @format_option
 @output_option
+@without_collection()
 def check(
     run: Path,
     policy: Path,

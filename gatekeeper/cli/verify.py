@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gatekeeper.cli.demanded_policy import demanded_digest, demanded_policy_options
+from gatekeeper.cli.garbage import without_collection
 from gatekeeper.cli.output import Target, check_formats, check_targets, output_option, render_files, write_outputs
 from gatekeeper.cli.verify_prints import print_options
 from gatekeeper.errors import InvalidValueError
@@ -41,6 +42,7 @@ _MOST_DAYS = 36_500
 @click.option("--report", "show_report", is_flag=True, help="Print the certified report afterwards.")
 @output_option
 @print_options
+@without_collection()
 def verify(
     directory: Path,
     public_key: Path | None,

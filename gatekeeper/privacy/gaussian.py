@@ -18,10 +18,10 @@ import math
 import numpy as np
 import scipy.special as sc
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from gatekeeper.core.budget import Interval
 from gatekeeper.core.checks import check_non_negative, check_open_probability, check_positive
+from gatekeeper.privacy.search import crossing
 
 Array = NDArray[np.float64]
 
@@ -116,7 +116,7 @@ def epsilon(*, mu: float, delta: float) -> Interval:
     if _at(-mu / 2, mu) <= target:
         return Interval(low=0.0, estimate=0.0, high=0.0)
     top = math.sqrt(-2 * target) + 1e-9  # δ ≤ Φ(−a) ≤ exp(−a²/2)
-    a = float(brentq(lambda a: _at(a, mu) - target, -mu / 2, max(top, -mu / 2 + top), xtol=1e-15, rtol=1e-14))
+    a = crossing(lambda a: _at(a, mu) - target, -mu / 2, max(top, -mu / 2 + top), absolute=1e-15)
     estimate = max(0.0, mu * (mu / 2 + a))
     margin = RELATIVE_MARGIN * (estimate + mu * abs(a)) + ABSOLUTE_MARGIN
     return Interval(low=max(0.0, estimate - margin), estimate=estimate, high=estimate + margin)
@@ -150,5 +150,5 @@ def mu(*, epsilon: float, delta: float) -> float:
     if epsilon == 0:  # δ = 2Φ(μ/2) − 1 = erf(μ/√8)
         return float(math.sqrt(8) * sc.erfinv(delta)) * (1 - RELATIVE_MARGIN)
     top = math.sqrt(-2 * target) + 1e-9
-    a = float(brentq(lambda a: _at(a, _mu_of(a, epsilon)) - target, -_FAR, top, xtol=1e-15, rtol=1e-14))
+    a = crossing(lambda a: _at(a, _mu_of(a, epsilon)) - target, -_FAR, top, absolute=1e-15)
     return _mu_of(a, epsilon) * (1 - RELATIVE_MARGIN)

@@ -27,10 +27,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_banded
-from scipy.optimize import brentq
 
 from gatekeeper.privacy.intervals import SLACK, Array, Cells
 from gatekeeper.privacy.losses import GridLoss, OneStep
+from gatekeeper.privacy.search import crossing
 
 _MARGIN = 1e-12  # relative: covers the rounding of the few operations on shares
 _HUGE = 700.0  # nats: the exponential is still finite
@@ -143,7 +143,7 @@ def _best_origin(step: OneStep, grid: Array, width: float, precision: float) -> 
         return tried[-1].surplus if int(tried[-1].surpluses.argmax()) == first else -tried[-1].surplus
 
     if signed(right.origin) < 0 < left.surplus:
-        brentq(signed, left.origin, right.origin, xtol=precision, maxiter=_MOVES, disp=False)
+        crossing(signed, left.origin, right.origin, absolute=precision, evaluations=_MOVES)
     return min(tried, key=lambda one: one.surplus).origin
 
 

@@ -6,13 +6,13 @@ import functools
 import math
 from collections.abc import Callable
 
-from scipy.optimize import brentq
+from gatekeeper.privacy.search import crossing
 
 _ABSOLUTE_TOLERANCE = 1e-18
 
 
 def _root(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
-    return float(brentq(function, low, high, xtol=_ABSOLUTE_TOLERANCE, rtol=max(1e-14, tolerance / 10), maxiter=500))
+    return crossing(function, low, high, absolute=_ABSOLUTE_TOLERANCE, relative=max(1e-14, tolerance / 10))
 
 
 def passing_root(function: Callable[[float], float], *, low: float, high: float, tolerance: float = 1e-13) -> float:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from gatekeeper.privacy.intervals import UNIT_ROUNDOFF, Array
 from gatekeeper.privacy.losses import GridLoss
+from gatekeeper.privacy.search import least
 
 _GIVEN_AWAY = 2.0  # nats
 _SINGLE, _BLOCKS = 64, 200  # grid points that stay as they are about the mode, and blocks beyond, on each side
@@ -92,13 +92,13 @@ def _good_theta(parts: Sequence[_Masses], delta: float, width: float) -> float:
         return (_log_moment(parts, theta) - math.log(delta)) / theta
 
     ends = (math.log(1e-9 / deviation), math.log(1e3 / deviation))
-    found = minimize_scalar(proven, bounds=ends, method="bounded", options={"xatol": 0.005})
-    best, epsilon = math.exp(float(found.x)), float(found.fun)
-    least = _log_moment(parts, best) - best * epsilon
+    found = least(proven, *ends, tolerance=0.005)
+    best, epsilon = math.exp(found.at), found.value
+    lowest = _log_moment(parts, best) - best * epsilon
     low, high = 0.3 * best, best
     for _ in range(8):
         middle = (low + high) / 2
-        enough = _log_moment(parts, middle) - middle * epsilon <= least + _GIVEN_AWAY
+        enough = _log_moment(parts, middle) - middle * epsilon <= lowest + _GIVEN_AWAY
         low, high = (low, middle) if enough else (middle, high)
     return high
 
@@ -111,8 +111,7 @@ def _best_rate(parts: Sequence[_Masses], theta: float, scale: float, sign: int, 
         rate = scale * math.exp(log_rate)
         return (_log_moment(parts, theta + sign * rate) - here - math.log(outside)) / rate
 
-    found = minimize_scalar(reach, bounds=(-8.0, 2.0), method="bounded", options={"xatol": 0.02})
-    return scale * math.exp(float(found.x))
+    return scale * math.exp(least(reach, -8.0, 2.0, tolerance=0.02).at)
 
 
 @dataclass(frozen=True, kw_only=True)

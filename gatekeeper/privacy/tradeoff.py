@@ -34,7 +34,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from gatekeeper.core.checks import check_positive, check_probability
 from gatekeeper.core.mechanism import Mechanism
@@ -46,6 +45,7 @@ from gatekeeper.privacy.folded import Folded
 from gatekeeper.privacy.losses import Subsampled
 from gatekeeper.privacy.pattern_power import signed_power, unsigned_power
 from gatekeeper.privacy.patterns import patterns
+from gatekeeper.privacy.search import least
 from gatekeeper.privacy.sources import Source, Steps
 from gatekeeper.privacy.tilting import Tilt, tilt
 
@@ -116,8 +116,7 @@ def _least_value(function: Callable[[float], float], low: float, high: float) ->
     values = [function(float(point)) for point in points]
     best = int(np.argmin(values))
     ends = (float(points[max(0, best - 1)]), float(points[min(_COARSE, best + 1)]))
-    found = minimize_scalar(function, bounds=ends, method="bounded", options={"xatol": _SEARCH * (ends[1] - ends[0])})
-    return min(values[best], float(found.fun))
+    return min(values[best], least(function, *ends, tolerance=_SEARCH * (ends[1] - ends[0])).value)
 
 
 def _least(told: _Bound, composed: Source, *, prior_success: float) -> _Bound:
