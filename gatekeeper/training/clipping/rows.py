@@ -7,9 +7,7 @@ learners", section 4), and a sub-batch's clipped sum is one matrix product.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,9 +18,6 @@ from gatekeeper.training.clipping.shares import Witness, in_pairs
 from gatekeeper.training.precision import widened
 
 Mapped = Callable[[Tensor], Tensor]
-
-# Sums of more numbers than this are formed so many numbers at a time.
-_LARGE, _IN_CACHE = 1 << 20, 1 << 18
 
 
 def _same(tensor: Tensor) -> Tensor:
@@ -49,18 +44,6 @@ class Grams:
         self.products = (lengths[0] * lengths[1]).sum(1) * (1 + error) + VANISHING
         found = (inputs * gradients).sum(2).double().sum(1).clamp(min=0)
         self.squared = found + error * self.products.square()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Factors:
-    """Factors of a sub-batch's clipped sum: cG of shape (rows of all units, out), and X, (rows, in)."""
-
-    gradients: Tensor
-    rows: Tensor
-
-    def sum(self, outputs: slice = slice(None)) -> Tensor:
-        """(cG)ᵀX of some outputs, shape (outputs, in)."""
-        return self.gradients[:, outputs].t() @ self.rows
 
 
 class FactoredRows:
@@ -95,30 +78,11 @@ class FactoredRows:
         """See `Share.sums`."""
         inputs, gradients = self._inputs[units], self._gradients[units]
 
-        def factored(start: int) -> _Factors:
-            few = slice(start, start + self.summation.units)
+        def partial(few: slice) -> Tensor:
             scaled = widened(gradients[few]) * factors[few, None, None]
-            return _Factors(gradients=scaled.flatten(0, 1), rows=widened(self._opened(inputs[few])).flatten(0, 1))
+            return scaled.flatten(0, 1).t() @ widened(self._opened(inputs[few])).flatten(0, 1)
 
-        length = self._opened(inputs[:1]).shape[-1]
-        if gradients.shape[-1] * length <= _LARGE:
-            return [self._shaped(in_pairs(len(inputs), self.summation.units, lambda few: factored(few.start).sum()))]
-        return [self._piece_by_piece(functools.cache(factored), units=len(inputs), length=length)]
-
-    def _piece_by_piece(self, factored: Callable[[int], _Factors], *, units: int, length: int) -> Tensor:
-        """The same sums, of a few outputs at a time: the tree's sums stay in the cache."""
-        outputs, at_once = self._gradients.shape[-1], max(1, _IN_CACHE // length)
-        found = self._gradients.new_empty(
-            self._shaped(torch.empty((outputs, length), device="meta")).shape, dtype=torch.float32
-        )
-        for start in range(0, outputs, at_once):
-            piece = slice(start, start + at_once)
-
-            def partial(few: slice, piece: slice = piece) -> Tensor:
-                return factored(few.start).sum(piece)
-
-            found[piece] = self._shaped(in_pairs(units, self.summation.units, partial))
-        return found
+        return [self._shaped(in_pairs(len(inputs), self.summation.units, partial))]
 
     def witnesses(self) -> list[Witness]:
         """See `Share.witnesses`."""
