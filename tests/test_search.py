@@ -38,7 +38,25 @@ def test_it_finds_what_brents_method_finds(mean: float, level: float) -> None:
         return 0.5 * math.erfc(x - mean) - level
 
     ours, theirs = crossing(curve, -20, 20), brentq(curve, -20, 20, xtol=1e-15, rtol=1e-14)
-    assert math.isclose(ours, theirs, rel_tol=1e-12, abs_tol=1e-12)
+    assert math.isclose(ours, theirs, rel_tol=1e-13, abs_tol=1e-15)
+
+
+@pytest.mark.parametrize("name", CURVES)
+@given(at=st.floats(-3, 3), low=st.floats(0.01, 5), high=st.floats(0.01, 5))
+def test_it_looks_where_brents_method_looks(name: str, at: float, low: float, high: float) -> None:
+    """What has been evaluated decides how a grid is laid, and with it what older certificates say."""
+    seen: list[float] = []
+
+    def curve(x: float) -> float:
+        seen.append(x)
+        return CURVES[name](x - at)
+
+    crossing(curve, at - low, at + high, absolute=1e-6, evaluations=20)
+    ours = seen.copy()
+    seen.clear()
+    brentq(curve, at - low, at + high, xtol=1e-6, rtol=1e-14, maxiter=20, disp=False)
+    assert len(ours) == len(seen)
+    assert all(math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) for one, other in zip(ours, seen, strict=True))
 
 
 def test_smooth_curves_cost_few_evaluations_and_a_cap_is_kept() -> None:
@@ -66,19 +84,31 @@ def test_without_a_change_of_sign_there_is_no_answer(curve) -> None:  # type: ig
         crossing(curve, -1.0, 1.0)
 
 
-@given(at=st.floats(-2, 2), power=st.sampled_from([1.0, 2.0, 4.0]), tilt=st.floats(0.1, 10))
-def test_the_least_value_is_that_of_scipys_search(at: float, power: float, tilt: float) -> None:
+@given(at=st.floats(-2, 2), tilt=st.floats(0.1, 10))
+def test_the_least_value_is_where_brents_method_finds_it(at: float, tilt: float) -> None:
+    """Step by step the same: what older certificates say comes out again."""
+
     def valley(x: float) -> float:
-        return (tilt if x > at else 1.0) * abs(x - at) ** power + 3
+        return math.exp(x - at) + math.exp(tilt * (at - x))
 
-    ours = least(valley, -4.0, 5.0, tolerance=1e-6)
-    theirs = minimize_scalar(valley, bounds=(-4.0, 5.0), method="bounded", options={"xatol": 1e-6})
+    ours = least(valley, -4.0, 5.0, tolerance=1e-3)
+    theirs = minimize_scalar(valley, bounds=(-4.0, 5.0), method="bounded", options={"xatol": 1e-3})
     assert ours.value == valley(ours.at)
-    assert ours.value <= float(theirs.fun) + 1e-5
-    assert abs(ours.at - at) <= 1e-6 or power == 4.0
+    assert math.isclose(ours.at, float(theirs.x), rel_tol=1e-9, abs_tol=1e-9)
 
 
-@given(falls=st.booleans())
+@given(at=st.floats(-2, 2), power=st.sampled_from([1.0, 1.5, 2.0]), tilt=st.floats(0.1, 10))
+def test_a_valley_with_a_kink_is_found_too(at: float, power: float, tilt: float) -> None:
+    found = least(lambda x: (tilt if x > at else 1.0) * abs(x - at) ** power + 3, -4.0, 5.0, tolerance=1e-3)
+    assert abs(found.at - at) <= 1e-3
+
+
+@pytest.mark.parametrize("falls", [False, True])
 def test_a_valley_at_an_end_is_found(falls: bool) -> None:
-    found = least(lambda x: -x if falls else x, 1.0, 2.0, tolerance=0.0)
-    assert math.isclose(found.at, 2.0 if falls else 1.0, rel_tol=1e-12)
+    found = least(lambda x: -x if falls else x, 1.0, 2.0, tolerance=1e-9)
+    assert math.isclose(found.at, 2.0 if falls else 1.0, rel_tol=1e-7)
+
+
+def test_infinite_values_are_walked_away_from() -> None:
+    found = least(lambda x: math.inf if x > 1 else (x + 1) ** 2, -4.0, 5.0, tolerance=1e-6)
+    assert abs(found.at + 1) < 1e-5

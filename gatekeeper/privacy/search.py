@@ -1,6 +1,6 @@
 """Where a function changes sign, and where it is least, on an interval.
 
-scipy.optimize has both. To load it costs as much as all else that a re-judgement computes.
+scipy.optimize has both, by the same algorithms; to load it costs as much as all else that a re-judgement computes.
 """
 
 from __future__ import annotations
@@ -9,8 +9,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# 1/φ: the share of an interval that golden-section search keeps (Kiefer 1953).
-_GOLDEN = (math.sqrt(5) - 1) / 2
+# The smaller part of a golden section; and what a flat bottom can be told apart by, relatively.
+_SMALLER, _ROOT_ROUNDOFF = (3 - math.sqrt(5)) / 2, math.sqrt(2.2e-16)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """A function's value at a point.
+
+    Attributes:
+        at: the point.
+        value: the function there.
+    """
+
+    at: float
+    value: float
 
 
 def crossing(
@@ -22,10 +35,9 @@ def crossing(
     relative: float = 1e-14,
     evaluations: int = 500,
 ) -> float:
-    """A point beside which a function changes sign: inverse quadratic steps where three points allow them, else halves.
+    """A point beside which a function changes sign: by interpolation where that pays, by halves where it doesn't.
 
-    Chandrupatla (1997), "A new hybrid quadratic/bisection algorithm for finding the zero of a nonlinear function
-    without using derivatives".
+    Brent (1973), "Algorithms for minimization without derivatives", section 4.2.
 
     Args:
         function: not of one sign at both ends; elsewhere it may jump.
@@ -35,80 +47,92 @@ def crossing(
         relative: likewise, relative to the point; at least 2⁻⁵².
         evaluations: the most that are made, beside those at the ends.
 
-    Returns:
-        That end of the last bracket whose value is nearer to 0.
-
     Raises:
         ArithmeticError: the function has one sign at both ends.
 
     >>> round(crossing(lambda x: x * x - 2, 0.0, 2.0), 12)
     1.414213562373
     """
-    near, far, at_near, at_far = low, high, function(low), function(high)
-    if not (at_near <= 0 <= at_far or at_far <= 0 <= at_near):
-        raise ArithmeticError(f"no change of sign between {low} ({at_near}) and {high} ({at_far})")
-    share = 0.5
+    last, best = Sample(at=low, value=function(low)), Sample(at=high, value=function(high))
+    if not (last.value <= 0 <= best.value or best.value <= 0 <= last.value):
+        raise ArithmeticError(f"no change of sign between {low} ({last.value}) and {high} ({best.value})")
+    if last.value == 0:
+        return low
+    across, step, before = last, best.at - last.at, best.at - last.at
     for _ in range(evaluations):
-        best = near if abs(at_near) < abs(at_far) else far
-        enough = absolute + relative * abs(best)
-        if min(abs(at_near), abs(at_far)) == 0 or abs(far - near) <= 2 * enough:
+        if 0 not in (last.value, best.value) and (last.value < 0) != (best.value < 0):
+            across, step, before = last, best.at - last.at, best.at - last.at
+        if abs(across.value) < abs(best.value):
+            last, best, across = best, across, best
+        near, half = (absolute + relative * abs(best.at)) / 2, (across.at - best.at) / 2
+        if best.value == 0 or abs(half) < near:
             break
-        least = enough / abs(far - near)
-        point = near + min(max(share, least), 1 - least) * (far - near)
-        value = function(point)
-        if (value > 0) == (at_near > 0):
-            old, at_old = near, at_near
+        pays = abs(before) > near and abs(best.value) < abs(last.value)
+        tried = _interpolated(best, last, across) if pays else math.inf
+        if 2 * abs(tried) < min(abs(before), 3 * abs(half) - near):
+            step, before = tried, step
         else:
-            old, at_old, far, at_far = far, at_far, near, at_near
-        near, at_near = point, value
-        share = _quadratic(near, far, old, at_near, at_far, at_old)
-    return near if abs(at_near) < abs(at_far) else far
+            step = before = half
+        last, point = best, best.at + (step if abs(step) > near else math.copysign(near, half))
+        best = Sample(at=point, value=function(point))
+    return best.at
 
 
-def _quadratic(near: float, far: float, old: float, at_near: float, at_far: float, at_old: float) -> float:
-    """How far on the way from `near` to `far` the inverse parabola through three points is 0; 1/2 where it may turn."""
-    xi, phi = (near - far) / (old - far), (at_near - at_far) / (at_old - at_far)
-    if not (phi * phi < xi and (1 - phi) ** 2 < 1 - xi):
-        return 0.5
-    first = at_near / (at_far - at_near) * at_old / (at_far - at_old)
-    second = (old - near) / (far - near) * at_near / (at_old - at_near) * at_far / (at_old - at_far)
-    return first + second
+def _interpolated(best: Sample, last: Sample, across: Sample) -> float:
+    """How far from the best point the line through two points, or the inverse parabola through three, is 0."""
+    if last.at == across.at:
+        return -best.value * (best.at - last.at) / (best.value - last.value)
+    slope = (last.value - best.value) / (last.at - best.at)
+    other = (across.value - best.value) / (across.at - best.at)
+    return -best.value * (across.value * other - last.value * slope) / (other * slope * (across.value - last.value))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Least:
-    """Where a function is least, by what was evaluated.
+def least(function: Callable[[float], float], low: float, high: float, *, tolerance: float) -> Sample:
+    """Where a function with one valley is least: steps to the bottom of a parabola, or golden sections.
 
-    Attributes:
-        at: the point.
-        value: the function there.
-    """
-
-    at: float
-    value: float
-
-
-def least(function: Callable[[float], float], low: float, high: float, *, tolerance: float) -> Least:
-    """Where a function with one valley is least, by golden sections.
+    Brent (1973), "Algorithms for minimization without derivatives", section 5.8.
 
     Args:
         function: falls, then rises.
         low: one end of the interval.
         high: the other, above it.
-        tolerance: how wide the last interval may be, at least 0; numbers without others between them end it too.
+        tolerance: how near the bottom must be, above 0; a bottom is flat, and no nearer told than to √ε of itself.
 
     >>> round(least(lambda x: (x - 1) ** 2, 0.0, 4.0, tolerance=1e-6).at, 5)
     1.0
     """
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = function(left), function(right)
-    while high - low > tolerance and low < left < right < high:
-        if at_left <= at_right:
-            high, right, at_right = right, left, at_left
-            left = high - _GOLDEN * (high - low)
-            at_left = function(left)
+    start = low + _SMALLER * (high - low)
+    best = second = third = Sample(at=start, value=function(start))
+    step = before = 0.0
+    while True:
+        middle = (low + high) / 2
+        near = _ROOT_ROUNDOFF * abs(best.at) + tolerance / 3
+        if abs(best.at - middle) <= 2 * near - (high - low) / 2:
+            return best
+        bottom = _bottom(best, second, third) if abs(before) > near else math.nan
+        if abs(bottom) < abs(before) / 2 and low < best.at + bottom < high:
+            step, before = bottom, step
+            if min(best.at + step - low, high - best.at - step) < 2 * near:
+                step = math.copysign(near, middle - best.at)
         else:
-            low, left, at_left = left, right, at_right
-            right = low + _GOLDEN * (high - low)
-            at_right = function(right)
-    return Least(at=left, value=at_left) if at_left <= at_right else Least(at=right, value=at_right)
+            before = (low if best.at >= middle else high) - best.at
+            step = _SMALLER * before
+        point = best.at + math.copysign(max(abs(step), near), step)
+        tried = Sample(at=point, value=function(point))
+        if tried.value <= best.value:
+            low, high = (best.at, high) if point >= best.at else (low, best.at)
+            best, second, third = tried, best, second
+            continue
+        low, high = (point, high) if point < best.at else (low, point)
+        if tried.value <= second.value or second.at == best.at:
+            second, third = tried, second
+        elif tried.value <= third.value or third.at in (best.at, second.at):
+            third = tried
+
+
+def _bottom(best: Sample, second: Sample, third: Sample) -> float:
+    """How far from the best point the parabola through three is at its bottom; nan where they lie on a line."""
+    r = (best.at - second.at) * (best.value - third.value)
+    q = (best.at - third.at) * (best.value - second.value)
+    p, q = (best.at - third.at) * q - (best.at - second.at) * r, 2 * (q - r)
+    return 0.0 - p / q if q else math.nan  # never −0, which would turn a step around
