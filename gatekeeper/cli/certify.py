@@ -1,9 +1,7 @@
-"""`gatekeeper certify` and `gatekeeper sign`."""
+"""`gatekeeper certify`."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,6 @@ from gatekeeper.cli.ci import lines_of
 from gatekeeper.cli.completing import DEFAULT_RUNS, complete_runs, complete_yaml
 from gatekeeper.cli.dry_run import dry_run_of, dry_run_schema_option
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
-from gatekeeper.cli.interrupts import ignore_interrupts
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.output import (
@@ -28,14 +25,15 @@ from gatekeeper.cli.output import (
     render_outputs,
 )
 from gatekeeper.cli.passphrase import passphrase_option
-from gatekeeper.cli.preflight import Signing, check_beside, open_key, prepare_signing
+from gatekeeper.cli.preflight import prepare_signing
+from gatekeeper.cli.releasing import Again, sign_or_say_how
 from gatekeeper.cli.resuming import LATEST, command_to_go_on, find_interrupted, prepare_to_go_on
 from gatekeeper.cli.streams import say
 from gatekeeper.core.candidate import Candidate
 from gatekeeper.core.device import DEVICE_CHOICES, DeviceChoice
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.verdict import Approval
-from gatekeeper.errors import GatekeeperError, InternalError, SigningError
+from gatekeeper.errors import GatekeeperError, InternalError
 from gatekeeper.rundir import Judgement, RunDirectory
 
 if TYPE_CHECKING:
@@ -176,76 +174,15 @@ def certify(
         outputs = render_outputs(report, stdout_format=stdout_format, targets=targets)
         if isinstance(judgement.verdict, Approval):
             warn_of_waivers(judgement.verdict, word="AUDIT: passed" if audit.only else "approved")
-            again = _Again(policy=policy, endorsing=endorsing, endorsed=endorsed)
+            again = Again(policy=policy, endorsing=endorsing, endorsed=endorsed)
             if audit.only:
                 say_passed()
             else:
-                _sign_or_say_how(run, the_policy, the_candidate, signing, again=again)
+                sign_or_say_how(run, the_policy, the_candidate, signing, again=again)
         deliver(outputs)
         if annex is not None:
             _write_annex(run, annex, quiet=quiet, device=device)
     raise click.exceptions.Exit(audit.exit_code(exit_code(judgement.verdict)))
-
-
-@click.command()
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
-@click.option(
-    "--policy",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    shell_complete=complete_yaml,
-    help="What must hold: your own copy, not the run's.",
-)
-@key_option(required=True)
-@public_key_option
-@certificate_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The release directory to create.")
-@click.option("--ledger", metavar="PATH|URL", help="The ledger that counted the run, to check what the run says of it.")
-@ledger_key_option
-@endorsing_options
-@passphrase_option
-def sign(
-    run: Path,
-    policy: Path,
-    key: str,
-    public_key: Path | None,
-    certificate: Path | None,
-    out: Path,
-    ledger: str | None,
-    ledger_key: Path,
-    passphrase_fd: int | None,
-    endorsing: EndorsingFiles,
-) -> None:
-    """Sign a RUN directory that the policy approves: the last step of certify, where the key is.
-
-    Without --ledger, what the data have spent is taken from the run directory as it stands.
-    """
-    from gatekeeper.pipeline.counting import check_no_audit, check_statement
-    from gatekeeper.pipeline.inputs import read_policy
-    from gatekeeper.pipeline.ledgers import find_ledger
-
-    the_policy, directory = read_policy(policy), RunDirectory(run)
-    check_beside(out, run=run)
-    signing = prepare_signing(
-        key=key, out=out, runs=run, passphrase_fd=passphrase_fd, public_key=public_key, certificate=certificate
-    )
-    with directory.lock():
-        if ledger is not None:
-            counted_in = find_ledger(ledger, key=ledger_key)
-            check_statement(directory, counted_in, policy=the_policy)
-            check_no_audit(directory, counted_in)
-        the_candidate = directory.read_candidate()
-        endorsed = read_endorsed(endorsing, the_policy, model=the_candidate.name)
-        warn_of_waivers(_release(directory, the_policy, the_candidate, signing, endorsed=endorsed))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Again:
-    """What signing later needs: the files that were given, and what was believed of them."""
-
-    policy: Path
-    endorsing: EndorsingFiles
-    endorsed: Endorsed
 
 
 def _check_together(audit: Audit, *, signs: bool, no_sign: bool, dry_run: bool, resumes: bool) -> None:
@@ -322,49 +259,3 @@ def _write_annex(run: RunDirectory, folder: Path, *, quiet: bool, device: Device
         say(f"annex, confidential: {deliver_annex(run, folder, quiet=quiet, device=device)}")
     except GatekeeperError as error:
         say(f"warning: the annex was not written: {error}")
-
-
-def _sign_or_say_how(
-    run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing | None, *, again: _Again
-) -> None:
-    """Release an approved run; without a key, or where that fails, say how to do it later."""
-    if signing is None:
-        say(f"approved, not signed; to sign: {_sign_command(run, again, key='KEY', out='DIR')}")
-        return
-    try:
-        _release(run, policy, candidate, signing, endorsed=again.endorsed)
-    except GatekeeperError as error:
-        files = (("--public-key", signing.public_key), ("--certificate", signing.certificate))
-        more = tuple(word for option, path in files if path is not None for word in (option, str(path)))
-        command = _sign_command(run, again, key=signing.key, out=str(signing.out), more=more)
-        kept = f"the run is approved and kept: {command}"
-        error.hint = f"{error.hint}; {kept}" if error.hint else kept
-        raise
-
-
-def _sign_command(run: RunDirectory, again: _Again, *, key: str, out: str, more: tuple[str, ...] = ()) -> str:
-    words = ("gatekeeper", "sign", str(run.path), "--policy", str(again.policy), "--key", key, "--out", out, *more)
-    return shlex.join((*words, *again.endorsing.words))
-
-
-def _release(
-    run: RunDirectory, policy: Policy, candidate: Candidate, signing: Signing, *, endorsed: Endorsed
-) -> Approval:
-    """Judge once more, sign and let go; from here on nothing interrupts, so that the exit code tells the truth."""
-    from gatekeeper.pipeline.judgement import release
-
-    ignore_interrupts()
-    try:
-        approval = release(
-            run,
-            policy=policy,
-            candidate=candidate,
-            key=lambda: open_key(signing),
-            out=signing.out,
-            endorsed=endorsed,
-        )
-    except OSError as error:
-        place = error.filename if isinstance(error.filename, str) else str(signing.out)
-        raise SigningError(f"can't be written or read: {error.strerror}", where=place) from error
-    say(f"released: {signing.out}")
-    return approval

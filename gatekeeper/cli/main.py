@@ -15,7 +15,7 @@ import click
 from gatekeeper.cli.approve import approve
 from gatekeeper.cli.budget import budget
 from gatekeeper.cli.candidates import candidate_group, init
-from gatekeeper.cli.certify import certify, sign
+from gatekeeper.cli.certify import certify
 from gatekeeper.cli.check import check
 from gatekeeper.cli.completion import completion
 from gatekeeper.cli.data import data_group
@@ -28,6 +28,7 @@ from gatekeeper.cli.mlflow import mlflow_group
 from gatekeeper.cli.policies import policy_group
 from gatekeeper.cli.refuse import refuse
 from gatekeeper.cli.runs import report, runs_group
+from gatekeeper.cli.sign import sign
 from gatekeeper.cli.streams import prepare_streams, say, settle_streams, show
 from gatekeeper.cli.timestamp import timestamp_group
 from gatekeeper.cli.trust import trust_group
