@@ -51,7 +51,7 @@ def test_it_looks_where_brents_method_looks(name: str, at: float, low: float, hi
         seen.append(x)
         return CURVES[name](x - at)
 
-    crossing(curve, at - low, at + high, absolute=1e-6, evaluations=20)
+    crossing(curve, at - low, at + high, absolute=1e-6, at_most=20)
     ours = seen.copy()
     seen.clear()
     brentq(curve, at - low, at + high, xtol=1e-6, rtol=1e-14, maxiter=20, disp=False)
@@ -69,7 +69,7 @@ def test_smooth_curves_cost_few_evaluations_and_a_cap_is_kept() -> None:
     crossing(curve, -10, 10)
     assert len(seen) < 20
     seen.clear()
-    crossing(curve, -10, 10, evaluations=3)
+    crossing(curve, -10, 10, at_most=3)
     assert len(seen) == 5
 
 
@@ -82,6 +82,14 @@ def test_ends_that_are_the_root_are_returned() -> None:
 def test_without_a_change_of_sign_there_is_no_answer(curve) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ArithmeticError, match="no change of sign"):
         crossing(curve, -1.0, 1.0)
+
+
+def test_what_is_not_found_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ArithmeticError, match="no number"):
+        crossing(lambda x: math.nan if abs(x) < 1 else x, -3.0, 4.0)
+    monkeypatch.setattr("gatekeeper.privacy.search._MOST", 3)
+    with pytest.raises(ArithmeticError, match="no change of sign found"):
+        crossing(lambda x: math.exp(x) - 3, -10.0, 10.0)
 
 
 @given(at=st.floats(-2, 2), tilt=st.floats(0.1, 10))

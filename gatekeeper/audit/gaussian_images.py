@@ -53,13 +53,15 @@ def _uniform(generator: np.random.Philox, size: int) -> Floats:
 
 
 def _chi_squared(uniform: Floats, *, freedom: int) -> Floats:
-    """χ² with `freedom` degrees of freedom, at least 0."""
+    """χ² with `freedom` degrees of freedom, at least 0; above 0 where there are any."""
     normal = ndtri(uniform)
     if freedom <= 1:
         return np.asarray(freedom * normal**2)
     if freedom > _MOST:
         return np.asarray(2 * gammaincinv(freedom / 2, uniform))
-    return np.asarray(np.maximum(chi_squared_quantile(freedom)(normal), 0.0))
+    # Next to 0 the polynomial's error could turn a number around.
+    least = 2 * gammaincinv(freedom / 2, 2.0**-53)
+    return np.asarray(np.maximum(chi_squared_quantile(freedom)(normal), least))
 
 
 def chi_squared_quantile(freedom: int) -> Chebyshev:

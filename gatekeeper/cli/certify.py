@@ -25,6 +25,7 @@ from gatekeeper.cli.output import (
     render_outputs,
 )
 from gatekeeper.cli.passphrase import passphrase_option
+from gatekeeper.cli.policy_option import policy_option
 from gatekeeper.cli.preflight import prepare_signing
 from gatekeeper.cli.releasing import Again, sign_or_say_how
 from gatekeeper.cli.resuming import LATEST, command_to_go_on, find_interrupted, prepare_to_go_on
@@ -51,13 +52,7 @@ runs_option = click.option(
 
 @click.command()
 @click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path), shell_complete=complete_yaml)
-@click.option(
-    "--policy",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    shell_complete=complete_yaml,
-    help="What must hold.",
-)
+@policy_option("What must hold.")
 @key_option(required=False)
 @public_key_option
 @certificate_option

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from gatekeeper.cli.ci import lines_of
-from gatekeeper.cli.completing import complete_runs, complete_yaml
+from gatekeeper.cli.completing import complete_runs
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed
 from gatekeeper.cli.garbage import without_collection
 from gatekeeper.cli.ledger_options import ledger_key_option
 from gatekeeper.cli.output import Target, check_targets, format_option, output_option, render_outputs, write_outputs
+from gatekeeper.cli.policy_option import policy_option
 
 if TYPE_CHECKING:
     from gatekeeper.core.policy import Policy
@@ -21,13 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
-@click.option(
-    "--policy",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    shell_complete=complete_yaml,
-    help="What is to judge.",
-)
+@policy_option("What is to judge.")
 @click.option(
     "--public-key",
     type=click.Path(dir_okay=False, path_type=Path),

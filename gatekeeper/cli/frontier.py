@@ -14,6 +14,7 @@ from gatekeeper.cli.completing import complete_yaml
 from gatekeeper.cli.endorsing import EndorsingFiles, lock_options, read_endorsed
 from gatekeeper.cli.ledger_options import ledger_key_option, ledger_option
 from gatekeeper.cli.lists import Epsilons, Seeds
+from gatekeeper.cli.policy_option import policy_option
 from gatekeeper.cli.resuming import given_words
 from gatekeeper.cli.streams import say
 from gatekeeper.core.device import DEVICE_CHOICES, DeviceChoice
@@ -34,13 +35,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: b
 
 @click.command()
 @click.argument("candidate", type=click.Path(dir_okay=False, path_type=Path), shell_complete=complete_yaml)
-@click.option(
-    "--policy",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    shell_complete=complete_yaml,
-    help="What must hold.",
-)
+@policy_option("What must hold.")
 @click.option("--epsilons", required=True, type=Epsilons(), help="The budgets, such as 1,8,1e6,1e9,inf.")
 @click.option("--seeds", type=Seeds(), help="Of each budget, such as 1,2,3; by default the candidate's own.")
 @click.option(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gatekeeper.cli.completing import complete_rules, complete_yaml
+from gatekeeper.cli.policy_option import policy_option
 from gatekeeper.cli.signing_key import open_key, signing_key_options
 from gatekeeper.errors import InvalidInputError
 
@@ -90,13 +91,7 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
 
 @policy_group.command("explain")
 @click.argument("rule", shell_complete=complete_rules)
-@click.option(
-    "--policy",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    shell_complete=complete_yaml,
-    help="The policy.",
-)
+@policy_option("The policy.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(rule: str, policy: Path, as_json: bool) -> None:
     """Say what RULE measures, against whom, what passes it, and what a pass means and doesn't mean."""

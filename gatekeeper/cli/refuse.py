@@ -10,6 +10,7 @@ from gatekeeper.cli.completing import complete_runs
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
 from gatekeeper.cli.passphrase import passphrase_option
+from gatekeeper.cli.policy_option import policy_option
 from gatekeeper.cli.preflight import check_beside, open_key, prepare_signing
 from gatekeeper.cli.streams import say
 from gatekeeper.rundir import RunDirectory
@@ -17,12 +18,7 @@ from gatekeeper.rundir import RunDirectory
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
-@click.option(
-    "--policy",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="What did not hold: your own copy, not the run's.",
-)
+@policy_option("What did not hold: your own copy, not the run's.")
 @key_option(required=True)
 @public_key_option
 @certificate_option

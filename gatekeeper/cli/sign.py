@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from gatekeeper.cli.completing import complete_runs, complete_yaml
+from gatekeeper.cli.completing import complete_runs
 from gatekeeper.cli.endorsing import EndorsingFiles, endorsing_options, read_endorsed, warn_of_waivers
 from gatekeeper.cli.key_options import certificate_option, key_option, public_key_option
 from gatekeeper.cli.ledger_options import ledger_key_option
 from gatekeeper.cli.passphrase import passphrase_option
+from gatekeeper.cli.policy_option import policy_option
 from gatekeeper.cli.preflight import check_beside, prepare_signing
 from gatekeeper.cli.releasing import release_run
 from gatekeeper.rundir import RunDirectory
@@ -18,13 +19,7 @@ from gatekeeper.rundir import RunDirectory
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
-@click.option(
-    "--policy",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    shell_complete=complete_yaml,
-    help="What must hold: your own copy, not the run's.",
-)
+@policy_option("What must hold: your own copy, not the run's.")
 @key_option(required=True)
 @public_key_option
 @certificate_option

@@ -6,7 +6,7 @@ Before anything is decoded, the pixel data must be as many as the header says, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from gatekeeper.data.dicom_codestream import frame_size
 from gatekeeper.data.dicom_file import AGAIN, quiet, told, value_of
 from gatekeeper.data.dicom_header import Instance
 from gatekeeper.errors import DataError
+
+T = TypeVar("T")
 
 
 def _check_pixel_data(dataset: Any, instance: Instance) -> None:
@@ -51,12 +53,8 @@ def _check_pixel_data(dataset: Any, instance: Instance) -> None:
 def _check_frames(dataset: Any, instance: Instance) -> None:
     from pydicom.encaps import generate_frames
 
-    try:
-        with quiet():
-            sizes = [frame_size(code) for code in generate_frames(dataset.PixelData, number_of_frames=instance.frames)]
-    # Whatever is wrong with the fragments of a damaged file.
-    except Exception as error:
-        raise undecodable(instance, error) from error
+    codes = generate_frames(dataset.PixelData, number_of_frames=instance.frames)
+    sizes = [frame_size(code) for code in _by_pydicom(codes, instance)]
     for size in sizes:
         if size not in (None, (instance.rows, instance.columns)):
             raise DataError(
@@ -71,6 +69,20 @@ def _check_frames(dataset: Any, instance: Instance) -> None:
             where=instance.where,
             hint=AGAIN,
         )
+
+
+def _by_pydicom(frames: Iterator[T], instance: Instance) -> Iterator[T]:
+    """What pydicom gives frame by frame; only its own work is forgiven, not what is done with a frame."""
+    while True:
+        try:
+            with quiet():
+                frame = next(frames)
+        except StopIteration:
+            return
+        # Four libraries' decoders have errors of their own, and so have files that are damaged or end early.
+        except Exception as error:
+            raise undecodable(instance, error) from error
+        yield frame
 
 
 def undecodable(instance: Instance, error: Exception) -> DataError:
@@ -95,14 +107,11 @@ def decoded(
     from pydicom.pixels import iter_pixels  # type: ignore[attr-defined]
 
     wanted = range(instance.frames) if indices is None else indices
-    frames = iter_pixels(dataset, raw=False, indices=wanted)
+    frames = _by_pydicom(iter_pixels(dataset, raw=False, indices=wanted), instance)
     for index in wanted:
-        try:
-            with quiet():
-                stored = np.asarray(next(frames))
-        # Decoders of four libraries, each with errors of its own, and files that end early.
-        except Exception as error:
-            raise undecodable(instance, error) from error
+        stored = next(frames, None)
+        if stored is None:
+            raise DataError(f"its pixels end before frame {index + 1}", where=instance.where, hint=AGAIN)
         if stored.shape[:2] != (instance.rows, instance.columns) or stored.dtype.kind not in "iu":
             raise DataError(
                 f"its pixels are of shape {stored.shape} and type {stored.dtype}", where=instance.where, hint=AGAIN

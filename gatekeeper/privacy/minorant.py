@@ -143,7 +143,7 @@ def _best_origin(step: OneStep, grid: Array, width: float, precision: float) -> 
         return tried[-1].surplus if int(tried[-1].surpluses.argmax()) == first else -tried[-1].surplus
 
     if signed(right.origin) < 0 < left.surplus:
-        crossing(signed, left.origin, right.origin, absolute=precision, evaluations=_MOVES)
+        crossing(signed, left.origin, right.origin, absolute=precision, at_most=_MOVES)
     return min(tried, key=lambda one: one.surplus).origin
 
 

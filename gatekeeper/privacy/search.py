@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 # The smaller part of a golden section; and what a flat bottom can be told apart by, relatively.
 _SMALLER, _ROOT_ROUNDOFF = (3 - math.sqrt(5)) / 2, math.sqrt(2.2e-16)
+# Evaluations after which something is wrong: halves alone take 60 for any sign change that float64 can tell.
+_MOST = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +35,7 @@ def crossing(
     *,
     absolute: float = 0.0,
     relative: float = 1e-14,
-    evaluations: int = 500,
+    at_most: int | None = None,
 ) -> float:
     """A point beside which a function changes sign: by interpolation where that pays, by halves where it doesn't.
 
@@ -45,10 +47,12 @@ def crossing(
         high: the other.
         absolute: how near the change must be, at least 0.
         relative: likewise, relative to the point; at least 2⁻⁵².
-        evaluations: the most that are made, beside those at the ends.
+        at_most: after so many evaluations, beside those at the ends, the nearest point so far is returned; None: the
+            change of sign must be found.
 
     Raises:
-        ArithmeticError: the function has one sign at both ends.
+        ArithmeticError: the function has one sign at both ends, or is not a number somewhere, or the change of sign
+            isn't found.
 
     >>> round(crossing(lambda x: x * x - 2, 0.0, 2.0), 12)
     1.414213562373
@@ -59,14 +63,14 @@ def crossing(
     if last.value == 0:
         return low
     across, step, before = last, best.at - last.at, best.at - last.at
-    for _ in range(evaluations):
+    for _ in range(_MOST if at_most is None else at_most):
         if 0 not in (last.value, best.value) and (last.value < 0) != (best.value < 0):
             across, step, before = last, best.at - last.at, best.at - last.at
         if abs(across.value) < abs(best.value):
             last, best, across = best, across, best
         near, half = (absolute + relative * abs(best.at)) / 2, (across.at - best.at) / 2
         if best.value == 0 or abs(half) < near:
-            break
+            return best.at
         pays = abs(before) > near and abs(best.value) < abs(last.value)
         tried = _interpolated(best, last, across) if pays else math.inf
         if 2 * abs(tried) < min(abs(before), 3 * abs(half) - near):
@@ -75,7 +79,11 @@ def crossing(
             step = before = half
         last, point = best, best.at + (step if abs(step) > near else math.copysign(near, half))
         best = Sample(at=point, value=function(point))
-    return best.at
+        if math.isnan(best.value):
+            raise ArithmeticError(f"no number at {point}, where a change of sign is sought")
+    if at_most is None:
+        raise ArithmeticError(f"no change of sign found between {low} and {high}")
+    return best.at if abs(best.value) < abs(across.value) else across.at
 
 
 def _interpolated(best: Sample, last: Sample, across: Sample) -> float:
